@@ -1,0 +1,131 @@
+"""Borders as index arithmetic: where each sample of a padded image comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from convcli.spec import ConvSpec
+
+Array = NDArray[Any]
+OUTSIDE = -1
+
+
+def border_index(size: int, before: int, after: int, border: str) -> NDArray[np.intp]:
+    """Image position that each sample of a padded axis is copied from.
+
+    Parameters
+    ----------
+    size : int
+        Samples of the image axis.
+    before, after : int
+        Samples added on either side; negative numbers crop.
+    border : str
+        A name of `convcli.spec.BORDERS`.
+
+    Returns
+    -------
+    (before + size + after,) array of int
+        Positions in ``range(size)``, or -1 where the border is a constant.
+
+    Examples
+    --------
+    >>> border_index(4, 2, 2, "mirror").tolist()
+    [2, 1, 0, 1, 2, 3, 2, 1]
+    """
+    i = np.arange(-before, size + after)
+    if border in ("zero", "constant"):
+        return np.where((i >= 0) & (i < size), i, OUTSIDE)
+    if border == "nearest":
+        return np.clip(i, 0, size - 1)
+    if border == "wrap":
+        return i % size
+    if border == "symmetric":
+        i %= 2 * size
+        return np.minimum(i, 2 * size - 1 - i)
+    period = max(2 * size - 2, 1)  # mirror: a single sample is its own mirror image
+    i %= period
+    return np.minimum(i, period - i) if size > 1 else np.zeros_like(i)
+
+
+def border_indices(spec: ConvSpec) -> list[NDArray[np.intp]]:
+    """`border_index` for every spatial axis of `spec`."""
+    return [border_index(a.size, a.before, a.after, spec.border) for a in spec.axes]
+
+
+def gather(
+    image: Array, indices: Sequence[NDArray[np.intp]], steps: Sequence[int], fill: float, dtype: DTypeLike
+) -> Array:
+    """Copy samples by position on the last axes, or view them where they lie inside the image.
+
+    Parameters
+    ----------
+    image : (..., *spatial) array
+    indices : one int array per spatial axis
+        Runs of `border_index`; never empty.
+    steps : one int per spatial axis
+        Distance of neighbours in the padded image.
+    fill : float
+        Value for position -1.
+    dtype : data-type
+        Type of the result.
+
+    Returns
+    -------
+    (..., *lengths) array
+        May share memory with `image`: read only.
+    """
+    first = image.ndim - len(indices)
+    inside: list[slice] = [slice(None)] * first
+    rest: list[tuple[int, NDArray[np.intp]]] = []
+    for axis, (index, step) in enumerate(zip(indices, steps, strict=True), first):
+        head, tail = int(index[0]), int(index[-1])
+        # No border makes a jump longer than `step`: a run that gets this far never left the image.
+        if head >= 0 and tail - head == (len(index) - 1) * step:
+            inside.append(slice(head, tail + 1, step))
+        else:
+            inside.append(slice(None))
+            rest.append((axis, index))
+    image = image[tuple(inside)]
+    for axis, index in rest:
+        image = image.take(index, axis=axis, mode="clip")
+    image = image.astype(dtype, copy=False)
+    for axis, index in rest:
+        outside = index == OUTSIDE
+        if outside.any():
+            image[(slice(None),) * axis + (outside,)] = fill
+    return image
+
+
+def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
+    """Outputs whose kernel footprint touches a marked sample.
+
+    The footprint is all cells of the kernel, those of value zero too, so the answer is the same on
+    every backend.
+
+    Parameters
+    ----------
+    marked : (..., *spatial) array of bool
+    border : bool
+        Whether a constant border counts as marked.
+
+    Returns
+    -------
+    (..., *output) array of bool
+    """
+    result = marked
+    first = marked.ndim - len(spec.axes)
+    for number, (axis, index) in enumerate(zip(spec.axes, border_indices(spec), strict=True), first):
+        padded = result.take(index, axis=number, mode="clip")
+        padded[(slice(None),) * number + (index == OUTSIDE,)] = border
+        shape = list(result.shape)
+        shape[number] = axis.output
+        result = np.zeros(shape, dtype=bool)
+        for tap in range(axis.taps):
+            start = tap * axis.dilation
+            stop = start + (axis.output - 1) * axis.stride + 1
+            result |= padded[(slice(None),) * number + (slice(start, stop, axis.stride),)]
+    return result

@@ -1,0 +1,89 @@
+"""Backends: each file of this folder computes one primitive.
+
+The primitive is the `valid` correlation of an already padded piece of image with a bank of kernels, at
+stride 1 and dilation 1, on one thread. Everything else (borders, flipping, strides, NaN, exactness,
+threads) lives once, above. A new backend is a new file here and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from numpy.typing import NDArray
+
+from convcli.errors import BackendError
+from convcli.spec import ConvSpec, Cost
+
+Array = NDArray[Any]
+Apply = Callable[[Array], Array]
+
+
+class Backend(Protocol):
+    """What a module of this folder defines, as module-level names."""
+
+    SUMMARY: str
+    """What it is, in a line."""
+    USES_BLAS: bool
+    """Whether it spends its time in BLAS, which must then be held to one thread."""
+
+    def unavailable(self) -> str | None:
+        """Why it cannot run here, or None."""
+        ...
+
+    def unsupported(self, spec: ConvSpec) -> str | None:
+        """Why it cannot compute `spec`, or None."""
+        ...
+
+    def cost(self, spec: ConvSpec, threads: int) -> Cost:
+        """Estimate the work, without touching data."""
+        ...
+
+    def tile(self, spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+        """Shape of the pieces of output it works best on, within `peak_bytes` of temporaries."""
+        ...
+
+    def prepare(self, kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+        """Do once what depends on the kernels alone.
+
+        Parameters
+        ----------
+        kernels : (outputs, channels, *taps) array of the type of the arithmetic
+        spec : ConvSpec
+            Stride 1, dilation 1, mode ``valid``.
+        tile : tuple of int
+            Largest output that will be asked for.
+
+        Returns
+        -------
+        callable
+            Takes (channels, *padded), returns a new array (outputs, *(padded - taps + 1)).
+            Called from several threads at once.
+        """
+        ...
+
+
+def names() -> list[str]:
+    """Every backend by name, without importing any.
+
+    >>> "direct" in names() and "toeplitz:sparse" in names()
+    True
+    """
+    return [m.name.replace("_", ":") for m in pkgutil.iter_modules(__path__)]
+
+
+def load(name: str) -> Backend:
+    """Import the backend called `name`.
+
+    Raises
+    ------
+    BackendError
+        If there is none.
+    """
+    if name not in names():
+        if name.partition(":")[0] == "cuda":
+            raise BackendError(f'backend "{name}" is not built yet; use one of auto, {", ".join(names())}')
+        raise BackendError(f'unknown backend "{name}"; use one of auto, {", ".join(names())}')
+    return cast(Backend, importlib.import_module(f"{__name__}.{name.replace(':', '_')}"))

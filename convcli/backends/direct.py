@@ -1,0 +1,65 @@
+"""The sum as it is written: one shifted copy of the image per kernel cell, in NumPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from convcli.backends import Apply, Array
+from convcli.spec import ConvSpec, Cost
+
+SUMMARY = "one multiplication and addition per kernel cell and pixel (NumPy)"
+USES_BLAS = False
+
+# Seconds per multiply-add on one thread for float32, and per NumPy call; twice that for 8 bytes.
+MULTIPLY_ADD = 2.9e-10
+CALL = 6e-7
+
+
+def unavailable() -> None:
+    """NumPy is always there."""
+
+
+def unsupported(spec: ConvSpec) -> None:
+    """Nothing is."""
+
+
+def cost(spec: ConvSpec, threads: int) -> Cost:
+    """Two passes over a cached tile per non-zero cell."""
+    multiply_adds = spec.samples * spec.channels * (spec.taps or 0)
+    tiles = math.ceil(spec.samples / math.prod(tile(spec, 1 << 20)))
+    calls = 2 * tiles * (spec.taps or 0)
+    work = multiply_adds * MULTIPLY_ADD * spec.itemsize / 4 + calls * CALL
+    return Cost(multiply_adds, 0, calls, 0, threads * (1 << 20), work)
+
+
+def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+    """Rows as long as possible: tile, sum and product together stay in the second-level cache."""
+    samples = min(peak_bytes, 1 << 19) // spec.itemsize // 2
+    shape: list[int] = []
+    for axis in reversed(spec.axes):
+        shape.insert(0, max(1, min(axis.output, samples, 2048 if not shape else samples)))
+        samples //= shape[0]
+    return tuple(shape)
+
+
+def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+    """List the non-zero cells: zeros cost nothing."""
+    taps = kernels.shape[2:]
+    weights = [
+        [(c, position, kernel[(c, *position)]) for c, *position in np.argwhere(kernel)] for kernel in kernels
+    ]
+
+    def apply(image: Array) -> Array:
+        shape = tuple(p - t + 1 for p, t in zip(image.shape[1:], taps, strict=True))
+        result = np.zeros((len(weights), *shape), dtype=kernels.dtype)
+        product = np.empty(shape, dtype=kernels.dtype)
+        for total, cells in zip(result, weights, strict=True):
+            for c, position, weight in cells:
+                window = tuple(slice(p, p + n) for p, n in zip(position, shape, strict=True))
+                np.multiply(image[(c, *window)], weight, out=product)
+                total += product
+        return result
+
+    return apply

@@ -1,0 +1,152 @@
+"""Overlap-save: the convolution theorem on tiles that fit the cache."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+import types
+
+import numpy as np
+
+from convcli.backends import Apply, Array
+from convcli.spec import ConvSpec, Cost
+
+SUMMARY = "overlap-save on tiles, real transforms, kernel transformed once"
+USES_BLAS = False
+
+# Seconds on one thread per sample and per doubling of the transform's length, 4 bytes.
+SCIPY_BUTTERFLY = 3.0e-10
+NUMPY_BUTTERFLY = 4.5e-10
+CALL = 8e-5
+SCIPY_IMPORT = 0.12  # seconds
+TILE_SIDES = {
+    1: (4096, 16384, 65536, 262144),
+    2: (64, 128, 256, 320, 384, 576, 768, 1152),
+    3: (24, 32, 48, 64, 96, 128),
+}
+
+
+def unavailable() -> None:
+    """Both NumPy and SciPy have transforms."""
+
+
+def unsupported(spec: ConvSpec) -> str | None:
+    """Refuse integers that transforms in float64 might round to a neighbour."""
+    samples = math.prod(_transform_shape(_best_tile(spec), spec.kernel_shape))
+    # Rounding grows like eps · log2(N) · ‖x‖ · ‖k‖ (Higham, Accuracy and Stability, theorem 24.2).
+    error = spec.bound * math.sqrt(samples) * math.log2(samples + 1) * 2.0**-53
+    if spec.dtype == "int64" or (spec.exact and error > 0.25):
+        return f"exact integers up to {spec.bound:.3g} are beyond float64 transforms; use -b direct"
+    return None
+
+
+def cost(spec: ConvSpec, threads: int) -> Cost:
+    """A forward and an inverse transform per tile, and one product."""
+    tile = _best_tile(spec)
+    samples = math.prod(_transform_shape(tile, spec.kernel_shape))
+    tiles = _tiles(spec, tile)
+    itemsize = 8 if spec.exact else spec.itemsize
+    per_image = tiles * spec.batch * samples * math.log2(samples + 1)
+    transformed = per_image * (spec.channels + spec.outputs)
+    multiply_adds = 1.25 * transformed + 2.0 * tiles * spec.batch * samples * spec.channels * spec.outputs
+    scipy = _scipy_pays(spec)
+    butterfly = SCIPY_BUTTERFLY if scipy else NUMPY_BUTTERFLY
+    start = SCIPY_IMPORT if scipy and "scipy.fft" not in sys.modules else 0.0
+    kernels = samples * math.log2(samples + 1) * butterfly * spec.channels * spec.outputs
+    work = itemsize / 4 * (transformed / 2 * butterfly + kernels) + tiles * spec.batch * CALL
+    memory = threads * (spec.channels + 2 * spec.outputs + 1) * samples * itemsize
+    return Cost(multiply_adds, transformed, tiles * spec.batch, start, memory, work)
+
+
+def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+    """Equal shares of the output, of the size with the cheapest transforms."""
+    return _best_tile(spec, peak_bytes)
+
+
+def _transform_shape(tile: tuple[int, ...], taps: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(fast_length(n + t - 1) for n, t in zip(tile, taps, strict=True))
+
+
+def _tiles(spec: ConvSpec, tile: tuple[int, ...]) -> int:
+    return math.prod(-(-axis.output // n) for axis, n in zip(spec.axes, tile, strict=True))
+
+
+@functools.lru_cache(maxsize=64)
+def _best_tile(spec: ConvSpec, peak_bytes: int = 1 << 25) -> tuple[int, ...]:
+    """Choose the tile with the least arithmetic over the whole image, of those that fit."""
+    best: tuple[float, tuple[int, ...]] | None = None
+    itemsize = 8 if spec.exact else spec.itemsize
+    for side in TILE_SIDES[len(spec.kernel_shape)]:
+        # At least half of a transform should be of use; equal shares leave no small rest.
+        counts = [-(-axis.output // max(side - axis.taps + 1, axis.taps)) for axis in spec.axes]
+        tile = tuple(-(-axis.output // count) for axis, count in zip(spec.axes, counts, strict=True))
+        samples = math.prod(_transform_shape(tile, spec.kernel_shape))
+        planes = spec.channels + 2 * spec.outputs + 1
+        if best is not None and samples * planes * itemsize > peak_bytes:
+            continue
+        # Past the second-level cache a transform runs about a third slower.
+        slow = 1.0 if samples * itemsize <= 1 << 21 else 1.35
+        work = _tiles(spec, tile) * (samples * math.log2(samples + 1) * slow + 4e4)
+        if best is None or work < best[0]:
+            best = work, tile
+    assert best is not None
+    return best[1]
+
+
+@functools.cache
+def fast_length(n: int) -> int:
+    """Return the least length, no smaller than `n`, without a prime factor above 7.
+
+    >>> fast_length(263)
+    264
+    """
+    while True:
+        rest = n
+        for prime in (2, 3, 5, 7, 11):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 1
+
+
+def _scipy_pays(spec: ConvSpec) -> bool:
+    """SciPy's transforms are faster by a third; importing them takes 0.12 s, once."""
+    if "scipy.fft" in sys.modules:
+        return True
+    samples = spec.samples * max(1, spec.channels)
+    return samples * 20 * (NUMPY_BUTTERFLY - SCIPY_BUTTERFLY) > SCIPY_IMPORT / 2
+
+
+def _transforms(spec: ConvSpec) -> types.ModuleType:
+    if _scipy_pays(spec):
+        import scipy.fft
+
+        return scipy.fft
+    return np.fft
+
+
+def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+    """Transform the kernels once, for tiles of up to `tile` outputs."""
+    taps = kernels.shape[2:]
+    axes = tuple(range(-len(taps), 0))
+    dtype = np.float64 if spec.exact else kernels.dtype
+    library = _transforms(spec)
+    shape = _transform_shape(tile, taps)
+    # Correlation is convolution with the kernel turned round.
+    kernel_spectra = library.rfftn(np.flip(kernels, axes).astype(dtype), shape, axes=axes)
+
+    def apply(image: Array) -> Array:
+        spectrum = library.rfftn(image.astype(dtype, copy=False), shape, axes=axes)
+        if kernels.shape[:2] == (1, 1):
+            spectrum *= kernel_spectra[0]
+        else:
+            spectrum = (kernel_spectra * spectrum).sum(axis=1)
+        full = library.irfftn(spectrum, shape, axes=axes)
+        # The first taps - 1 samples of a circular convolution have wrapped around.
+        kept = (slice(t - 1, n) for t, n in zip(taps, image.shape[1:], strict=True))
+        valid: Array = full[(slice(None), *kept)]
+        return np.rint(valid) if spec.exact else valid
+
+    return apply

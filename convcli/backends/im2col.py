@@ -1,0 +1,67 @@
+"""Patches as columns, times the flattened kernels: one matrix product for a whole bank."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from convcli.backends import Apply, Array
+from convcli.spec import ConvSpec, Cost
+
+SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels"
+USES_BLAS = True
+
+COPY = 4.5e-10  # seconds per cell of the unrolled matrix, 4 bytes, copied and multiplied once
+MULTIPLY_ADD = 2e-11
+CALL = 3e-5
+STRIP_BYTES = 1 << 20
+
+
+def unavailable() -> None:
+    """BLAS comes with NumPy."""
+
+
+def unsupported(spec: ConvSpec) -> None:
+    """Nothing is."""
+
+
+def cost(spec: ConvSpec, threads: int) -> Cost:
+    """Copying the patches dominates for a single kernel."""
+    cells = spec.channels * math.prod(spec.kernel_shape)
+    positions = spec.samples // max(1, spec.outputs)
+    tiles = positions / math.prod(tile(spec, STRIP_BYTES))
+    multiply_adds = spec.outputs * positions * cells
+    wide = spec.itemsize / 4
+    work = wide * (positions * cells * COPY + multiply_adds * MULTIPLY_ADD) + tiles * CALL
+    if spec.dtype == "int64":
+        work += multiply_adds * 1e-9  # integers have no BLAS
+    return Cost(multiply_adds, positions * cells * spec.itemsize, tiles, 0, threads * 2 * STRIP_BYTES, work)
+
+
+def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+    """As many positions as keep the unrolled strip in cache."""
+    cells = spec.channels * math.prod(spec.kernel_shape)
+    positions = max(1, min(peak_bytes // 2, STRIP_BYTES) // spec.itemsize // cells)
+    shape: list[int] = []
+    for axis in reversed(spec.axes):
+        shape.insert(0, max(1, min(axis.output, positions)))
+        positions //= shape[0]
+    return tuple(shape)
+
+
+def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+    """Flatten each kernel into a row."""
+    taps = kernels.shape[2:]
+    axes = len(taps)
+    rows = np.ascontiguousarray(kernels.reshape(len(kernels), -1))
+
+    def apply(image: Array) -> Array:
+        windows = sliding_window_view(image, taps, axis=tuple(range(1, axes + 1)))
+        shape = windows.shape[1 : axes + 1]
+        columns = windows.transpose(0, *range(axes + 1, 2 * axes + 1), *range(1, axes + 1))
+        product: Array = rows @ columns.reshape(rows.shape[1], math.prod(shape))
+        return product.reshape(len(rows), *shape)
+
+    return apply

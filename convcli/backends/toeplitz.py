@@ -1,0 +1,166 @@
+"""Small banded Toeplitz matrices times strips of the image; the doubly blocked matrix is never stored.
+
+Filtering one image column with one kernel column is multiplication by a banded Toeplitz matrix.
+`ROWS` output rows at a time, the bands of all kernel columns are stacked into one matrix, one GEMM
+applies it to a strip of image rows, and the results are added, each shifted by its column.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from convcli.backends import Apply, Array
+from convcli.spec import ConvSpec, Cost
+
+SUMMARY = "banded Toeplitz blocks times strips of the image, as GEMM"
+USES_BLAS = True
+
+MULTIPLY_ADD = 2.0e-11  # seconds on one thread, float32, counting the zeros inside the bands
+ADD = 3.0e-10  # seconds per sample of the stacked product: written once, added once
+CALL = 4e-5
+TILE_BYTES = 1 << 21
+SIGNAL_ROWS = 64  # a 1-D signal is folded into columns of this many outputs
+
+
+def unavailable() -> None:
+    """BLAS comes with NumPy."""
+
+
+def unsupported(spec: ConvSpec) -> None:
+    """Nothing is."""
+
+
+def _rows(taps: tuple[int, ...]) -> int:
+    """Output rows of one block: more rows feed BLAS better, and multiply more zeros."""
+    return SIGNAL_ROWS if len(taps) == 1 else 8
+
+
+def _shifts(taps: tuple[int, ...]) -> int:
+    """Kernel columns: results to be shifted and added, per output."""
+    return math.prod(taps[:-2]) * taps[-1] if len(taps) > 1 else 1
+
+
+def cost(spec: ConvSpec, threads: int) -> Cost:
+    """Bands are ``rows + kh - 1`` wide of which ``kh`` are not zero."""
+    taps = spec.kernel_shape
+    height = taps[-2] if len(taps) > 1 else taps[0]
+    stacked = spec.samples * _shifts(taps)
+    multiply_adds = stacked * spec.channels * (_rows(taps) + height - 1)
+    tiles = spec.samples / math.prod(tile(spec, TILE_BYTES))
+    work = spec.itemsize / 4 * (multiply_adds * MULTIPLY_ADD + stacked * ADD) + tiles * CALL
+    if spec.dtype == "int64":
+        work += multiply_adds * 1e-9  # integers have no BLAS
+    return Cost(multiply_adds, stacked * spec.itemsize, tiles, 0, threads * 2 * TILE_BYTES, work)
+
+
+def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+    """Whole blocks of rows, long rows, with the stacked product in the second-level cache."""
+    taps = spec.kernel_shape
+    budget = min(peak_bytes // 2, TILE_BYTES) // spec.itemsize // spec.outputs
+    if len(taps) == 1:
+        return (max(1, budget),)
+    budget //= _shifts(taps)
+    rows = _rows(taps)
+    width = max(64, min(spec.axes[-1].output, budget // rows, 2048))
+    blocks = max(1, min(budget // (rows * width), 16))
+    return (*(1,) * (len(taps) - 2), rows * blocks, width)
+
+
+def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+    """Build the stacked bands once; every strip of the image uses them again."""
+    outputs, channels, *taps = kernels.shape
+    if len(taps) == 1:
+        return _fold_signal(kernels)
+    depth = math.prod(taps[:-2])
+    columns = kernels.reshape(outputs, channels, depth, *taps[-2:])
+    bands: dict[int, Array] = {}
+
+    def apply(image: Array) -> Array:
+        planes = image.reshape(channels, -1, *image.shape[-2:]) if len(taps) == 2 else image
+        d, h, w = (p - t + 1 for p, t in zip(planes.shape[1:], columns.shape[2:], strict=True))
+        result = np.empty((outputs, d, h, w), dtype=kernels.dtype)
+        rows = _rows(tuple(taps))
+        whole = h - h % rows
+        for start, stop, step in ((0, whole, rows), (whole, h, h - whole)):
+            if start == stop:
+                continue
+            if step not in bands:
+                bands[step] = stacked_bands(columns, step)
+            strip = planes[:, :, start : stop + taps[-2] - 1]
+            _multiply(bands[step], strip, columns.shape, step, result[:, :, start:stop])
+        return result.reshape(outputs, *(p - t + 1 for p, t in zip(image.shape[1:], taps, strict=True)))
+
+    return apply
+
+
+def stacked_bands(columns: Array, rows: int) -> Array:
+    """Stack the Toeplitz matrices of all kernel columns.
+
+    Parameters
+    ----------
+    columns : (outputs, channels, kd, kh, kw) array
+    rows : int
+        Outputs of each small matrix.
+
+    Returns
+    -------
+    (outputs * kd * kw * rows, channels * (rows + kh - 1)) array
+
+    Examples
+    --------
+    >>> stacked_bands(np.array([1, 2]).reshape(1, 1, 1, 2, 1), 3).tolist()
+    [[1, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2]]
+    """
+    outputs, channels, kd, kh, kw = columns.shape
+    bands = np.zeros((outputs, kd, kw, rows, channels, rows + kh - 1), dtype=columns.dtype)
+    for row in range(rows):
+        bands[:, :, :, row, :, row : row + kh] = columns.transpose(0, 2, 4, 1, 3)
+    return bands.reshape(outputs * kd * kw * rows, -1)
+
+
+def _multiply(bands: Array, strip: Array, columns: tuple[int, ...], rows: int, result: Array) -> None:
+    """Fill `result` (outputs, d, blocks * rows, w) from `strip` (channels, d + kd - 1, …, w + kw - 1)."""
+    outputs, channels, kd, kh, kw = columns
+    _, d, height, w = result.shape
+    blocks, reach = height // rows, rows + kh - 1
+    c_step, d_step, h_step, w_step = strip.strides
+    view = as_strided(  # overlapping blocks of `reach` rows, without a copy for one channel
+        strip,
+        (strip.shape[1], blocks, channels, reach, strip.shape[3]),
+        (d_step, rows * h_step, c_step, h_step, w_step),
+        writeable=False,
+    )
+    product = np.matmul(bands, view.reshape(*view.shape[:2], channels * reach, -1))
+    product = product.reshape(-1, blocks, outputs, kd, kw, rows, product.shape[-1])
+    target = result.reshape(outputs, d, blocks, rows, w).transpose(1, 2, 0, 3, 4)
+    for z in range(kd):
+        for x in range(kw):
+            part = product[z : z + d, :, :, z, x, :, x : x + w]
+            if z == x == 0:
+                target[...] = part
+            else:
+                target += part
+
+
+def _fold_signal(kernels: Array) -> Apply:
+    """A 1-D signal, cut into overlapping columns, needs the bands of a single kernel column."""
+    outputs, channels, taps = kernels.shape
+    rows = SIGNAL_ROWS
+    bands = stacked_bands(kernels.reshape(outputs, channels, 1, taps, 1), rows)
+    reach = rows + taps - 1
+
+    def apply(signal: Array) -> Array:
+        length = signal.shape[1] - taps + 1
+        blocks = -(-length // rows)
+        whole = np.zeros((channels, blocks * rows + taps - 1), dtype=kernels.dtype)
+        whole[:, : signal.shape[1]] = signal
+        c_step, step = whole.strides
+        view = as_strided(whole, (channels, reach, blocks), (c_step, step, rows * step), writeable=False)
+        product: Array = bands @ view.reshape(channels * reach, blocks)
+        columns: Array = product.reshape(outputs, rows, blocks).swapaxes(1, 2)
+        return columns.reshape(outputs, blocks * rows)[:, :length]
+
+    return apply

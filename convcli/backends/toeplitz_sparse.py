@@ -1,0 +1,58 @@
+"""The whole matrix, stored: one sparse row per output pixel. For teaching and for checks."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+from convcli.backends import Apply, Array
+from convcli.spec import ConvSpec, Cost
+
+SUMMARY = "the doubly blocked Toeplitz matrix, stored as CSR and multiplied"
+USES_BLAS = False
+
+BUILD = 3e-9  # seconds per non-zero
+MULTIPLY_ADD = 1.2e-9
+SCIPY_IMPORT = 0.15
+
+
+def unavailable() -> None:
+    """SciPy is always installed."""
+
+
+def unsupported(spec: ConvSpec) -> None:
+    """Nothing is; memory is the planner's business."""
+
+
+def cost(spec: ConvSpec, threads: int) -> Cost:
+    """Every non-zero is built once and multiplied once per plane."""
+    rows = spec.outputs * math.prod(spec.output_shape)
+    nonzeros = rows * spec.channels * (spec.taps or 0)
+    memory = nonzeros * (spec.itemsize + 8) + 8 * rows + spec.itemsize * math.prod(spec.padded_shape)
+    work = nonzeros * (BUILD + spec.batch * MULTIPLY_ADD)
+    return Cost(nonzeros * spec.batch, memory, 1, SCIPY_IMPORT, memory, work)
+
+
+def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+    """The image in one piece: the matrix is meant to be the whole one."""
+    return spec.output_shape
+
+
+def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+    """Build the matrix when the first plane shows its size."""
+    from convcli.matrices.build import valid_matrix
+
+    taps = kernels.shape[2:]
+    built: dict[tuple[int, ...], Any] = {}
+    lock = threading.Lock()
+
+    def apply(image: Array) -> Array:
+        with lock:  # two threads must not both build gigabytes
+            if image.shape not in built:
+                built[image.shape] = valid_matrix(kernels, image.shape[1:])
+        output = tuple(p - t + 1 for p, t in zip(image.shape[1:], taps, strict=True))
+        product: Array = built[image.shape] @ image.reshape(-1)
+        return product.reshape(len(kernels), *output)
+
+    return apply

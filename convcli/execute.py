@@ -1,0 +1,172 @@
+"""Run a plan: cut the output into tiles, fetch what each needs, let the backend compute it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from convcli import backends, threads
+from convcli.arrays import Array, border_indices, gather
+from convcli.backends import Apply
+from convcli.pieces import Phase, phases, piece_spec, pieces, steps
+from convcli.plan import BUDGET_BYTES, Plan, pass_specs
+from convcli.separable import Vector
+from convcli.spec import ConvSpec
+
+PASS_SAMPLES = 1 << 17  # of a tile run in 1-D passes: it and the intermediate result stay in cache
+
+Part = tuple[tuple[int, ...], tuple[int, ...], Apply]
+
+
+class NonFiniteError(Exception):
+    """A NaN or an infinity was met; the result is not to be used."""
+
+
+def execute(
+    plan: Plan,
+    image: Array,
+    kernels: Array,
+    result: Array,
+    *,
+    fill: float = 0.0,
+    terms: list[tuple[Vector, ...]] | None = None,
+) -> None:
+    """Fill `result` with the convolution that `plan` describes.
+
+    Parameters
+    ----------
+    plan : Plan
+    image : (batch, channels, *spatial) array
+    kernels : (outputs, channels, *taps) array
+        As the user wrote them.
+    result : (batch, outputs, *output) array
+        Any real type; integers are stored as they are.
+    fill : float
+        Value outside the image for border ``constant``.
+    terms : list of (one vector per axis), optional
+        Separable form of the kernel, needed where ``plan.chosen.rank`` is not 0.
+
+    Raises
+    ------
+    NonFiniteError
+        If the image holds a NaN or an infinity: backends differ in how far those spread.
+    """
+    spec = plan.spec
+    module = backends.load(plan.backend)
+    tile = _tile_shape(plan, module)
+    parts = list(_prepared(plan, kernels, terms, tile))
+    indices, distances = border_indices(spec), steps(spec)
+    watch = image.dtype.kind == "f"
+
+    def compute(item: int, phase: Phase, corner: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        total: Array | None = None
+        for offset, taps, apply in parts:
+            lattice = [
+                index[p + o :: d][c : c + n + t - 1]
+                for index, p, o, d, c, n, t in zip(
+                    indices, phase.offset, offset, distances, corner, shape, taps, strict=True
+                )
+            ]
+            source = gather(image[item], lattice, distances, fill, spec.dtype)
+            with np.errstate(all="ignore"):
+                if watch and not np.isfinite(source.sum()) and not np.isfinite(source).all():
+                    raise NonFiniteError
+                part = apply(source)
+                total = part if total is None else np.add(total, part, out=total)
+        assert total is not None
+        target: Array = result[item][(slice(None), *phase.outputs)]
+        window = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
+        np.copyto(target[(slice(None), *window)], total, casting="unsafe")
+
+    jobs = [functools.partial(compute, *job) for job in _tiles(spec, tile)]
+    workers = max(1, min(plan.threads, len(jobs)))
+    threads.run(jobs, workers, one_blas_thread=module.USES_BLAS)
+
+
+def _tiles(
+    spec: ConvSpec, tile: tuple[int, ...]
+) -> Iterator[tuple[int, Phase, tuple[int, ...], tuple[int, ...]]]:
+    """Every tile as batch item, phase, first output and shape."""
+    for item, phase in itertools.product(range(spec.batch), phases(spec)):
+        sizes = [len(range(a.output)[s]) for a, s in zip(spec.axes, phase.outputs, strict=True)]
+        for corner in itertools.product(*(range(0, n, t) for n, t in zip(sizes, tile, strict=True))):
+            yield (
+                item,
+                phase,
+                corner,
+                tuple(min(t, n - c) for t, n, c in zip(tile, sizes, corner, strict=True)),
+            )
+
+
+def _tile_shape(plan: Plan, module: backends.Backend) -> tuple[int, ...]:
+    part = piece_spec(plan.spec)
+    if not plan.chosen.rank:
+        return module.tile(part, BUDGET_BYTES // plan.threads)
+    return _pass_tile(part)
+
+
+def _pass_tile(part: ConvSpec) -> tuple[int, ...]:
+    """A tile at least as large as the overlap that its neighbours compute again."""
+    shape = [min(axis.output, max(32, 2 * axis.taps)) for axis in part.axes]
+    room = PASS_SAMPLES // math.prod(shape)
+    if room > 1:
+        shape[-1] = min(part.axes[-1].output, shape[-1] * room)
+    return tuple(shape)
+
+
+def _prepared(
+    plan: Plan, kernels: Array, terms: list[tuple[Vector, ...]] | None, tile: tuple[int, ...]
+) -> Iterator[Part]:
+    """Every piece of the kernel: where it acts, its shape, and the function that applies it."""
+    spec = plan.spec
+    module = backends.load(plan.backend)
+    axes = tuple(range(-len(spec.kernel_shape), 0))
+    if spec.op == "convolve":
+        kernels = np.flip(kernels, axes)
+        terms = terms and [tuple(v[::-1] for v in term) for term in terms]
+    part = piece_spec(spec)
+    for piece in pieces(spec):
+        block = kernels[(slice(None), slice(None), *piece.cells)]
+        apply: Apply
+        if plan.chosen.rank:
+            assert terms is not None
+            sliced = [tuple(v[c] for v, c in zip(term, piece.cells, strict=True)) for term in terms]
+            apply = _in_passes(module, sliced, part, tile)
+        else:
+            apply = module.prepare(np.ascontiguousarray(block, dtype=spec.dtype), part, tile)
+        yield piece.offset, block.shape[2:], apply
+
+
+def _in_passes(
+    module: backends.Backend, terms: list[tuple[Vector, ...]], part: ConvSpec, tile: tuple[int, ...]
+) -> Apply:
+    """Apply 1-D kernels one after the other, and add the terms."""
+    # Axes that are still to be passed over keep the margin that they need.
+    reach = tuple(n + t - 1 for n, t in zip(tile, part.kernel_shape, strict=True))
+    axes = len(part.kernel_shape)
+    specs = {p.kernel_shape.index(max(p.kernel_shape)): p for p in pass_specs(part)}
+    chains: list[list[Callable[[Array], Array]]] = []
+    for term in terms:
+        chain = []
+        for axis in reversed(range(axes)):
+            shape = [1] * (axes + 2)
+            shape[axis + 2] = len(term[axis])
+            kernel = np.ascontiguousarray(term[axis], dtype=part.dtype).reshape(shape)
+            chain.append(module.prepare(kernel, specs.get(axis, part), reach))
+        chains.append(chain)
+
+    def apply(image: Array) -> Array:
+        total: Array | None = None
+        for chain in chains:
+            partial = image
+            for step in chain:
+                partial = step(partial)
+            total = partial if total is None else np.add(total, partial, out=total)
+        assert total is not None
+        return total
+
+    return apply

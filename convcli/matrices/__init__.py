@@ -1,0 +1,1 @@
+"""The matrices that convolution is."""

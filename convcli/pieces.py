@@ -1,0 +1,128 @@
+"""Strides, dilation and huge kernels, reduced to dense pieces that every backend can compute.
+
+With stride s and dilation d, y[i] = Σ_m k[m] · x[s·i + d·m]. Writing m = s·q + r and i = d·t + p,
+
+    y[d·t + p] = Σ_r Σ_q k[s·q + r] · x[(s·p + d·r) + s·d·(t + q)],
+
+a sum over the residues r of plain correlations of every (s·d)-th sample with every s-th cell. So no
+product is computed that the stride would throw away, and no zero is multiplied that the dilation
+would insert. (This is the polyphase form of multirate filters: Vaidyanathan, 1990.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+from convcli.spec import Axis, ConvSpec
+
+LARGEST_PIECE = {1: 1 << 20, 2: 1 << 10, 3: 1 << 6}
+"""Cells per axis of one piece: bounds the memory that a tile and its surroundings need."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a kernel, and where in the padded image it begins to act.
+
+    Attributes
+    ----------
+    cells : tuple of slice
+        The part, of the kernel after flipping.
+    offset : tuple of int
+        Sample of the padded image under its first cell, for output 0.
+    """
+
+    cells: tuple[slice, ...]
+    offset: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Outputs that read the same lattice of samples.
+
+    Attributes
+    ----------
+    outputs : tuple of slice
+        Which outputs.
+    offset : tuple of int
+        Sample of the padded image that belongs to the first of them, for the first kernel cell.
+    """
+
+    outputs: tuple[slice, ...]
+    offset: tuple[int, ...]
+
+
+def reduced(axis: Axis) -> tuple[int, int, int]:
+    """Stride, dilation and their common factor, which merely thins out the image."""
+    common = math.gcd(axis.stride, axis.dilation)
+    return axis.stride // common, axis.dilation // common, common
+
+
+def steps(spec: ConvSpec) -> tuple[int, ...]:
+    """Distance in the padded image of samples that are neighbours to a backend."""
+    return tuple(math.prod(reduced(axis)) for axis in spec.axes)
+
+
+def pieces(spec: ConvSpec) -> list[Piece]:
+    """Cut the kernel into residues, and those into runs of bounded size.
+
+    >>> [p.cells for p in pieces(ConvSpec((9,), (5,), stride=2))]
+    [(slice(0, 5, 2),), (slice(1, 4, 2),)]
+    """
+    limit = LARGEST_PIECE[len(spec.kernel_shape)]
+    per_axis = []
+    for axis in spec.axes:
+        stride, dilation, common = reduced(axis)
+        parts = []
+        for residue in range(min(stride, axis.taps)):
+            cells = range(residue, axis.taps, stride)
+            for run in (cells[i : i + limit] for i in range(0, len(cells), limit)):
+                parts.append((slice(run[0], run[-1] + 1, stride), common * dilation * run[0]))
+        per_axis.append(parts)
+    return [
+        Piece(*map(tuple, zip(*combination, strict=True))) for combination in itertools.product(*per_axis)
+    ]
+
+
+def phases(spec: ConvSpec) -> list[Phase]:
+    """Split the outputs by the lattice that the dilation makes them read."""
+    per_axis = []
+    for axis in spec.axes:
+        stride, dilation, common = reduced(axis)
+        per_axis.append(
+            [
+                (slice(p, axis.output, dilation), common * stride * p)
+                for p in range(min(dilation, axis.output))
+            ]
+        )
+    return [
+        Phase(*map(tuple, zip(*combination, strict=True))) for combination in itertools.product(*per_axis)
+    ]
+
+
+def piece_spec(spec: ConvSpec) -> ConvSpec:
+    """Describe the largest piece as the plain `valid` correlation that a backend sees."""
+    limit = LARGEST_PIECE[len(spec.kernel_shape)]
+    kernel_shape, image_shape, batch = [], [], spec.batch
+    for axis in spec.axes:
+        stride, dilation, _ = reduced(axis)
+        taps = min(limit, -(-axis.taps // stride))
+        kernel_shape.append(taps)
+        image_shape.append(-(-axis.output // dilation) + taps - 1)
+        batch *= min(dilation, axis.output)
+    share = math.prod(kernel_shape) / math.prod(spec.kernel_shape)
+    return ConvSpec(
+        image_shape=tuple(image_shape),
+        kernel_shape=tuple(kernel_shape),
+        batch=batch,
+        channels=spec.channels,
+        outputs=spec.outputs,
+        mode="valid",
+        op="correlate",
+        dtype=spec.dtype,
+        exact=spec.exact,
+        bound=spec.bound,
+        taps=math.ceil((spec.taps or 0) * share),
+        rank=spec.rank,
+    )

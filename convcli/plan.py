@@ -1,0 +1,176 @@
+"""Which backend computes a convolution, and why: estimates of every candidate, compared."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from convcli import backends
+from convcli.errors import BackendError, LimitError
+from convcli.machine import cpu_count
+from convcli.pieces import piece_spec, pieces
+from convcli.spec import ConvSpec, Cost
+
+BUDGET_BYTES = 48 << 20
+"""What all threads' temporaries together may take beyond image and result."""
+
+START_THREAD = 1e-4  # seconds
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to compute a convolution.
+
+    Attributes
+    ----------
+    backend : str
+    rank : int
+        Separable terms run as 1-D passes; 0 for the kernel as a whole.
+    cost : Cost or None
+        Over all threads; None if it cannot be used.
+    reason : str or None
+        Why it cannot be used.
+    """
+
+    backend: str
+    rank: int
+    cost: Cost | None
+    reason: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Backend and passes, as shown to people."""
+        if not self.rank:
+            return self.backend
+        return f"{self.backend}, " + ("1-D passes" if self.rank == 1 else f"1-D passes of rank {self.rank}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A decision: print it, or run it.
+
+    Attributes
+    ----------
+    spec : ConvSpec
+    chosen : Candidate
+    candidates : tuple of Candidate
+        All that were considered, the chosen one too.
+    threads : int
+    why : str
+        One sentence.
+    """
+
+    spec: ConvSpec
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    threads: int
+    why: str
+
+    @property
+    def backend(self) -> str:
+        """Name of the chosen backend."""
+        return self.chosen.backend
+
+    @property
+    def cost(self) -> Cost:
+        """Estimate for the chosen candidate."""
+        assert self.chosen.cost is not None
+        return self.chosen.cost
+
+
+def plan(
+    spec: ConvSpec, backend: str = "auto", *, threads: int | None = None, max_memory: int | None = None
+) -> Plan:
+    """Choose how to compute `spec`.
+
+    Parameters
+    ----------
+    spec : ConvSpec
+    backend : str
+        A name of `convcli.backends.names`, or ``"auto"`` for the least estimated time.
+    threads : int, optional
+        All that this process may use by default.
+    max_memory : int, optional
+        Bytes that temporaries may take.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    BackendError
+        If the backend is unknown, cannot run here or cannot compute `spec`.
+    LimitError
+        If it would take more than `max_memory`.
+
+    Examples
+    --------
+    >>> plan(ConvSpec((512, 512), (3, 3)), "im2col").backend
+    'im2col'
+    """
+    threads = threads or cpu_count()
+    names = backends.names() if backend == "auto" else [backend]
+    found = [c for name in names for c in _candidates(name, spec, threads)]
+    usable = [c for c in found if c.cost is not None]
+    if not usable:
+        raise BackendError(f"backend {found[0].backend} cannot do this: {found[0].reason}")
+    fitting = [c for c in usable if max_memory is None or (c.cost and c.cost.peak_bytes <= max_memory)]
+    if not fitting:
+        needed = min(c.cost.peak_bytes for c in usable if c.cost)
+        raise LimitError(
+            f"backend {usable[0].backend} needs {needed / 1e6:,.0f} MB of memory, more than the "
+            f"{(max_memory or 0) / 1e6:,.0f} MB allowed; raise --max-memory, or use another backend"
+        )
+    chosen = min(fitting, key=lambda c: c.cost.seconds if c.cost else math.inf)
+    others = len({c.backend for c in usable}) - 1
+    why = f"least estimated time of {others + 1} backends" if backend == "auto" else "asked for"
+    return Plan(spec, chosen, tuple(found), threads, why)
+
+
+def _candidates(name: str, spec: ConvSpec, threads: int) -> list[Candidate]:
+    module = backends.load(name)
+    part = piece_spec(spec)
+    reason = module.unavailable() or module.unsupported(part)
+    if reason is not None:
+        return [Candidate(name, 0, None, reason)]
+    count = len(pieces(spec))
+    found = [Candidate(name, 0, _on_threads(module, part, count, threads))]
+    if spec.rank:
+        passes = [_on_threads(module, p, count * spec.rank, threads) for p in pass_specs(part)]
+        total = Cost(
+            multiply_adds=sum(p.multiply_adds for p in passes),
+            moved_bytes=sum(p.moved_bytes for p in passes),
+            calls=sum(p.calls for p in passes),
+            start_seconds=max(p.start_seconds for p in passes),
+            peak_bytes=max(p.peak_bytes for p in passes),
+            seconds=sum(p.seconds for p in passes),
+        )
+        found.append(Candidate(name, spec.rank, total))
+    return found
+
+
+def pass_specs(spec: ConvSpec) -> list[ConvSpec]:
+    """Return the 1-D passes of a separable kernel, the last axis first."""
+    axes = range(len(spec.kernel_shape))
+    shapes = [
+        tuple(n if a == axis else 1 for a, n in enumerate(spec.kernel_shape)) for axis in reversed(axes)
+    ]
+    return [replace(spec, kernel_shape=s, taps=None, rank=0, origin=None) for s in shapes if math.prod(s) > 1]
+
+
+def _on_threads(module: backends.Backend, part: ConvSpec, count: int, threads: int) -> Cost:
+    """The estimate of one piece, for `count` pieces shared among `threads`."""
+    cost = module.cost(part, threads)
+    tiles = math.prod(
+        -(-n // t) for n, t in zip(part.output_shape, module.tile(part, BUDGET_BYTES // threads), strict=True)
+    )
+    useful = max(1, min(threads, part.batch * tiles))
+    work = cost.seconds * count
+    return replace(
+        cost,
+        multiply_adds=cost.multiply_adds * count,
+        moved_bytes=cost.moved_bytes * count,
+        calls=cost.calls * count,
+        seconds=work / useful + START_THREAD * (useful - 1) + cost.start_seconds,
+    )

@@ -1,0 +1,103 @@
+"""Kernels that fall apart into 1-D passes, found by singular value decomposition."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[Any]
+HIGHEST_RANK = 8  # beyond it transforms are faster than passes
+
+
+def separate(kernel: NDArray[Any], *, rtol: float = 1e-10) -> tuple[Vector, ...] | None:
+    """Split a rank-1 kernel into one vector per axis.
+
+    Two 1-D passes cost ``p + q`` multiplications per pixel instead of ``p * q``.
+
+    Parameters
+    ----------
+    kernel : (p, q) array, or of any number of axes
+    rtol : float
+        Largest deviation of the product of the vectors, as a fraction of the largest cell, still
+        taken as zero.
+
+    Returns
+    -------
+    one vector per axis, or None
+        Their outer product is `kernel`; integers if the kernel is. None if its rank exceeds 1.
+
+    Examples
+    --------
+    >>> column, row = separate(np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]]))
+    >>> column.tolist(), row.tolist()
+    ([1, 2, 1], [1, 0, -1])
+    """
+    peak = np.unravel_index(int(np.argmax(np.abs(kernel))), kernel.shape)
+    largest = kernel[peak].item()
+    if largest == 0:
+        return None
+    lines = [np.moveaxis(kernel, axis, -1)[(*peak[:axis], *peak[axis + 1 :])] for axis in range(kernel.ndim)]
+    if kernel.dtype.kind == "i":
+        # Lines through one cell of an integer rank-1 kernel, less their common factors, are its
+        # factors up to one scale.
+        vectors = [line // math.gcd(*line.tolist()) for line in lines]
+        at_peak = math.prod(v[i].item() for v, i in zip(vectors, peak, strict=True))
+        vectors[0] = vectors[0] * (largest // at_peak)
+        rtol = 0.0
+    else:
+        vectors = [lines[0], *(line / largest for line in lines[1:])]
+    product = functools.reduce(np.multiply.outer, vectors)
+    if np.abs(product - kernel).max() > rtol * abs(largest):
+        return None
+    return tuple(vectors)
+
+
+def low_rank(kernel: NDArray[Any], *, rtol: float = 1e-10) -> list[tuple[Vector, ...]]:
+    """Write a kernel as a short sum of rank-1 kernels.
+
+    Parameters
+    ----------
+    kernel : array of 2 or 3 axes, int64 or float
+    rtol : float
+        Singular value, as a fraction of the first, still taken as zero.
+
+    Returns
+    -------
+    list of (one vector per axis)
+        The sum of the outer products is `kernel`. Empty if there is no such sum with fewer
+        multiplications than the kernel has cells; integer kernels of rank above 1 have none that is
+        exact.
+
+    References
+    ----------
+    Halko, Martinsson and Tropp (2011), "Finding structure with randomness", algorithm 4.1: a few
+    random combinations of the columns span them all if the rank is low. The decomposition of a
+    101×101 kernel then costs no more than that of a 10×101 one.
+
+    Examples
+    --------
+    >>> plus = np.array([[0.0, 1, 0], [1, 1, 1], [0, 1, 0]])
+    >>> len(low_rank(np.kron(plus, np.ones((3, 3)))))
+    2
+    """
+    if kernel.ndim == 1 or sum(n > 1 for n in kernel.shape) < 2:
+        return []
+    single = separate(kernel, rtol=rtol)
+    if single is not None:
+        return [single]
+    if kernel.ndim != 2 or kernel.dtype.kind == "i":
+        return []
+    probes = np.random.default_rng(0).standard_normal((kernel.shape[1], min(HIGHEST_RANK + 2, *kernel.shape)))
+    basis, _ = np.linalg.qr(kernel @ probes)
+    projected = basis.T @ kernel
+    if np.abs(basis @ projected - kernel).max() > rtol * np.abs(kernel).max():
+        return []
+    columns, values, rows = np.linalg.svd(projected, full_matrices=False)
+    rank = int((values > rtol * values[0]).sum())
+    if rank > HIGHEST_RANK or rank * sum(kernel.shape) >= kernel.size:
+        return []
+    return [(basis @ columns[:, i] * values[i], rows[i]) for i in range(rank)]

@@ -1,0 +1,310 @@
+"""What is to be computed: all shape arithmetic, with the standard library alone.
+
+Nothing here touches an array, so a plan can be made, printed and tested without data.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from convcli.errors import UsageError
+
+Mode = Literal["same", "full", "valid"]
+Border = Literal["zero", "constant", "nearest", "symmetric", "mirror", "wrap"]
+Op = Literal["convolve", "correlate"]
+ComputeType = Literal["float32", "float64", "int64"]
+
+MODES: tuple[str, ...] = get_args(Mode)
+BORDERS: tuple[str, ...] = get_args(Border)
+OPS: tuple[str, ...] = get_args(Op)
+
+BORDER_ALIASES = {
+    "edge": "nearest",
+    "replicate": "nearest",
+    "clamp": "nearest",
+    "circular": "wrap",
+    "periodic": "wrap",
+    "reflect-101": "mirror",
+    "fill": "constant",
+    "zeros": "zero",
+}
+
+MANTISSA_BITS = {"float32": 24, "float64": 53, "int64": 63}
+
+
+def choose(value: str, allowed: Sequence[str], what: str) -> str:
+    """Return `value` if it is one of `allowed`; otherwise say what is."""
+    if value in allowed:
+        return value
+    raise UsageError(f'unknown {what} "{value}"; use one of {", ".join(allowed)}')
+
+
+def border_name(name: str) -> str:
+    """Resolve an alias of a border, and refuse the ambiguous ``reflect``.
+
+    >>> border_name("replicate")
+    'nearest'
+    """
+    if name == "reflect":
+        raise UsageError(
+            'border "reflect" means two things; use "symmetric" (SciPy\'s reflect: b a|a b c d|d c) '
+            "or \"mirror\" (NumPy's and PyTorch's reflect: c b|a b c d|c b)"
+        )
+    return choose(BORDER_ALIASES.get(name, name), BORDERS, "border")
+
+
+def per_axis(value: int | Iterable[int], axes: int, what: str, minimum: int) -> tuple[int, ...]:
+    """Return one int per axis from an int, or from one int per axis.
+
+    >>> per_axis(2, 3, "stride", 1)
+    (2, 2, 2)
+    """
+    values = (value,) * axes if hasattr(value, "__index__") else tuple(value)
+    if len(values) != axes:
+        raise UsageError(
+            f"{what} {values} has {len(values)} numbers for {axes} axes; give one, or one per axis"
+        )
+    try:
+        result = tuple(n.__index__() for n in values)
+    except AttributeError:
+        raise UsageError(f"{what} {values} is not made of whole numbers") from None
+    if any(n < minimum for n in result):
+        raise UsageError(
+            f"{what} {shape_text(result)} is below {minimum}; every number must be at least {minimum}"
+        )
+    return result
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """Write a shape as people do.
+
+    >>> shape_text((480, 640))
+    '480×640'
+    """
+    return "×".join(str(n) for n in shape)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a convolution: sizes in samples, and what follows from them.
+
+    Attributes
+    ----------
+    size, taps : int
+        Samples of the image and cells of the kernel.
+    start, stop : int
+        The stride-1 output runs over image positions ``range(start, stop)``.
+    before, after : int
+        Samples that the border adds on either side; negative where the image is not needed.
+    output : int
+        Samples of the result, after the stride.
+    """
+
+    size: int
+    taps: int
+    origin: int
+    stride: int
+    dilation: int
+    start: int
+    stop: int
+
+    @property
+    def extent(self) -> int:
+        """Samples that the dilated kernel spans."""
+        return (self.taps - 1) * self.dilation + 1
+
+    @property
+    def output(self) -> int:
+        """Samples of the result."""
+        return len(range(self.start, self.stop, self.stride))
+
+    @property
+    def before(self) -> int:
+        """Border samples ahead of the image."""
+        return self.origin * self.dilation - self.start
+
+    @property
+    def after(self) -> int:
+        """Border samples behind the image."""
+        return (self.output - 1) * self.stride + self.extent - self.before - self.size
+
+    @property
+    def padded(self) -> int:
+        """Samples of the padded image that the output depends on."""
+        return self.before + self.size + self.after
+
+
+@dataclass(frozen=True)
+class ConvSpec:
+    """A convolution, described by shapes and options only.
+
+    The result is a set of `batch` independent problems: `channels` image planes in, `outputs` planes
+    out, each the sum over the channels of a correlation with one kernel (an image filter has one
+    channel and one output; a bank has more).
+
+    Parameters
+    ----------
+    image_shape, kernel_shape : tuple of int
+        Spatial shapes, 1 to 3 axes, (height, width) for images.
+    batch, channels, outputs : int
+        Leading axes: independent planes, planes summed over, kernels applied.
+    mode, border, op : str
+        As in the command line; aliases of borders are resolved.
+    origin, stride, dilation : int or tuple of int, optional
+        Per spatial axis. The default origin is ``(n - 1) // 2``.
+    dtype : {"float32", "float64", "int64"}
+        Type of the arithmetic.
+    exact : bool
+        Integer image and integer kernel: the result must be the exact integer.
+    bound : float
+        Upper bound of the magnitude of a result, Σ|k| · max|x|.
+    taps : int, optional
+        Non-zero cells of the kernel; all cells by default.
+    rank : int
+        Terms of the kernel's separable form; 0 if it has none worth using.
+
+    Raises
+    ------
+    UsageError
+        For sizes and options that contradict each other.
+
+    Examples
+    --------
+    >>> spec = ConvSpec((4, 6), (3, 3), mode="full", stride=2)
+    >>> spec.output_shape
+    (3, 4)
+    """
+
+    image_shape: tuple[int, ...]
+    kernel_shape: tuple[int, ...]
+    batch: int = 1
+    channels: int = 1
+    outputs: int = 1
+    mode: str = "same"
+    border: str = "zero"
+    op: str = "convolve"
+    origin: int | tuple[int, ...] | None = None
+    stride: int | tuple[int, ...] = 1
+    dilation: int | tuple[int, ...] = 1
+    dtype: str = "float32"
+    exact: bool = False
+    bound: float = 0.0
+    taps: int | None = None
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        axes = len(self.kernel_shape)
+        if not 1 <= axes <= 3:
+            raise UsageError(f"kernel has {axes} axes; convolution here has 1, 2 or 3 spatial axes")
+        if len(self.image_shape) != axes:
+            raise UsageError(
+                f"image {shape_text(self.image_shape)} has {len(self.image_shape)} spatial axes "
+                f"for a kernel with {axes}"
+            )
+        if 0 in self.kernel_shape:
+            raise UsageError(f"kernel {shape_text(self.kernel_shape)} is empty; it needs at least one cell")
+        if 0 in self.image_shape:
+            raise UsageError(f"image {shape_text(self.image_shape)} is empty; it needs at least one sample")
+        put = object.__setattr__
+        put(self, "mode", choose(self.mode, MODES, "mode"))
+        put(self, "op", choose(self.op, OPS, "op"))
+        put(self, "border", border_name(self.border))
+        put(self, "stride", per_axis(self.stride, axes, "stride", 1))
+        put(self, "dilation", per_axis(self.dilation, axes, "dilation", 1))
+        put(self, "origin", self._checked_origin(axes))
+        if self.taps is None:
+            put(self, "taps", math.prod(self.kernel_shape))
+        for axis in self.axes:
+            if axis.stop <= axis.start:
+                extents = tuple(a.extent for a in self.axes)
+                dilated = f" (dilated: {shape_text(extents)})" if extents != self.kernel_shape else ""
+                raise UsageError(
+                    f"kernel {shape_text(self.kernel_shape)}{dilated} is larger than image "
+                    f'{shape_text(self.image_shape)} in mode "valid"; use --mode full, or a smaller kernel'
+                )
+
+    def _checked_origin(self, axes: int) -> tuple[int, ...]:
+        if self.origin is None:
+            return tuple((n - 1) // 2 for n in self.kernel_shape)
+        origin = per_axis(self.origin, axes, "origin", 0)
+        if any(o >= n for o, n in zip(origin, self.kernel_shape, strict=True)):
+            raise UsageError(
+                f"origin {origin} is outside the kernel {shape_text(self.kernel_shape)}; "
+                "cells are counted from 0"
+            )
+        return origin
+
+    @functools.cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """One `Axis` per spatial axis, for the correlation that the backends compute."""
+        assert isinstance(self.origin, tuple) and isinstance(self.stride, tuple)
+        assert isinstance(self.dilation, tuple)
+        return tuple(
+            self._axis(*numbers)
+            for numbers in zip(
+                self.image_shape, self.kernel_shape, self.origin, self.stride, self.dilation, strict=True
+            )
+        )
+
+    def _axis(self, size: int, taps: int, origin: int, stride: int, dilation: int) -> Axis:
+        if self.op == "convolve":
+            origin = taps - 1 - origin  # convolution is correlation with the kernel turned round
+        reach_left, reach_right = origin * dilation, (taps - 1 - origin) * dilation
+        start, stop = {
+            "same": (0, size),
+            "full": (-reach_right, size + reach_left),
+            "valid": (reach_left, size - reach_right),
+        }[self.mode]
+        return Axis(size, taps, origin, stride, dilation, start, stop)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Spatial shape of the result."""
+        return tuple(axis.output for axis in self.axes)
+
+    @property
+    def padded_shape(self) -> tuple[int, ...]:
+        """Spatial shape of the padded image that the result depends on."""
+        return tuple(axis.padded for axis in self.axes)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one sample in the arithmetic."""
+        return 4 if self.dtype == "float32" else 8
+
+    @property
+    def samples(self) -> int:
+        """Samples of the result, over batch and outputs."""
+        return self.batch * self.outputs * math.prod(self.output_shape)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a computation is expected to take, in plain arithmetic.
+
+    Attributes
+    ----------
+    multiply_adds : float
+        Multiplications, each with its addition.
+    moved_bytes : float
+        Bytes read and written beyond the arithmetic's own operands.
+    calls : float
+        Calls into compiled code.
+    start_seconds : float
+        Paid once: imports, and tables made from the kernel.
+    peak_bytes : float
+        Largest memory in use at one time beyond image and result.
+    seconds : float
+        The estimate that follows, on one thread.
+    """
+
+    multiply_adds: float
+    moved_bytes: float
+    calls: float
+    start_seconds: float
+    peak_bytes: float
+    seconds: float
