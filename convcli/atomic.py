@@ -69,14 +69,18 @@ def check_target(target: Path, *, force: bool, inputs: Sequence[Path] = ()) -> N
     name = shown(target)
     with _write_errors(target):
         folder = _resolved(target).parent
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UsageError(f"folder {shown(folder)} does not exist; make it first, or name another")
-        if target.is_dir():
+        try:
+            status = os.stat(target)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(status.st_mode):
             raise UsageError(f"{name} is a folder; name a file in it")
-        if force or not target.exists():
+        if force:
             return
         for path in inputs:
-            if path.exists() and target.samefile(path):
+            if os.path.exists(path) and os.path.samestat(status, os.stat(path)):
                 raise UsageError(
                     f"{name} is the input {shown(path)} itself; use -f to overwrite it, or another name"
                 )
@@ -197,7 +201,7 @@ def _write_errors(target: Path) -> Iterator[None]:
     except (ConvcliError, BrokenPipeError):  # a closed pipe has an exit status of its own
         raise
     except OSError as error:
-        old = "; the old file is unchanged" if target.is_file() else ""
+        old = "; the old file is unchanged" if os.path.isfile(target) else ""
         raise FileError(f"cannot write {shown(target)}: {_reason(error)}{old}") from error
 
 

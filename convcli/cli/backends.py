@@ -1,0 +1,68 @@
+"""``convcli backends``: what can run here, and why not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from convcli.cli.options import Debug, Quiet, Verbose
+
+
+def backends(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """List the backends, and what they run on.
+
+    \b
+    Example:
+      convcli backends
+    """
+    from convcli import backends as all_backends
+    from convcli import report
+
+    found: list[dict[str, str | None]] = []
+    for name in all_backends.names():
+        module = all_backends.load(name)
+        found.append({"name": name, "summary": module.SUMMARY, "unavailable": module.unavailable()})
+    found.append({"name": "cuda", "summary": "the same algorithms on a GPU", "unavailable": "not built yet"})
+    facts = _machine()
+    if as_json:
+        print(json.dumps({"backends": found, "machine": facts}))
+        return
+    rows = [(str(f["name"]), f["unavailable"] or "ready", str(f["summary"])) for f in found]
+    report.table(("backend", "state", "what it does"), rows)
+    print()
+    report.table(("", ""), [(k.replace("_", " "), str(v)) for k, v in facts.items()], file=sys.stdout)
+
+
+def _machine() -> dict[str, Any]:
+    """Versions and hardware that the backends depend on."""
+    import platform
+    from importlib.metadata import version
+
+    import numpy as np
+
+    from convcli.machine import available_memory, cpu_count
+
+    config: Any = np.show_config(mode="dicts")
+    simd = config.get("SIMD Extensions", {})
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    memory = available_memory()
+    return {
+        "convcli": version("convcli"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": version("scipy"),
+        "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
+        "simd": (simd.get("found") or simd.get("baseline") or ["unknown"])[-1],
+        "threads": cpu_count(),
+        "memory": f"{memory / 1e9:.1f} GB available" if memory else "unknown",
+        "gpu": "not used: the cuda backend is not built yet",
+        "calibration": "shipped constants",
+    }

@@ -1,0 +1,157 @@
+"""``convcli convolve``: filter images and arrays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from convcli.cli import settings
+from convcli.cli.options import Debug, Quiet, Verbose, amount, axes, bias, origin, real
+from convcli.errors import UsageError
+
+
+def convolve(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Images or .npy arrays; - is stdin.")
+    ],
+    kernel: Annotated[
+        list[str], typer.Option("--kernel", "-k", help="A kernel; may be repeated. See `convcli kernels`.")
+    ],
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="A file, a folder/, a template, or - for stdout.")
+    ] = None,
+    op: Annotated[str, typer.Option(help="convolve or correlate.")] = "convolve",
+    mode: Annotated[str, typer.Option(help="same, full or valid.")] = "same",
+    border: Annotated[
+        str,
+        typer.Option(help="zero, constant, nearest, symmetric, mirror or wrap. (The Python API has zero.)"),
+    ] = "nearest",
+    border_value: Annotated[str, typer.Option(help="Sample value for --border constant.")] = "0",
+    origin_: Annotated[
+        str | None, typer.Option("--origin", metavar="X,Y", help="Kernel cell on the output pixel.")
+    ] = None,
+    stride: Annotated[str, typer.Option(help="Keep every n-th output: N or NxM.")] = "1",
+    dilation: Annotated[str, typer.Option(help="Distance of kernel cells in pixels: N or NxM.")] = "1",
+    normalize: Annotated[
+        str, typer.Option(help="Divide by the kernel's sum: none, sum, abs, or auto (abs where sum is 0).")
+    ] = "none",
+    divisor: Annotated[
+        str | None, typer.Option(help="Divide the result, in place of the kernel's own.")
+    ] = None,
+    bias_: Annotated[
+        str | None, typer.Option("--bias", metavar="B|P%", help="Add to the result; P% of full brightness.")
+    ] = None,
+    range_: Annotated[
+        str | None,
+        typer.Option("--range", help="clamp, abs, minmax or none.  [default: clamp; arrays: none]"),
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Samples written: keep, uint8, uint16, float32.")] = "keep",
+    gray: Annotated[bool, typer.Option("--gray", help="Filter the brightness only (Rec. 709).")] = False,
+    linear: Annotated[bool, typer.Option("--linear", help="Filter in linear light (sRGB).")] = False,
+    alpha: Annotated[str, typer.Option(help="premultiply, filter or ignore.")] = "premultiply",
+    nan: Annotated[str, typer.Option(help="propagate, interpolate or fill:V.")] = "propagate",
+    repeat: Annotated[int, typer.Option(metavar="N", help="Apply the filter N times.")] = 1,
+    combine: Annotated[
+        str, typer.Option(help="Of several kernels: magnitude, max, sum, mean, or none for one output each.")
+    ] = "none",
+    backend: Annotated[
+        str, typer.Option("--backend", "-b", help="auto, or a name from `convcli backends`.")
+    ] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or float64.")] = "auto",
+    threads: Annotated[int | None, typer.Option(metavar="N", help="[default: all available]")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the plan and what it was chosen from.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only; write nothing.")] = False,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Refuse to use more, e.g. 2GiB.  [default: what is free]"),
+    ] = None,
+    max_pixels: Annotated[
+        str | None, typer.Option(metavar="N", help="Refuse larger images, e.g. 200M.  [default: 89M]")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing files.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad input.")] = False,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="png, jpg, tif, webp, bmp, gif, ppm, pgm or npy.")
+    ] = None,
+    compress: Annotated[
+        int | None, typer.Option(metavar="0-9", help="PNG compression.  [default: 1]")
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(metavar="1-100", help="JPEG, WEBP.  [default: 95, lossless]")
+    ] = None,
+    strip: Annotated[bool, typer.Option("--strip", help="Drop colour profile, resolution and EXIF.")] = False,
+    page: Annotated[int | None, typer.Option(metavar="N", help="Page of a multi-page file, from 0.")] = None,
+    allow_truncated: Annotated[bool, typer.Option("--allow-truncated", help="Read damaged files.")] = False,
+    allow_8bit: Annotated[bool, typer.Option("--allow-8bit", help="Read 16-bit colour as 8-bit.")] = False,
+    to_rgb: Annotated[bool, typer.Option("--to-rgb", help="Read CMYK as RGB.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> int:
+    """Filter images with a kernel.
+
+    \b
+    Examples:
+      convcli convolve photo.jpg -k gaussian:3 -o soft.jpg
+      convcli convolve photo.jpg -k sobel-x -k sobel-y --combine magnitude -o edges.png
+      convcli convolve *.jpg -k "0 -1 0; -1 5 -1; 0 -1 0" -o out/{stem}_sharp{ext}
+      cat in.png | convcli convolve - -k box:9 -o - --format png > out.png
+      convcli convolve x.npy -k k.npy --mode full -b fft -o y.npy
+    """
+    if as_json and output == "-":
+        raise UsageError("--json and -o - would both write to standard output; give -o a file")
+    from convcli.cli.batch import Batch, Files
+    from convcli.filtering import Filter
+
+    bias_value, bias_percent = bias(bias_)
+    how = Filter(
+        mode=mode,
+        border=border,
+        border_value=real(border_value, "border value"),
+        op=op,
+        origin=origin(origin_),
+        stride=axes(stride, "stride") or 1,
+        dilation=axes(dilation, "dilation") or 1,
+        nan=nan,
+        precision=precision,
+        backend=backend,
+        threads=threads,
+        max_memory=amount(max_memory, "memory"),
+        normalize=normalize,
+        divisor=None if divisor is None else real(divisor, "divisor"),
+        bias=bias_value,
+        bias_percent=bias_percent,
+        range=range_,
+        dtype=dtype,
+        gray=gray,
+        linear=linear,
+        alpha=alpha,
+        repeat=repeat,
+        combine=combine,
+    )
+    files = Files(
+        format=format_,
+        force=force,
+        compress=compress,
+        quality=quality,
+        strip=strip,
+        page=page,
+        max_pixels=amount(max_pixels, "pixels"),
+        max_memory=how.max_memory,
+        allow_truncated=allow_truncated,
+        allow_8bit=allow_8bit,
+        to_rgb=to_rgb,
+    )
+    batch = Batch(kernel, how, files, dry_run=dry_run, fail_fast=fail_fast, explain=explain)
+    status = batch.run(inputs, output)
+    if as_json:
+        print(json.dumps({"files": [asdict(record) for record in batch.records]}, default=str))
+    elif not settings.quiet:
+        batch.summarize()
+    return status

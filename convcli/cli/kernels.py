@@ -1,0 +1,90 @@
+"""``convcli kernels``: list the named kernels, or show one kernel."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from convcli.cli.options import Debug, Quiet, Verbose
+
+LARGEST_SHOWN = 15  # cells per side
+
+
+def kernels(
+    spec: Annotated[str | None, typer.Argument(help="A kernel, as -k takes it.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """List the named kernels, or show one: values, sum, rank and picture.
+
+    \b
+    Examples:
+      convcli kernels
+      convcli kernels gaussian:1.5
+      convcli kernels "0 -1 0; -1 5 -1; 0 -1 0"
+    """
+    from convcli import report
+    from convcli.kernels import named_kernels
+
+    if spec is not None:
+        _show(spec, as_json)
+        return
+    found = named_kernels()
+    if as_json:
+        keys = ("name", "syntax", "summary", "example")
+        print(json.dumps([{key: getattr(kernel, key) for key in keys} for kernel in found]))
+        return
+    report.table(("kernel", "what it is"), [(kernel.syntax, kernel.summary) for kernel in found])
+
+
+def _show(spec: str, as_json: bool) -> None:
+    import numpy as np
+
+    from convcli import report
+    from convcli.kernels import parse_kernel
+    from convcli.separable import low_rank
+    from convcli.spec import shape_text
+
+    kernel = parse_kernel(spec)
+    values = kernel.values
+    terms = low_rank(values)
+    flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    rank = int(np.linalg.matrix_rank(flat))
+    origin = kernel.origin or tuple((n - 1) // 2 for n in values.shape)
+    facts = {
+        "name": kernel.name,
+        "shape": list(values.shape),
+        "divisor": kernel.divisor,
+        "bias": kernel.bias,
+        "origin": list(origin),
+        "sum": float(kernel.weights.sum()),
+        "rank": rank,
+        "separable": len(terms) == 1,
+    }
+    if as_json:
+        print(json.dumps({**facts, "values": values.tolist()}))
+        return
+    passes = "yes: one 1-D pass per axis" if len(terms) == 1 else f"no; {len(terms)} terms" if terms else "no"
+    report.table(
+        ("", ""),
+        [
+            ("kernel", kernel.name),
+            ("size", shape_text(values.shape)),
+            ("sum", f"{facts['sum']:g}"),
+            ("rank", str(rank)),
+            ("separable", passes),
+            ("origin", ",".join(str(o) for o in reversed(origin)) + " (x,y)"),
+            *([("divisor", f"{kernel.divisor:g}")] if kernel.divisor != 1 else []),
+            *([("bias", f"{kernel.bias:g}")] if kernel.bias else []),
+        ],
+    )
+    print()
+    if max(values.shape) <= LARGEST_SHOWN:
+        for plane in values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[None, None]:
+            report.heat(plane.tolist(), [[f"{v:.4g}" for v in row] for row in plane.tolist()])
+    else:
+        report.picture(flat.tolist())

@@ -1,0 +1,104 @@
+"""Options that commands share, and how their values are read: each in one place."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from convcli.cli import settings
+from convcli.errors import UsageError
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def _set(name: str) -> Callable[[bool], bool]:
+    def callback(value: bool) -> bool:
+        if value:
+            setattr(settings, name, True)
+        return value
+
+    return callback
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_set("quiet"), help="Print errors only.", show_default=False)
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_set("verbose"), help="Print more.", show_default=False)
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=_set("debug"), help="Show tracebacks.", show_default=False)
+]
+
+
+def axes(text: str | None, what: str) -> int | tuple[int, ...] | None:
+    """Read one number, or one per axis in the order of the shape.
+
+    >>> axes("2", "stride"), axes("2x3", "stride"), axes("2,3", "stride")
+    (2, (2, 3), (2, 3))
+    """
+    if text is None:
+        return None
+    words = re.split("[x,×]", text)
+    try:
+        numbers = tuple(int(word) for word in words)
+    except ValueError:
+        raise UsageError(f'{what} "{text}" is not a number, or one per axis such as 2x3') from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def origin(text: str | None) -> int | tuple[int, ...] | None:
+    """Read X,Y (image order) as an index (row, column).
+
+    >>> origin("0,2")
+    (2, 0)
+    """
+    numbers = axes(text, "origin")
+    return numbers[::-1] if isinstance(numbers, tuple) else numbers
+
+
+def amount(text: str | None, what: str) -> int | None:
+    """Read a number with a unit, such as 512MB, 4GiB or 200M.
+
+    >>> amount("4GiB", "memory"), amount("1.5k", "pixels")
+    (4294967296, 1500)
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([kmgt]?)(i?)(b|p|px)?\s*", text.lower())
+    scale = match and (BINARY.get(match[2] + "i") if match[3] else UNITS[match[2]])
+    if not match or not scale:
+        raise UsageError(f'{what} "{text}" is not an amount; write for example 512MB, 4GiB or 200M')
+    return int(float(match[1]) * scale)
+
+
+def real(text: str, what: str) -> float:
+    """Read a finite number, or a fraction such as 1/9.
+
+    >>> real("1/4", "divisor")
+    0.25
+    """
+    above, slash, below = text.partition("/")
+    try:
+        value = float(above) / float(below) if slash else float(text)
+    except (ValueError, ZeroDivisionError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f'{what} "{text}" is not a finite number')
+    return value
+
+
+def bias(text: str | None) -> tuple[float | None, bool]:
+    """Read a number, or a percentage of full brightness.
+
+    >>> bias("50%"), bias("128"), bias(None)
+    ((50.0, True), (128.0, False), (None, False))
+    """
+    if text is None:
+        return None, False
+    return real(text.removesuffix("%"), "bias"), text.endswith("%")

@@ -1,0 +1,130 @@
+"""Where results go: one file, a folder, or a template filled in for each input and kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from convcli.atomic import check_target, shown
+from convcli.errors import UsageError
+
+STREAM = "-"
+FIELDS = ("stem", "ext", "kernel")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and where its results go.
+
+    Attributes
+    ----------
+    source : str
+        A path, or ``-``.
+    targets : list of str
+        Paths or ``-``, one per result; empty if nothing is to be written.
+    """
+
+    source: str
+    targets: list[str]
+
+
+def jobs(
+    sources: Sequence[str], output: str | None, labels: Sequence[str], extension: str | None, *, force: bool
+) -> list[Job]:
+    """Pair every input with its outputs, and refuse what cannot work before anything is read.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    output : str or None
+        What ``-o`` says.
+    labels : sequence of str
+        One per result of an input: kernel names, or what they were combined to.
+    extension : str or None
+        Extension that ``--format`` asks for.
+    force : bool
+
+    Raises
+    ------
+    UsageError
+        For outputs that exist, coincide, are missing their folder or are too few.
+    """
+    if output is None:
+        return [Job(source, []) for source in sources]
+    if output == STREAM:
+        if len(sources) > 1 or len(labels) > 1:
+            raise UsageError(
+                "several results cannot go to standard output; use -o with a folder or a template"
+            )
+        return [Job(source, [STREAM]) for source in sources]
+    template = _template(output, several_sources=len(sources) > 1, several_labels=len(labels) > 1)
+    names = [_safe(label) for label in labels]
+    if len(set(names)) < len(names):
+        names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
+    found = [Job(source, [_fill(template, source, name, extension) for name in names]) for source in sources]
+    _check(found, several=template != output or "{" in template, force=force)
+    return found
+
+
+def _template(output: str, *, several_sources: bool, several_labels: bool) -> str:
+    """Make a template of ``-o``: a folder keeps the names of the inputs."""
+    try:
+        fields = {name for _, name, _, _ in string.Formatter().parse(output) if name is not None}
+    except ValueError:
+        raise UsageError(f'output "{shown(output)}" has an unpaired brace; write {{{{ for a brace') from None
+    wrong = sorted(fields.difference(FIELDS))
+    if wrong:
+        raise UsageError(
+            f'output field "{{{shown(wrong[0])}}}" is unknown; use one of '
+            + ", ".join(f"{{{name}}}" for name in FIELDS)
+        )
+    if output.endswith(os.sep) or os.path.isdir(output):
+        return os.path.join(output.replace("{", "{{").replace("}", "}}") if not fields else output, "") + (
+            "{stem}_{kernel}{ext}" if several_labels else "{stem}{ext}"
+        )
+    if several_sources and not fields & {"stem"}:
+        raise UsageError(
+            f"several inputs cannot all become {shown(output)}; "
+            "use a folder (with / at the end), or a template such as out/{stem}{ext}"
+        )
+    if several_labels and "kernel" not in fields:
+        raise UsageError(
+            f"several kernels cannot all become {shown(output)}; use --combine magnitude (or max, sum, "
+            "mean), or {kernel} in the output's name"
+        )
+    return output
+
+
+def _fill(template: str, source: str, kernel: str, extension: str | None) -> str:
+    stem, suffix = os.path.splitext(os.path.basename(source)) if source != STREAM else ("stdin", ".png")
+    return template.format(stem=stem, ext=extension or suffix, kernel=kernel)
+
+
+def _safe(label: str) -> str:
+    """Make a kernel's name fit for a file name."""
+    return re.sub(r"[^\w.+-]+", "-", label).strip("-.") or "kernel"
+
+
+def _check(found: list[Job], *, several: bool, force: bool) -> None:
+    writers: dict[str, str] = {}
+    sources = [Path(job.source) for job in found if job.source != STREAM]
+    for job in found:
+        for target in job.targets:
+            where = os.path.realpath(target)
+            if where in writers:
+                raise UsageError(
+                    f"{shown(writers[where])} and {shown(job.source)} would both become {shown(target)}; "
+                    "use more fields in the template"
+                )
+            writers[where] = job.source
+    for job in found:
+        for target in job.targets:
+            if several:
+                folder = os.path.dirname(target)
+                if folder and not os.path.exists(folder):
+                    continue  # made when it is first needed; so nothing exists in it
+            check_target(Path(target), force=force, inputs=sources)

@@ -1,0 +1,154 @@
+"""What samples of a photograph mean: brightness, light, transparency, range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convcli.arrays import Array
+from convcli.errors import UsageError
+from convcli.spec import choose
+
+RANGES = ("clamp", "abs", "minmax", "none")
+DTYPES = ("keep", "uint8", "uint16", "float32")
+LUMA = (0.2126, 0.7152, 0.0722)
+
+
+def top(dtype: np.dtype[Any]) -> float:
+    """Sample value of full brightness: 255, 65535, or 1.0 for floats."""
+    return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
+
+
+def luma(planes: Array) -> Array:
+    """Reduce RGB planes to one of brightness, in the same type.
+
+    Parameters
+    ----------
+    planes : (3, height, width) array
+
+    References
+    ----------
+    ITU-R BT.709-6, item 3.2.
+
+    Examples
+    --------
+    >>> luma(np.array([[[255]], [[255]], [[0]]], dtype=np.uint8)).tolist()
+    [[[237]]]
+    """
+    gray = sum(plane * np.float32(weight) for plane, weight in zip(planes, LUMA, strict=True))
+    result = np.asarray(gray, dtype=np.float32)[None]
+    return result if planes.dtype.kind == "f" else np.rint(result).astype(planes.dtype)
+
+
+def to_linear(planes: Array) -> Array:
+    """Turn sRGB samples into light, in float32 on the same scale.
+
+    References
+    ----------
+    IEC 61966-2-1, the inverse transfer function.
+    """
+    scale = top(planes.dtype)
+    if planes.dtype.kind == "f":
+        return _light(planes).astype(np.float32)
+    table = _light(np.arange(scale + 1) / scale) * scale
+    return table.astype(np.float32)[planes]
+
+
+def _light(v: Array) -> Array:
+    return np.where(v <= 0.04045, v / 12.92, (np.maximum(v, 0.04045) / 1.055 + 0.055 / 1.055) ** 2.4)
+
+
+def from_linear(planes: Array, scale: float) -> Array:
+    """Turn light back into sRGB samples; light below zero is as dark as zero.
+
+    References
+    ----------
+    IEC 61966-2-1, the transfer function.
+
+    Examples
+    --------
+    >>> samples = np.arange(256, dtype=np.uint8)
+    >>> bool((np.rint(from_linear(to_linear(samples), 255.0)) == samples).all())
+    True
+    """
+    v = np.maximum(planes, 0) / scale
+    return np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055) * scale
+
+
+def premultiply(colour: Array, alpha: Array) -> Array:
+    """Multiply colour by alpha: exactly, in the smallest type that holds the products.
+
+    Parameters
+    ----------
+    colour : (channels, height, width) array
+    alpha : (1, height, width) array
+
+    Returns
+    -------
+    (channels, height, width) array
+        On the scale of colour times the scale of alpha.
+    """
+    products = {"uint8": np.uint16, "uint16": np.uint32}.get(colour.dtype.name, np.float32)
+    return np.multiply(colour, alpha, dtype=products)
+
+
+def finish(planes: Array, alpha: bool, dtype: np.dtype[Any], rule: str) -> tuple[Array, int]:
+    """Bring results into the range of `dtype`, round half to even, and count what was cut off.
+
+    Parameters
+    ----------
+    planes : (channels, height, width) array of float
+        Overwritten.
+    alpha : bool
+        The last plane is alpha: only clamped.
+    dtype : data-type
+        uint8, uint16, float32, or the type of an array's result.
+    rule : {"clamp", "abs", "minmax", "none"}
+
+    Returns
+    -------
+    planes : (channels, height, width) array of `dtype`
+    clipped : int
+        Samples that were out of range; NaN counts, and becomes 0 in an integer type.
+
+    Raises
+    ------
+    UsageError
+        If the rule is "none" and samples do not fit.
+    """
+    choose(rule, RANGES, "range")
+    colour = planes[:-1] if alpha else planes
+    if rule == "abs":
+        np.abs(colour, out=colour)
+    elif rule == "minmax":
+        _stretch(colour, top(dtype))
+    if dtype.kind == "f" or (dtype == planes.dtype and rule == "none"):
+        return planes.astype(dtype, copy=False), 0
+    limits = np.iinfo(dtype)
+    result = np.empty(planes.shape, dtype=dtype)
+    clipped = 0
+    for plane, target in zip(planes, result, strict=True):
+        if plane.dtype.kind == "f":
+            np.rint(plane, out=plane)
+        # A comparison that is false for NaN too finds everything that does not fit.
+        if not (plane.min() >= limits.min and plane.max() <= limits.max):
+            fits = (plane >= limits.min) & (plane <= limits.max)
+            clipped += fits.size - int(np.count_nonzero(fits))
+            np.nan_to_num(plane, copy=False, posinf=np.inf, neginf=-np.inf)
+            np.clip(plane, limits.min, limits.max, out=plane)
+        np.copyto(target, plane, casting="unsafe")
+    if clipped and rule == "none":
+        raise UsageError(
+            f'{clipped} samples are outside {limits.min} to {limits.max} and range is "none"; '
+            "use --range clamp, or --dtype float32"
+        )
+    return result, clipped
+
+
+def _stretch(colour: Array, highest: float) -> None:
+    finite = colour[np.isfinite(colour)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    colour -= low
+    if high > low:
+        colour *= highest / (high - low)
