@@ -46,6 +46,19 @@ def open_input(path: Path) -> BinaryIO:
         raise InputError(f"{shown(path)} cannot be read: {_reason(error)}") from None
 
 
+@contextmanager
+def write_errors(target: Path | None) -> Iterator[None]:
+    """Turn the system's refusals to write into words; None is standard output."""
+    try:
+        yield
+    except (ConvcliError, BrokenPipeError):  # a closed pipe has an exit status of its own
+        raise
+    except OSError as error:
+        name = "standard output" if target is None else shown(target)
+        old = "; the old file is unchanged" if target and os.path.isfile(target) else ""
+        raise FileError(f"cannot write {name}: {_reason(error)}{old}") from error
+
+
 def check_target(target: Path, *, force: bool, inputs: Sequence[Path] = ()) -> None:
     """Refuse a target that could not or must not be written, before any work is done.
 
@@ -67,7 +80,7 @@ def check_target(target: Path, *, force: bool, inputs: Sequence[Path] = ()) -> N
     if _is_stream(target):
         return
     name = shown(target)
-    with _write_errors(target):
+    with write_errors(target):
         folder = _resolved(target).parent
         if not os.path.isdir(folder):
             raise UsageError(f"folder {shown(folder)} does not exist; make it first, or name another")
@@ -123,7 +136,7 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
     >>> target.read_bytes()
     b'42'
     """
-    with _write_errors(target):
+    with write_errors(target):
         if _is_stream(target):
             with open(target, "wb") as stream:
                 yield stream
@@ -192,17 +205,6 @@ def _resolved(target: Path) -> Path:
 
 def _exists(target: Path) -> UsageError:
     return UsageError(f"{shown(target)} exists; use -f to overwrite it, or another name")
-
-
-@contextmanager
-def _write_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except (ConvcliError, BrokenPipeError):  # a closed pipe has an exit status of its own
-        raise
-    except OSError as error:
-        old = "; the old file is unchanged" if os.path.isfile(target) else ""
-        raise FileError(f"cannot write {shown(target)}: {_reason(error)}{old}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -25,7 +25,7 @@ from convcli.pixels import (
 )
 from convcli.plan import Plan
 from convcli.problem import Problem, pose, samples_of
-from convcli.spec import choose, shape_text
+from convcli.spec import bytes_text, choose, shape_text
 
 NORMALIZATIONS = ("none", "sum", "abs", "auto")
 COMBINATIONS = ("none", "magnitude", "max", "sum", "mean")
@@ -248,8 +248,8 @@ class _Run:
         size = spec.samples * np.dtype(problem.result_type).itemsize + problem.plan.cost.peak_bytes
         if limit is not None and size > limit:
             raise LimitError(
-                f"the result {shape_text(spec.output_shape)} needs {size / 1e6:,.0f} MB of memory, more than "
-                f"the {limit / 1e6:,.0f} MB allowed; raise --max-memory, or use --stride or --mode valid"
+                f"the result {shape_text(spec.output_shape)} needs {bytes_text(size)} of memory, more than "
+                f"the {bytes_text(limit)} allowed; raise --max-memory, or use --stride or --mode valid"
             )
         return problem
 

@@ -73,9 +73,9 @@ def read_npy(source: Path | BinaryIO, *, max_bytes: int | None = None, name: str
         if got < size:
             raise _truncated(name, shape, dtype, size, got)
         return _arranged(buffer, shape, fortran, dtype)
+    except InputError:
+        raise
     except (MemoryError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{name} has an array of shape {shape}, which cannot be held: {error}") from None
 
 

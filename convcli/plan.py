@@ -9,7 +9,7 @@ from convcli import backends
 from convcli.errors import BackendError, LimitError
 from convcli.machine import cpu_count
 from convcli.pieces import piece_spec, pieces
-from convcli.spec import ConvSpec, Cost
+from convcli.spec import ConvSpec, Cost, bytes_text
 
 BUDGET_BYTES = 48 << 20
 """What all threads' temporaries together may take beyond image and result."""
@@ -119,8 +119,8 @@ def plan(
     if not fitting:
         needed = min(c.cost.peak_bytes for c in usable if c.cost)
         raise LimitError(
-            f"backend {usable[0].backend} needs {needed / 1e6:,.0f} MB of memory, more than the "
-            f"{(max_memory or 0) / 1e6:,.0f} MB allowed; raise --max-memory, or use another backend"
+            f"backend {usable[0].backend} needs {bytes_text(needed)} of memory, more than the "
+            f"{bytes_text(max_memory or 0)} allowed; raise --max-memory, or use another backend"
         )
     chosen = min(fitting, key=lambda c: c.cost.seconds if c.cost else math.inf)
     others = len({c.backend for c in usable}) - 1
@@ -136,7 +136,7 @@ def _candidates(name: str, spec: ConvSpec, threads: int) -> list[Candidate]:
         return [Candidate(name, 0, None, reason)]
     count = len(pieces(spec))
     found = [Candidate(name, 0, _on_threads(module, part, count, threads))]
-    if spec.rank:
+    if spec.rank and module.IN_PASSES:
         passes = [_on_threads(module, p, count * spec.rank, threads) for p in pass_specs(part)]
         total = Cost(
             multiply_adds=sum(p.multiply_adds for p in passes),

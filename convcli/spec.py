@@ -88,6 +88,18 @@ def shape_text(shape: Iterable[int]) -> str:
     return "×".join(str(n) for n in shape)
 
 
+def bytes_text(count: float) -> str:
+    """Write a number of bytes to three digits, in units of 1000.
+
+    >>> bytes_text(285_212_672), bytes_text(900)
+    ('285 MB', '900 bytes')
+    """
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count:.0f} bytes"
+
+
 @dataclass(frozen=True)
 class Axis:
     """One axis of a convolution: sizes in samples, and what follows from them.

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from numpy.typing import NDArray
 
 from convcli.errors import BackendError
-from convcli.spec import ConvSpec, Cost
+from convcli.spec import ConvSpec, Cost, choose
 
 Array = NDArray[Any]
 Apply = Callable[[Array], Array]
@@ -28,6 +28,9 @@ class Backend(Protocol):
     """What it is, in a line."""
     USES_BLAS: bool
     """Whether it spends its time in BLAS, which must then be held to one thread."""
+
+    IN_PASSES: bool
+    """Whether a separable kernel may be given to it as 1-D kernels, one after the other."""
 
     def unavailable(self) -> str | None:
         """Why it cannot run here, or None."""
@@ -79,11 +82,12 @@ def load(name: str) -> Backend:
 
     Raises
     ------
-    BackendError
+    UsageError
         If there is none.
+    BackendError
+        If it is planned only.
     """
-    if name not in names():
-        if name.partition(":")[0] == "cuda":
-            raise BackendError(f'backend "{name}" is not built yet; use one of auto, {", ".join(names())}')
-        raise BackendError(f'unknown backend "{name}"; use one of auto, {", ".join(names())}')
+    if name.partition(":")[0] == "cuda":
+        raise BackendError(f'backend "{name}" is not built yet; use one of auto, {", ".join(names())}')
+    choose(name, ["auto", *names()], "backend")
     return cast(Backend, importlib.import_module(f"{__name__}.{name.replace(':', '_')}"))

@@ -11,6 +11,7 @@ from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "one multiplication and addition per kernel cell and pixel (NumPy)"
 USES_BLAS = False
+IN_PASSES = True
 
 # Seconds per multiply-add on one thread for float32, and per NumPy call; twice that for 8 bytes.
 MULTIPLY_ADD = 2.9e-10

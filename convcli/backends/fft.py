@@ -14,6 +14,7 @@ from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "overlap-save on tiles, real transforms, kernel transformed once"
 USES_BLAS = False
+IN_PASSES = False  # transforms cost the same for all kernels
 
 # Seconds on one thread per sample and per doubling of the transform's length, 4 bytes.
 SCIPY_BUTTERFLY = 3.0e-10

@@ -12,6 +12,7 @@ from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels"
 USES_BLAS = True
+IN_PASSES = True
 
 COPY = 4.5e-10  # seconds per cell of the unrolled matrix, 4 bytes, copied and multiplied once
 MULTIPLY_ADD = 2e-11

@@ -17,6 +17,7 @@ from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "banded Toeplitz blocks times strips of the image, as GEMM"
 USES_BLAS = True
+IN_PASSES = True
 
 MULTIPLY_ADD = 2.0e-11  # seconds on one thread, float32, counting the zeros inside the bands
 ADD = 3.0e-10  # seconds per sample of the stacked product: written once, added once

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convcli import report
+from convcli.spec import bytes_text
 
 if TYPE_CHECKING:
     from convcli.cli.batch import Record
@@ -73,7 +74,7 @@ def print_plan(record: Record) -> None:
         (
             str(entry["candidate"]),
             "-" if entry["seconds"] is None else milliseconds(entry["seconds"]),
-            "-" if entry["memory_bytes"] is None else f"{entry['memory_bytes'] / 1e6:,.1f} MB",
+            "-" if entry["memory_bytes"] is None else bytes_text(entry["memory_bytes"]),
             "-" if entry["multiply_adds"] is None else f"{entry['multiply_adds'] / 1e6:,.0f} M",
             entry["reason"],
         )
