@@ -24,7 +24,11 @@ def shown(path: str | bytes | os.PathLike[str]) -> str:
     >>> shown("caf\udce9\n.png")
     'caf\\xe9\\n.png'
     """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return printable(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
+def printable(text: str) -> str:
+    """Escape control characters and their like, which could move the cursor or forge a line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -55,7 +59,8 @@ def write_errors(target: Path | None) -> Iterator[None]:
         raise
     except OSError as error:
         name = "standard output" if target is None else shown(target)
-        old = "; the old file is unchanged" if target and os.path.isfile(target) else ""
+        kept = target is not None and not _is_stream(target) and os.path.isfile(target)
+        old = "; the old file is unchanged" if kept else ""
         raise FileError(f"cannot write {name}: {_reason(error)}{old}") from error
 
 

@@ -124,5 +124,5 @@ def piece_spec(spec: ConvSpec) -> ConvSpec:
         exact=spec.exact,
         bound=spec.bound,
         taps=math.ceil((spec.taps or 0) * share),
-        rank=spec.rank,
+        rank=spec.rank if sum(n > 1 for n in kernel_shape) > 1 else 0,
     )

@@ -136,8 +136,8 @@ def _candidates(name: str, spec: ConvSpec, threads: int) -> list[Candidate]:
         return [Candidate(name, 0, None, reason)]
     count = len(pieces(spec))
     found = [Candidate(name, 0, _on_threads(module, part, count, threads))]
-    if spec.rank and module.IN_PASSES:
-        passes = [_on_threads(module, p, count * spec.rank, threads) for p in pass_specs(part)]
+    if part.rank and module.IN_PASSES:
+        passes = [_on_threads(module, p, count * part.rank, threads) for p in pass_specs(part)]
         total = Cost(
             multiply_adds=sum(p.multiply_adds for p in passes),
             moved_bytes=sum(p.moved_bytes for p in passes),
@@ -146,7 +146,7 @@ def _candidates(name: str, spec: ConvSpec, threads: int) -> list[Candidate]:
             peak_bytes=max(p.peak_bytes for p in passes),
             seconds=sum(p.seconds for p in passes),
         )
-        found.append(Candidate(name, spec.rank, total))
+        found.append(Candidate(name, part.rank, total))
     return found
 
 

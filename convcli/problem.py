@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from convcli.arrays import Array, covered
-from convcli.errors import UsageError
+from convcli.errors import LimitError, UsageError
 from convcli.execute import NonFiniteError, execute
 from convcli.plan import Plan, plan
 from convcli.separable import Vector, low_rank
-from convcli.spec import MANTISSA_BITS, ConvSpec, choose
+from convcli.spec import MANTISSA_BITS, ConvSpec, choose, shape_text
 
 PRECISIONS = ("auto", "float32", "float64")
+LONGEST_AXIS = 2**29
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Problem:
     kernels: Array
     plan: Plan
     terms: list[tuple[Vector, ...]]
-    fill: float
+    fill: int | float
     interpolate: bool
     result_type: str
 
@@ -69,19 +71,21 @@ class Problem:
         finite = np.isfinite(self.image)
         outside = 1.0 if math.isfinite(self.fill) else 0.0
         filled = replace(self, image=np.where(finite, self.image, 0), fill=self.fill if outside else 0.0)
-        result = filled._run()
         spec = self.plan.spec
+        if self.interpolate:  # small remaining weights would magnify the rounding of float32
+            filled = replace(filled, plan=replace(self.plan, spec=replace(spec, dtype="float64")))
+        result = filled._run()
         gaps: Array = np.any(~finite, axis=1)
         touched = np.broadcast_to(covered(gaps, spec, not outside)[:, None], result.shape)
         if not self.interpolate:
             result[touched] = np.nan
             return result
-        present = replace(self, image=finite.astype(self.image.dtype), fill=outside)._run()
+        present = replace(filled, image=finite.astype(np.float32), fill=outside, result_type="float64")._run()
         some: Array = np.any(finite, axis=1)
         seen = covered(some, spec, bool(outside))[:, None]
         taps = tuple(range(1, self.kernels.ndim))
         total = self.kernels.sum(axis=taps, keepdims=True)[:, 0]
-        least = np.abs(self.kernels).sum(axis=taps, keepdims=True)[:, 0] * 1e-6
+        least = np.abs(self.kernels).sum(axis=taps, keepdims=True)[:, 0] * 1e-12
         with np.errstate(all="ignore"):
             mended = np.where(seen & (np.abs(present) > least), result * (total / present), np.nan)
         result[touched] = mended[touched]
@@ -140,16 +144,27 @@ def pose(
         stride=stride,
         dilation=dilation,
     )
+    if max(spec.padded_shape) > LONGEST_AXIS:
+        raise LimitError(
+            f"image {shape_text(spec.image_shape)} with its border is {shape_text(spec.padded_shape)} samples, "
+            f"beyond {LONGEST_AXIS} per axis; use a smaller kernel or dilation, or --mode valid"
+        )
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads; at least 1 is needed")
-    fill = float(border_value) if spec.border == "constant" else 0.0
+    fill = _real(border_value, "border value") if spec.border == "constant" else 0
     rule, value = _gap_rule(nan)
     if rule == "fill" and image.dtype.kind == "f":
         image = np.where(np.isfinite(image), image, np.asarray(value, dtype=image.dtype))
     if rule == "interpolate":
         _refuse_zero_sum(kernels)
     dtype, exact, bound, result_type = _arithmetic(image, kernels, fill, precision)
-    terms = low_rank(kernels[0, 0]) if kernels.shape[:2] == (1, 1) else []
+    if not exact:
+        with np.errstate(over="ignore"):  # what does not fit is not finite, and treated so
+            fill = np.array(_nearest_float(fill)).astype(dtype).item()
+            if image.dtype == np.float64:
+                image = image.astype(dtype, copy=False)
+    rounding = 1e-9 if dtype == "float32" else 1e-14
+    terms = low_rank(kernels[0, 0], rtol=rounding) if kernels.shape[:2] == (1, 1) else []
     spec = replace(
         spec,
         dtype=dtype,
@@ -200,6 +215,23 @@ def samples_of(values: ArrayLike, what: str) -> Array:
     return array.astype(np.float64)
 
 
+def _real(value: object, what: str) -> int | float:
+    """Return a real number; whole ones as int, which has no largest value."""
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        number = float(value)
+        return int(number) if number.is_integer() else number
+    raise UsageError(f"{what} {value!r} is not a real number")
+
+
+def _nearest_float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def _gap_rule(nan: str) -> tuple[str, float]:
     rule, colon, text = nan.partition(":")
     if rule == "fill" and colon:
@@ -221,22 +253,30 @@ def _refuse_zero_sum(kernels: Array) -> None:
             )
 
 
-def _arithmetic(image: Array, kernels: Array, fill: float, precision: str) -> tuple[str, bool, float, str]:
+def _arithmetic(
+    image: Array, kernels: Array, fill: int | float, precision: str
+) -> tuple[str, bool, float, str]:
     """Type of the arithmetic, whether it must be exact, bound of the result, type of the result."""
     narrow = image.dtype.itemsize <= (4 if image.dtype.kind == "f" else 2)
-    integers = image.dtype.kind in "ui" and kernels.dtype.kind == "i" and fill.is_integer()
-    if not integers:
-        dtype = precision if precision != "auto" else "float32" if narrow else "float64"
-        return dtype, False, 0.0, dtype
-    bound = _largest_sum(kernels) * max(_largest_sample(image), abs(int(fill)))
+    result_type = precision if precision != "auto" else "float32" if narrow else "float64"
+    if kernels.dtype.kind != "i" or (precision != "auto" and image.dtype.kind == "f"):
+        return result_type, False, 0.0, result_type
+    border = abs(fill) if isinstance(fill, int) or math.isfinite(fill) else 0
+    weight = _largest_sum(kernels)
+    bound = weight * max(_largest_of_type(image), border)
+    if not bound < 2 ** MANTISSA_BITS["float32"]:
+        bound = weight * max(_largest_sample(image), border)
+    fits = {dtype: bound < 2**bits for dtype, bits in MANTISSA_BITS.items()}
+    if image.dtype.kind == "f" or not isinstance(fill, int):
+        dtype = result_type if fits["float32"] else "float64"
+        return dtype if precision == "auto" else precision, False, 0.0, result_type
     if precision != "auto":
-        return precision, bound < 2 ** MANTISSA_BITS[precision], float(bound), precision
-    types = ("float32", "float64", "int64") if narrow else ("float64", "int64")
-    for dtype in types:
-        if bound < 2 ** MANTISSA_BITS[dtype]:
+        return precision, fits[precision], float(bound) if fits[precision] else math.inf, precision
+    for dtype in ("float32", "float64", "int64") if narrow else ("float64", "int64"):
+        if fits[dtype]:
             return dtype, True, float(bound), "int64"
     raise UsageError(
-        f"the result may reach {bound:.3g}, beyond 64-bit integers; "
+        f"the result may have {int(bound).bit_length()} bits and a sign, beyond 64-bit integers; "
         "convert the image to float64, or use precision float64"
     )
 
@@ -251,9 +291,21 @@ def _largest_sum(kernels: Array) -> int:
     return max(sum(abs(cell) for cell in row) for row in rows)
 
 
-def _largest_sample(image: Array) -> int:
-    """The largest |x| that may occur: of the type for small integers, of the data for wide ones."""
-    if image.dtype.itemsize <= 2:
-        limits = np.iinfo(image.dtype)
-        return max(int(limits.max), -int(limits.min))
-    return max(int(image.max()), -int(image.min())) if image.size else 0
+def _largest_of_type(image: Array) -> int | float:
+    """The largest |x| there could be: known without a look at the samples."""
+    if image.dtype.kind == "f":
+        return math.inf
+    limits = np.iinfo(image.dtype)
+    return max(int(limits.max), -int(limits.min))
+
+
+def _largest_sample(image: Array) -> int | float:
+    """The largest |x| that is finite."""
+    if image.size == 0:
+        return 0
+    low: int | float = image.min().item()
+    high: int | float = image.max().item()
+    if not math.isfinite(high - low):
+        finite = image[np.isfinite(image)]
+        low, high = (finite.min().item(), finite.max().item()) if finite.size else (0, 0)
+    return max(high, -low)

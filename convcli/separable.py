@@ -49,7 +49,14 @@ def separate(kernel: NDArray[Any], *, rtol: float = 1e-10) -> tuple[Vector, ...]
         vectors[0] = vectors[0] * (largest // at_peak)
         rtol = 0.0
     else:
-        vectors = [lines[0], *(line / largest for line in lines[1:])]
+        # Equal shares of the magnitude: no pass may overflow where the kernel itself would not.
+        weights = [float(np.abs(line).sum()) for line in lines]
+        vectors = [line / weight for line, weight in zip(lines, weights, strict=True)]
+        share = abs(largest) ** (1 / kernel.ndim)
+        scale = math.prod((weight / abs(largest)) ** (1 / kernel.ndim) for weight in weights) * share
+        vectors = [vector * scale for vector in vectors]
+        if largest < 0 and kernel.ndim % 2 == 0:
+            vectors[0] = -vectors[0]
     product = functools.reduce(np.multiply.outer, vectors)
     if np.abs(product - kernel).max() > rtol * abs(largest):
         return None

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, SupportsIndex, get_args
 
 from convcli.errors import UsageError
 
@@ -63,14 +64,20 @@ def per_axis(value: int | Iterable[int], axes: int, what: str, minimum: int) -> 
     >>> per_axis(2, 3, "stride", 1)
     (2, 2, 2)
     """
-    values = (value,) * axes if hasattr(value, "__index__") else tuple(value)
+    values: tuple[SupportsIndex, ...]
+    try:
+        values = (operator.index(value),) * axes  # type: ignore[arg-type]
+    except TypeError:
+        if not isinstance(value, Iterable):
+            raise UsageError(f"{what} {value} is not a whole number, or one per axis") from None
+        values = tuple(value)
     if len(values) != axes:
         raise UsageError(
             f"{what} {values} has {len(values)} numbers for {axes} axes; give one, or one per axis"
         )
     try:
-        result = tuple(n.__index__() for n in values)
-    except AttributeError:
+        result = tuple(operator.index(n) for n in values)
+    except TypeError:
         raise UsageError(f"{what} {values} is not made of whole numbers") from None
     if any(n < minimum for n in result):
         raise UsageError(

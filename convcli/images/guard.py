@@ -1,0 +1,92 @@
+"""Pillow held at arm's length: its globals, its warnings and its exceptions end here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from convcli.atomic import printable
+from convcli.errors import ConvcliError, InputError, LimitError
+from convcli.images.formats import Format
+
+# Pillow's switches and Python's warning filters belong to the process: one thread decodes at a time.
+_LOCK = threading.RLock()
+_SILENCE = logging.NullHandler()  # or Python prints what nobody handles
+_CUT_SHORT = re.compile("truncat|not enough image data|unexpected end|reached eof", re.IGNORECASE)
+
+
+@contextmanager
+def guarded_reading(
+    name: str, source: Format, *, max_pixels: int | None, allow_truncated: bool
+) -> Iterator[None]:
+    """Run Pillow's readers so that nothing but a `ConvcliError` comes out.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the file.
+    source : Format
+        Recognised by its first bytes.
+    max_pixels : int or None
+        Refuse images, pages and frames with more, before they are decoded.
+    allow_truncated : bool
+        Take what is there of an incomplete file.
+    """
+    from PIL import Image, ImageFile, UnidentifiedImageError
+
+    logging.getLogger("PIL").addHandler(_SILENCE)
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        kept = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = max_pixels, allow_truncated
+        try:
+            yield
+        except ConvcliError:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise LimitError(_too_large(name, error, max_pixels)) from None
+        except UnidentifiedImageError:
+            raise InputError(
+                f"{name} starts like a {source.name} file but cannot be read as one: "
+                "it is damaged, cut short, or of a kind that Pillow does not know"
+            ) from None
+        except Exception as error:
+            raise InputError(_damaged(name, error, allow_truncated)) from None
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = kept
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep what libtiff says, straight to descriptor 2, off the terminal; the exception tells as much."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: nobody listens
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _too_large(name: str, error: Exception | Warning, max_pixels: int | None) -> str:
+    found = re.search(r"\((\d+) pixels\)", str(error))
+    count = f"{int(found[1]):,}" if found else "too many"
+    return f"{name} has {count} pixels, over the limit of {max_pixels:,}; raise --max-pixels if you trust it"
+
+
+def _damaged(name: str, error: Exception, allow_truncated: bool) -> str:
+    reason = printable(" ".join(str(error).split())[:200]) or type(error).__name__
+    if allow_truncated or not (isinstance(error, EOFError) or _CUT_SHORT.search(reason)):
+        return f"{name} is damaged: {reason}"
+    return f"{name} is truncated; --allow-truncated reads what is there"

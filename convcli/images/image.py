@@ -1,0 +1,55 @@
+"""What is read from an image file, and written to one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What travels with the pixels.
+
+    Attributes
+    ----------
+    icc : bytes, optional
+        Colour profile.
+    dpi : (float, float), optional
+        Horizontal and vertical resolution, pixels per inch.
+    exif : bytes, optional
+        EXIF block, without the orientation, which has been applied, and without sizes and thumbnail,
+        which would no longer fit.
+    """
+
+    icc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+
+
+@dataclass
+class Image:
+    """An image in memory.
+
+    Attributes
+    ----------
+    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
+    alpha : bool
+        The last channel is alpha, not premultiplied.
+    format, mode : str
+        Format of the source ("PNG") and Pillow's mode of it ("P", "1", "I;16", …); a palette
+        or 1-bit source is written as such again where the result allows it.
+    metadata : Metadata
+    warnings : list of str
+        What the user should be told.
+    """
+
+    pixels: Array
+    alpha: bool = False
+    format: str = "PNG"
+    mode: str = ""
+    metadata: Metadata = Metadata()
+    warnings: list[str] = field(default_factory=list)

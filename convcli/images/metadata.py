@@ -1,0 +1,78 @@
+"""Colour profile, resolution and EXIF: read with distrust, written where they still apply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convcli.images.image import Metadata
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+
+# EXIF tags that stay true when pixels change: what, who, when, with which camera, and where.
+DESCRIPTION, MAKE, MODEL, SOFTWARE, TIME, ARTIST, COPYRIGHT = 270, 271, 272, 305, 306, 315, 33432
+CAMERA_TAGS, PLACE_TAGS = 34665, 34853
+KEPT = (DESCRIPTION, MAKE, MODEL, SOFTWARE, TIME, ARTIST, COPYRIGHT, CAMERA_TAGS, PLACE_TAGS)
+WIDTH, HEIGHT, INTEROPERABILITY = 40962, 40963, 40965
+
+ICC_SPACE = slice(16, 20)  # of an ICC profile: the colour space it is for
+JPEG_EXIF_LIMIT = 65533
+
+
+def read_metadata(image: PillowImage.Image) -> tuple[Metadata, list[str]]:
+    """Return what is worth keeping, and warnings about what was damaged."""
+    warnings = []
+    try:
+        exif = _kept_exif(image)
+    except Exception:  # hostile EXIF fails in any way; the pixels are good all the same
+        exif = None
+        warnings.append("damaged EXIF data were left out")
+    icc = image.info.get("icc_profile")
+    if not isinstance(icc, bytes) or len(icc) < ICC_SPACE.stop:
+        icc = None
+    return Metadata(icc, _resolution(image.info.get("dpi")), exif), warnings
+
+
+def save_options(metadata: Metadata, format_name: str, *, colour: bool) -> dict[str, Any]:
+    """Return options of Pillow's ``save`` that write `metadata`.
+
+    Parameters
+    ----------
+    metadata : Metadata
+    format_name : str
+    colour : bool
+        The image written has colour; a profile for the other kind is left out, as viewers reject it.
+    """
+    options: dict[str, Any] = {}
+    space = b"RGB " if colour else b"GRAY"
+    if metadata.icc and metadata.icc[ICC_SPACE] == space and format_name in {"PNG", "JPEG", "TIFF", "WEBP"}:
+        options["icc_profile"] = metadata.icc
+    if metadata.dpi:
+        options["dpi"] = metadata.dpi
+    if metadata.exif and not (format_name == "JPEG" and len(metadata.exif) > JPEG_EXIF_LIMIT):
+        options["exif"] = metadata.exif
+    return options
+
+
+def _kept_exif(image: PillowImage.Image) -> bytes | None:
+    from PIL import Image
+
+    source, kept = image.getexif(), Image.Exif()
+    for tag in KEPT:
+        if tag in (CAMERA_TAGS, PLACE_TAGS):
+            value: Any = dict(source.get_ifd(tag))
+            for stale in (WIDTH, HEIGHT, INTEROPERABILITY):
+                value.pop(stale, None)
+        else:
+            value = source.get(tag)
+        if value:
+            kept[tag] = value
+    return kept.tobytes() if len(kept) else None
+
+
+def _resolution(dpi: Any) -> tuple[float, float] | None:
+    try:
+        x, y = float(dpi[0]), float(dpi[1])
+    except (TypeError, ValueError, IndexError, ZeroDivisionError):
+        return None
+    return (x, y) if 1 <= x <= 65535 and 1 <= y <= 65535 else None  # what every format can hold

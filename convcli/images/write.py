@@ -1,0 +1,183 @@
+"""Arrays to image files, in the kind of file they came from where it can still hold them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from convcli.atomic import atomic_write, shown, write_errors
+from convcli.errors import FileError, UsageError
+from convcli.images.formats import Format, check_holds, format_for, format_named
+from convcli.images.image import Array, Image
+from convcli.images.metadata import save_options
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+
+PALETTE_COLOURS = 256
+CLASSIC_TIFF_BYTES = 2**32 - 2**20  # offsets have 32 bits; some room for tags
+
+
+def write_image(
+    target: Path | BinaryIO,
+    image: Image,
+    *,
+    format: str | None = None,  # noqa: A002 - as the option is called
+    force: bool = False,
+    compress: int | None = None,
+    strip: bool = False,
+    quality: int | None = None,
+) -> None:
+    r"""Write an image, whole or not at all.
+
+    A palette source becomes a palette again if at most 256 colours came out, a 1-bit source
+    1-bit if only black and white did; both without loss. GIF takes the nearest 256 colours otherwise,
+    and alpha from half up as opaque.
+
+    Parameters
+    ----------
+    target : Path or BinaryIO
+    image : Image
+    format : str, optional
+        By default what the extension says, or the source's format for a stream.
+    force : bool
+        Overwrite a file that exists.
+    compress : int, optional
+        PNG: 0 (none) to 9 (small, slow); 1 by default, most of the gain for little time.
+    strip : bool
+        Leave out colour profile, resolution and EXIF.
+    quality : int, optional
+        JPEG and WEBP: 1 to 100. By default JPEG is written at 95 with full colour resolution, and
+        WEBP without loss.
+
+    Raises
+    ------
+    UsageError
+        If the format cannot hold the image, or the target exists.
+    FileError
+        If the system refuses.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> write_image(file, Image(np.full((1, 3), 97, np.uint8)), format="pgm")
+    >>> file.getvalue()
+    b'P5\n3 1\n255\naaa'
+    """
+    where = format_named(format or (format_for(target) if isinstance(target, Path) else image.format))
+    pixels = image.pixels
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    mode = check_holds(where.name, pixels.shape, pixels.dtype)
+    options = _encoder_options(where, pixels, compress, quality)
+    if not strip:
+        options |= save_options(image.metadata, where.name, colour=mode in ("RGB", "RGBA"))
+    picture, extra = _picture(pixels, mode, where, image.mode)
+    options |= extra
+    if isinstance(target, Path):
+        with atomic_write(target, force=force) as file:
+            _save(picture, file, where, options, shown(target))
+    else:
+        with write_errors(None):
+            _save(picture, target, where, options, "standard output")
+            target.flush()
+
+
+def _encoder_options(
+    where: Format, pixels: Array, compress: int | None, quality: int | None
+) -> dict[str, Any]:
+    if compress is not None and not 0 <= compress <= 9:
+        raise UsageError(f"--compress {compress} is not between 0 (none) and 9 (smallest)")
+    if quality is not None and not 1 <= quality <= 100:
+        raise UsageError(f"--quality {quality} is not between 1 (smallest) and 100 (best)")
+    if where.name == "PNG":
+        return {"compress_level": 1 if compress is None else compress}
+    if where.name == "JPEG":
+        return {"quality": quality or 95, "subsampling": "4:4:4"}
+    if where.name == "WEBP":
+        # Without loss, quality means effort; exact keeps colours under transparency.
+        return (
+            {"quality": quality} if quality else {"lossless": True, "quality": 75, "method": 0, "exact": True}
+        )
+    if where.name == "GIF":
+        return {"optimize": False}  # a full gray palette is read as gray again
+    if where.name == "TIFF" and pixels.nbytes > CLASSIC_TIFF_BYTES:
+        return {"big_tiff": True}
+    return {}
+
+
+def _picture(
+    pixels: Array, mode: str, where: Format, source_mode: str
+) -> tuple[PillowImage.Image, dict[str, Any]]:
+    """Return what Pillow saves, and options that belong to its palette."""
+    from PIL import Image as Pillow
+
+    if where.name == "GIF" and mode in ("LA", "RGBA"):
+        pixels = _one_bit_alpha(pixels)
+    picture = _from_array(pixels, mode)
+    if source_mode == "1" and mode == "L" and "1" in where.modes and ((pixels == 0) | (pixels == 255)).all():
+        return picture.convert("1", dither=Pillow.Dither.NONE), {}
+    indexed = where.name == "GIF" or (source_mode in ("P", "PA") and "P" in where.modes)
+    if indexed and mode in ("LA", "RGB", "RGBA"):
+        return _with_palette(picture, where)
+    return picture, {}
+
+
+def _from_array(pixels: Array, mode: str) -> PillowImage.Image:
+    from PIL import Image as Pillow
+
+    size = pixels.shape[1], pixels.shape[0]
+    raw = {"I;16": "<u2", "F": "=f4"}.get(mode, "u1")
+    data = np.ascontiguousarray(pixels, dtype=raw)
+    return Pillow.frombuffer(mode, size, data, "raw", "F;32NF" if mode == "F" else mode, 0, 1)
+
+
+def _one_bit_alpha(pixels: Array) -> Array:
+    opaque = pixels[..., -1:] >= 128
+    return np.where(
+        opaque, np.concatenate([pixels[..., :-1], np.full_like(pixels[..., -1:], 255)], axis=-1), 0
+    ).astype(np.uint8)
+
+
+def _with_palette(picture: PillowImage.Image, where: Format) -> tuple[PillowImage.Image, dict[str, Any]]:
+    """Index the colours of a picture, if they are few enough."""
+    from PIL import Image as Pillow
+
+    rgba = picture.convert("RGBA")
+    colours = rgba.getcolors(PALETTE_COLOURS)
+    if colours is None:
+        return picture, {}
+    table = np.sort(np.array([colour for _, colour in colours], np.uint8).view("<u4")[:, 0])
+    channels = table.view(np.uint8).reshape(-1, 4)
+    alpha = channels[:, 3]
+    if alpha.min() < 255 and where.name not in ("PNG", "GIF"):
+        return picture, {}
+    codes = np.searchsorted(table, np.asarray(rgba).view("<u4")[..., 0]).astype(np.uint8)
+    indexed = Pillow.frombuffer("P", picture.size, codes, "raw", "P", 0, 1)
+    indexed.putpalette(channels[:, :3].tobytes())
+    if alpha.min() == 255:
+        return indexed, {}
+    return indexed, {"transparency": alpha.tobytes() if where.name == "PNG" else int(alpha.argmin())}
+
+
+def _save(
+    picture: PillowImage.Image, file: BinaryIO, where: Format, options: dict[str, Any], name: str
+) -> None:
+    buffer = None if file.seekable() else io.BytesIO()  # TIFF goes back to fill in offsets
+    sink = buffer or file
+    # Pillow given a descriptor writes past Python and forgets why the system refused: hide it.
+    stream = SimpleNamespace(write=sink.write, flush=sink.flush, seek=sink.seek, tell=sink.tell)
+    try:
+        picture.save(stream, format=where.plugin, **options)
+    except OSError:
+        raise
+    except Exception as error:
+        raise FileError(
+            f"cannot write {name} as {where.name}: {str(error) or type(error).__name__}"
+        ) from error
+    if buffer is not None:
+        file.write(buffer.getbuffer())

@@ -1,0 +1,179 @@
+"""Rows of numbers in text, shared by inline kernels and text files."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.errors import UsageError
+from convcli.kernels.kernel import EXACT_FLOAT, MAX_AXIS, Array, check_shape, printable
+
+MAX_DENOMINATOR = 2**24
+MAX_NUMBER_LENGTH = 1000
+
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+SEPARATOR = re.compile(r" *[,;\t] *| +")  # between two tabs or commas is an empty cell, not nothing
+
+
+class Row(NamedTuple):
+    """One row: cell i is ``numerators[i] / denominators[i]``; no denominators stands for all 1."""
+
+    numerators: Array
+    denominators: NDArray[np.int64] | None
+
+
+def number(text: str) -> tuple[int | float, int]:
+    """Read a number such as ``3``, ``-0.5``, ``1e-3`` or ``1/9``, whole ones and fractions exactly.
+
+    Returns
+    -------
+    (numerator, denominator) : (int or float, int)
+        The denominator is 1 unless the text is a fraction of whole numbers, and is at most 2**24.
+
+    Raises
+    ------
+    UsageError
+        For anything else, including infinity, NaN and a division by zero.
+
+    Examples
+    --------
+    >>> number("-1/9"), number("2.50")
+    ((-1, 9), (2.5, 1))
+    """
+    above, slash, below = text.partition("/")
+    numerator, denominator = _plain(above, text), _plain(below, text) if slash else 1
+    if denominator == 0:
+        raise UsageError(f'"{printable(text)}" divides by zero')
+    if isinstance(numerator, int) and isinstance(denominator, int) and abs(denominator) <= MAX_DENOMINATOR:
+        return (numerator, denominator) if denominator > 0 else (-numerator, -denominator)
+    return _finite(float(numerator) / float(denominator), text), 1
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` is written as a number or a fraction, be it a valid one or not."""
+    parts = text.split("/")
+    return len(parts) <= 2 and all(NUMBER.fullmatch(part) for part in parts)
+
+
+def _plain(part: str, text: str) -> int | float:
+    if not NUMBER.fullmatch(part) or len(part) > MAX_NUMBER_LENGTH:
+        if part.lstrip("+-").lower() in ("", "nan", "inf", "infinity") and part:
+            raise UsageError(
+                f'"{printable(text)}" is not a finite number; write 0 where the kernel has no cell'
+            )
+        if not text:
+            raise UsageError("is empty; write 0, or remove the separator")
+        raise UsageError(f'"{printable(text)}" is not a number; write 3, -0.5, 1e-3 or 1/9')
+    value = _finite(float(part), text)
+    if part.lstrip("+-").isdigit() and -(2**63) <= int(part) < 2**63:
+        return int(part)
+    return int(value) if value.is_integer() and abs(value) <= EXACT_FLOAT else value
+
+
+def _finite(value: float, text: str) -> float:
+    if not math.isfinite(value):
+        raise UsageError(f'"{printable(text)}" is too large')
+    return value
+
+
+def row(text: str, where: str) -> Row:
+    """Read one row of cells separated by blanks, commas, semicolons or tabs.
+
+    Raises
+    ------
+    UsageError
+        Beginning with `where` and the number of the cell.
+    """
+    tokens = SEPARATOR.split(text.strip(" \r\n"), maxsplit=MAX_AXIS)
+    if len(tokens) > MAX_AXIS:
+        raise UsageError(f"{where} has more than {MAX_AXIS} cells, the limit")
+    if text.isascii() and "_" not in text:  # int() and float() take more than a kernel may hold
+        quick = _quick(tokens)
+        if quick is not None:
+            return Row(quick, None)
+    numerators, denominators = [], []
+    for position, token in enumerate(tokens, 1):
+        try:
+            above, below = number(token)
+        except UsageError as error:
+            raise UsageError(f"{where}, cell {position} {error}") from None
+        numerators.append(above)
+        denominators.append(below)
+    whole = all(isinstance(n, int) and n < 2**63 for n in numerators)
+    return Row(
+        np.array(numerators, dtype=np.int64 if whole else np.float64), np.array(denominators, dtype=np.int64)
+    )
+
+
+def _quick(tokens: list[str]) -> Array | None:
+    """Read plain numbers a hundred times faster than `number`; None where that could differ."""
+    try:
+        return np.array([int(t) for t in tokens], dtype=np.int64)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        values = np.array([float(t) for t in tokens])
+    except ValueError:
+        return None
+    return values if bool((np.abs(values) < EXACT_FLOAT).all()) else None  # NaN fails the comparison too
+
+
+def table(rows: Iterable[tuple[str, str]]) -> tuple[Array, float]:
+    """Read a 2-D kernel from (place, text) pairs, one per row.
+
+    Returns
+    -------
+    (values, divisor) : ((height, width) array, float)
+        Fractions of whole numbers become whole numbers over their common denominator, if that
+        is at most 2**24.
+
+    Raises
+    ------
+    UsageError
+        For cells that are not numbers, rows of different lengths, none, or too many of them.
+
+    Examples
+    --------
+    >>> table([("row 1", "1/9 1/9"), ("row 2", "2/9, 1/3")])
+    (array([[1, 1],
+           [2, 3]]), 9.0)
+    """
+    read: list[Row] = []
+    for where, text in rows:
+        read.append(row(text, where))
+        width, first = len(read[-1].numerators), len(read[0].numerators)
+        if width != first:
+            raise UsageError(
+                f"{where} has {width} cells where the first row has {first}; rows must be equally long"
+            )
+        check_shape((len(read), width))
+    if not read:
+        raise UsageError("there is no number in it; a kernel needs at least one cell")
+    numerators = np.stack([r.numerators for r in read])
+    if all(r.denominators is None for r in read):
+        return numerators, 1.0
+    ones = np.ones(numerators.shape[1], dtype=np.int64)
+    return _over_common_denominator(
+        numerators, np.stack([ones if r.denominators is None else r.denominators for r in read])
+    )
+
+
+def _over_common_denominator(numerators: Array, denominators: NDArray[np.int64]) -> tuple[Array, float]:
+    common = 1
+    for denominator in np.unique(denominators).tolist():
+        common = math.lcm(common, denominator)
+        if common > MAX_DENOMINATOR:
+            break
+    if common == 1:
+        return numerators, 1.0
+    largest = float(np.abs(numerators.astype(np.float64)).max())
+    if common > MAX_DENOMINATOR or numerators.dtype != np.int64 or largest * common >= 2**63:
+        return numerators / denominators, 1.0
+    values = numerators * (common // denominators)
+    shared = math.gcd(common, int(np.gcd.reduce(values, axis=None)))
+    return values // shared, float(common // shared)

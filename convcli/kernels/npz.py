@@ -1,0 +1,68 @@
+"""One array from a ``.npz`` archive that may be damaged or lie about its sizes."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+from typing import BinaryIO
+
+from convcli.errors import ConvcliError, UsageError
+from convcli.kernels.kernel import Array, printable
+from convcli.npyfile import read_npy
+
+MAX_DIRECTORY_BYTES = 2**20
+END_RECORD = struct.Struct("<4s4H2LH")  # PKWARE's APPNOTE.TXT, section 4.3.16
+END_SIGNATURE, ZIP64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
+
+
+def read_npz(path: str, *, max_bytes: int, name: str) -> Array:
+    """Read the only array of an archive, or the one called ``kernel``.
+
+    Sizes are compared with `max_bytes` before anything is unpacked.
+
+    Raises
+    ------
+    UsageError, InputError
+        For an archive that is damaged, holds other things, or is too large.
+    """
+    with open(path, "rb") as file:
+        _check_directory(file)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                member = _choose(archive.namelist())
+                size = archive.getinfo(member).file_size
+                if size > max_bytes:
+                    raise UsageError(f"{member} unpacks to {size} bytes; the limit is {max_bytes}")
+                return read_npy(io.BytesIO(archive.read(member)), name=f"{name}: {member}")
+        except ConvcliError:
+            raise
+        # Damage shows up as almost any exception of zipfile and of its decompressors.
+        except Exception as error:
+            raise UsageError(f"damaged archive: {printable(str(error) or type(error).__name__)}") from None
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Refuse a directory that zipfile would need gigabytes to hold."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 2**16 - END_RECORD.size, 0))
+    tail = file.read()
+    at_end = len(tail) - END_RECORD.size
+    at = at_end if tail[max(at_end, 0) :].startswith(END_SIGNATURE) else tail.rfind(END_SIGNATURE)
+    if at < 0 or at > at_end:
+        raise UsageError("is not a .npz archive, or is cut off")
+    directory_bytes = END_RECORD.unpack_from(tail, at)[5]
+    if directory_bytes > MAX_DIRECTORY_BYTES or ZIP64_LOCATOR in tail[max(at - 20, 0) : at]:
+        raise UsageError("the archive has too many members for a kernel file")
+    file.seek(0)
+
+
+def _choose(members: list[str]) -> str:
+    arrays = [name for name in members if name.endswith(".npy")]
+    if len(arrays) == 1:
+        return arrays[0]
+    if arrays.count("kernel.npy") == 1:
+        return "kernel.npy"
+    found = ", ".join(name.removesuffix(".npy") for name in arrays) or "none"
+    raise UsageError(f'it must hold one array, or one called "kernel"; found: {printable(found)}')
