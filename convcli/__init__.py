@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from convcli.convolution import convolve as convolve
     from convcli.kernels import Kernel as Kernel
     from convcli.kernels import parse_kernel as parse_kernel
-    from convcli.plan import Plan as Plan
-    from convcli.plan import plan as plan
+    from convcli.planner import Plan as Plan
+    from convcli.planner import plan as plan
     from convcli.spec import ConvSpec as ConvSpec
 
 _HOMES = {
     "ConvSpec": "convcli.spec",
     "Kernel": "convcli.kernels",
-    "Plan": "convcli.plan",
+    "Plan": "convcli.planner",
     "convolve": "convcli.convolution",
     "parse_kernel": "convcli.kernels",
-    "plan": "convcli.plan",
+    "plan": "convcli.planner",
 }
 
 __all__ = ["ConvSpec", "Kernel", "Plan", "__version__", "convolve", "parse_kernel", "plan"]

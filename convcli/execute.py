@@ -13,7 +13,7 @@ from convcli import backends, threads
 from convcli.arrays import Array, border_indices, gather
 from convcli.backends import Apply
 from convcli.pieces import Phase, phases, piece_spec, pieces, steps
-from convcli.plan import BUDGET_BYTES, Plan, pass_specs
+from convcli.planner import Plan, pass_specs
 from convcli.separable import Vector
 from convcli.spec import ConvSpec
 
@@ -83,7 +83,7 @@ def execute(
         np.copyto(target[(slice(None), *window)], total, casting="unsafe")
 
     jobs = [functools.partial(compute, *job) for job in _tiles(spec, tile)]
-    workers = max(1, min(plan.threads, len(jobs)))
+    workers = max(1, min(plan.chosen.threads, len(jobs)))
     threads.run(jobs, workers, one_blas_thread=module.USES_BLAS)
 
 
@@ -105,7 +105,7 @@ def _tiles(
 def _tile_shape(plan: Plan, module: backends.Backend) -> tuple[int, ...]:
     part = piece_spec(plan.spec)
     if not plan.chosen.rank:
-        return module.tile(part, BUDGET_BYTES // plan.threads)
+        return module.tile(part)
     return _pass_tile(part)
 
 

@@ -23,7 +23,7 @@ from convcli.pixels import (
     to_linear,
     top,
 )
-from convcli.plan import Plan
+from convcli.planner import Plan
 from convcli.problem import Problem, pose, samples_of
 from convcli.spec import bytes_text, choose, shape_text
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from convcli.arrays import Array, covered
 from convcli.errors import LimitError, UsageError
 from convcli.execute import NonFiniteError, execute
-from convcli.plan import Plan, plan
+from convcli.planner import Plan, plan
 from convcli.separable import Vector, low_rank
 from convcli.spec import MANTISSA_BITS, ConvSpec, choose, shape_text
 
@@ -146,8 +146,8 @@ def pose(
     )
     if max(spec.padded_shape) > LONGEST_AXIS:
         raise LimitError(
-            f"image {shape_text(spec.image_shape)} with its border is {shape_text(spec.padded_shape)} samples, "
-            f"beyond {LONGEST_AXIS} per axis; use a smaller kernel or dilation, or --mode valid"
+            f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
+            f"samples, beyond {LONGEST_AXIS} per axis; use a smaller kernel or dilation, or --mode valid"
         )
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads; at least 1 is needed")

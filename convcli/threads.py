@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -47,7 +48,8 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
         except BaseException as error:
             errors.append(error)
 
-    with _one_blas_thread() if one_blas_thread else contextlib.nullcontext():
+    limited = one_blas_thread and os.environ.get("OPENBLAS_NUM_THREADS") != "1"
+    with _one_blas_thread() if limited else contextlib.nullcontext():
         helpers = [threading.Thread(target=work, daemon=True) for _ in range(threads - 1)]
         for helper in helpers:
             helper.start()

@@ -40,12 +40,12 @@ class Backend(Protocol):
         """Why it cannot compute `spec`, or None."""
         ...
 
-    def cost(self, spec: ConvSpec, threads: int) -> Cost:
-        """Estimate the work, without touching data."""
+    def cost(self, spec: ConvSpec) -> Cost:
+        """Estimate the work on one thread, without touching data."""
         ...
 
-    def tile(self, spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
-        """Shape of the pieces of output it works best on, within `peak_bytes` of temporaries."""
+    def tile(self, spec: ConvSpec) -> tuple[int, ...]:
+        """Shape of the pieces of output it works best on."""
         ...
 
     def prepare(self, kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:

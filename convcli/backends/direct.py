@@ -16,6 +16,7 @@ IN_PASSES = True
 # Seconds per multiply-add on one thread for float32, and per NumPy call; twice that for 8 bytes.
 MULTIPLY_ADD = 2.9e-10
 CALL = 6e-7
+TILE_BYTES = 1 << 18
 
 
 def unavailable() -> None:
@@ -26,18 +27,18 @@ def unsupported(spec: ConvSpec) -> None:
     """Nothing is."""
 
 
-def cost(spec: ConvSpec, threads: int) -> Cost:
+def cost(spec: ConvSpec) -> Cost:
     """Two passes over a cached tile per non-zero cell."""
     multiply_adds = spec.samples * spec.channels * (spec.taps or 0)
-    tiles = math.ceil(spec.samples / math.prod(tile(spec, 1 << 20)))
+    tiles = math.ceil(spec.samples / math.prod(tile(spec)))
     calls = 2 * tiles * (spec.taps or 0)
     work = multiply_adds * MULTIPLY_ADD * spec.itemsize / 4 + calls * CALL
-    return Cost(multiply_adds, 0, calls, 0, threads * (1 << 20), work)
+    return Cost(multiply_adds, 0, calls, 0, 4 * TILE_BYTES, work)
 
 
-def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> tuple[int, ...]:
     """Rows as long as possible: tile, sum and product together stay in the second-level cache."""
-    samples = min(peak_bytes, 1 << 19) // spec.itemsize // 2
+    samples = TILE_BYTES // spec.itemsize
     shape: list[int] = []
     for axis in reversed(spec.axes):
         shape.insert(0, max(1, min(axis.output, samples, 2048 if not shape else samples)))

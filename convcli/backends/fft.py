@@ -21,6 +21,7 @@ SCIPY_BUTTERFLY = 3.0e-10
 NUMPY_BUTTERFLY = 4.5e-10
 CALL = 8e-5
 SCIPY_IMPORT = 0.12  # seconds
+LARGEST_TILE_BYTES = 1 << 25
 TILE_SIDES = {
     1: (4096, 16384, 65536, 262144),
     2: (64, 128, 256, 320, 384, 576, 768, 1152),
@@ -34,7 +35,7 @@ def unavailable() -> None:
 
 def unsupported(spec: ConvSpec) -> str | None:
     """Refuse integers that transforms in float64 might round to a neighbour."""
-    samples = math.prod(_transform_shape(_best_tile(spec), spec.kernel_shape))
+    samples = math.prod(_transform_shape(tile(spec), spec.kernel_shape))
     # Rounding grows like eps · log2(N) · ‖x‖ · ‖k‖ (Higham, Accuracy and Stability, theorem 24.2).
     error = spec.bound * math.sqrt(samples) * math.log2(samples + 1) * 2.0**-53
     if spec.dtype == "int64" or (spec.exact and error > 0.25):
@@ -42,11 +43,11 @@ def unsupported(spec: ConvSpec) -> str | None:
     return None
 
 
-def cost(spec: ConvSpec, threads: int) -> Cost:
+def cost(spec: ConvSpec) -> Cost:
     """A forward and an inverse transform per tile, and one product."""
-    tile = _best_tile(spec)
-    samples = math.prod(_transform_shape(tile, spec.kernel_shape))
-    tiles = _tiles(spec, tile)
+    share = tile(spec)
+    samples = math.prod(_transform_shape(share, spec.kernel_shape))
+    tiles = _tiles(spec, share)
     itemsize = 8 if spec.exact else spec.itemsize
     per_image = tiles * spec.batch * samples * math.log2(samples + 1)
     transformed = per_image * (spec.channels + spec.outputs)
@@ -56,13 +57,8 @@ def cost(spec: ConvSpec, threads: int) -> Cost:
     start = SCIPY_IMPORT if scipy and "scipy.fft" not in sys.modules else 0.0
     kernels = samples * math.log2(samples + 1) * butterfly * spec.channels * spec.outputs
     work = itemsize / 4 * (transformed / 2 * butterfly + kernels) + tiles * spec.batch * CALL
-    memory = threads * (spec.channels + 2 * spec.outputs + 1) * samples * itemsize
+    memory = (spec.channels + 2 * spec.outputs + 1) * samples * itemsize
     return Cost(multiply_adds, transformed, tiles * spec.batch, start, memory, work)
-
-
-def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
-    """Equal shares of the output, of the size with the cheapest transforms."""
-    return _best_tile(spec, peak_bytes)
 
 
 def _transform_shape(tile: tuple[int, ...], taps: tuple[int, ...]) -> tuple[int, ...]:
@@ -74,23 +70,23 @@ def _tiles(spec: ConvSpec, tile: tuple[int, ...]) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _best_tile(spec: ConvSpec, peak_bytes: int = 1 << 25) -> tuple[int, ...]:
-    """Choose the tile with the least arithmetic over the whole image, of those that fit."""
+def tile(spec: ConvSpec) -> tuple[int, ...]:
+    """Equal shares of the output, of the size with the least arithmetic over the whole image."""
     best: tuple[float, tuple[int, ...]] | None = None
     itemsize = 8 if spec.exact else spec.itemsize
+    planes = spec.channels + 2 * spec.outputs + 1
     for side in TILE_SIDES[len(spec.kernel_shape)]:
         # At least half of a transform should be of use; equal shares leave no small rest.
         counts = [-(-axis.output // max(side - axis.taps + 1, axis.taps)) for axis in spec.axes]
-        tile = tuple(-(-axis.output // count) for axis, count in zip(spec.axes, counts, strict=True))
-        samples = math.prod(_transform_shape(tile, spec.kernel_shape))
-        planes = spec.channels + 2 * spec.outputs + 1
-        if best is not None and samples * planes * itemsize > peak_bytes:
+        share = tuple(-(-axis.output // count) for axis, count in zip(spec.axes, counts, strict=True))
+        samples = math.prod(_transform_shape(share, spec.kernel_shape))
+        if best is not None and samples * planes * itemsize > LARGEST_TILE_BYTES:
             continue
         # Past the second-level cache a transform runs about a third slower.
         slow = 1.0 if samples * itemsize <= 1 << 21 else 1.35
-        work = _tiles(spec, tile) * (samples * math.log2(samples + 1) * slow + 4e4)
+        work = _tiles(spec, share) * (samples * math.log2(samples + 1) * slow + 4e4)
         if best is None or work < best[0]:
-            best = work, tile
+            best = work, share
     assert best is not None
     return best[1]
 

@@ -28,23 +28,23 @@ def unsupported(spec: ConvSpec) -> None:
     """Nothing is."""
 
 
-def cost(spec: ConvSpec, threads: int) -> Cost:
+def cost(spec: ConvSpec) -> Cost:
     """Copying the patches dominates for a single kernel."""
     cells = spec.channels * math.prod(spec.kernel_shape)
     positions = spec.samples // max(1, spec.outputs)
-    tiles = positions / math.prod(tile(spec, STRIP_BYTES))
+    tiles = positions / math.prod(tile(spec))
     multiply_adds = spec.outputs * positions * cells
     wide = spec.itemsize / 4
     work = wide * (positions * cells * COPY + multiply_adds * MULTIPLY_ADD) + tiles * CALL
     if spec.dtype == "int64":
         work += multiply_adds * 1e-9  # integers have no BLAS
-    return Cost(multiply_adds, positions * cells * spec.itemsize, tiles, 0, threads * 2 * STRIP_BYTES, work)
+    return Cost(multiply_adds, positions * cells * spec.itemsize, tiles, 0, 2 * STRIP_BYTES, work)
 
 
-def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> tuple[int, ...]:
     """As many positions as keep the unrolled strip in cache."""
     cells = spec.channels * math.prod(spec.kernel_shape)
-    positions = max(1, min(peak_bytes // 2, STRIP_BYTES) // spec.itemsize // cells)
+    positions = max(1, STRIP_BYTES // spec.itemsize // cells)
     shape: list[int] = []
     for axis in reversed(spec.axes):
         shape.insert(0, max(1, min(axis.output, positions)))

@@ -44,23 +44,23 @@ def _shifts(taps: tuple[int, ...]) -> int:
     return math.prod(taps[:-2]) * taps[-1] if len(taps) > 1 else 1
 
 
-def cost(spec: ConvSpec, threads: int) -> Cost:
+def cost(spec: ConvSpec) -> Cost:
     """Bands are ``rows + kh - 1`` wide of which ``kh`` are not zero."""
     taps = spec.kernel_shape
     height = taps[-2] if len(taps) > 1 else taps[0]
     stacked = spec.samples * _shifts(taps)
     multiply_adds = stacked * spec.channels * (_rows(taps) + height - 1)
-    tiles = spec.samples / math.prod(tile(spec, TILE_BYTES))
+    tiles = spec.samples / math.prod(tile(spec))
     work = spec.itemsize / 4 * (multiply_adds * MULTIPLY_ADD + stacked * ADD) + tiles * CALL
     if spec.dtype == "int64":
         work += multiply_adds * 1e-9  # integers have no BLAS
-    return Cost(multiply_adds, stacked * spec.itemsize, tiles, 0, threads * 2 * TILE_BYTES, work)
+    return Cost(multiply_adds, stacked * spec.itemsize, tiles, 0, 2 * TILE_BYTES, work)
 
 
-def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> tuple[int, ...]:
     """Whole blocks of rows, long rows, with the stacked product in the second-level cache."""
     taps = spec.kernel_shape
-    budget = min(peak_bytes // 2, TILE_BYTES) // spec.itemsize // spec.outputs
+    budget = TILE_BYTES // spec.itemsize // spec.outputs
     if len(taps) == 1:
         return (max(1, budget),)
     budget //= _shifts(taps)

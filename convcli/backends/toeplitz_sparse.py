@@ -26,7 +26,7 @@ def unsupported(spec: ConvSpec) -> None:
     """Nothing is; memory is the planner's business."""
 
 
-def cost(spec: ConvSpec, threads: int) -> Cost:
+def cost(spec: ConvSpec) -> Cost:
     """Every non-zero is built once and multiplied once per plane."""
     rows = spec.outputs * math.prod(spec.output_shape)
     nonzeros = rows * spec.channels * (spec.taps or 0)
@@ -35,7 +35,7 @@ def cost(spec: ConvSpec, threads: int) -> Cost:
     return Cost(nonzeros * spec.batch, memory, 1, SCIPY_IMPORT, memory, work)
 
 
-def tile(spec: ConvSpec, peak_bytes: int) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> tuple[int, ...]:
     """The image in one piece: the matrix is meant to be the whole one."""
     return spec.output_shape
 

@@ -58,6 +58,8 @@ class Record:
     kernels: list[str] = field(default_factory=list)
     backend: str = ""
     why: str = ""
+    arithmetic: str = ""
+    threads: int = 0
     read_seconds: float = 0.0
     plan_seconds: float = 0.0
     compute_seconds: float = 0.0
@@ -244,6 +246,8 @@ class Batch:
         plan = filtered.plan
         record.output_size = shape_text(plan.spec.output_shape)
         record.backend, record.why = plan.chosen.name, plan.why
+        record.arithmetic = plan.spec.dtype + (", exact integers" if plan.spec.exact else "")
+        record.threads = plan.chosen.threads
         record.plan_seconds, record.compute_seconds = filtered.plan_seconds, filtered.compute_seconds
         record.clipped = filtered.clipped
         record.notes += filtered.notes

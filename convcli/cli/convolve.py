@@ -48,7 +48,9 @@ def convolve(
         str | None,
         typer.Option("--range", help="clamp, abs, minmax or none.  [default: clamp; arrays: none]"),
     ] = None,
-    dtype: Annotated[str, typer.Option(help="Samples written: keep, uint8, uint16, float32.")] = "keep",
+    dtype: Annotated[
+        str, typer.Option(help="Samples written: keep, uint8, uint16 (gray), float32 (gray .tif, or .npy).")
+    ] = "keep",
     gray: Annotated[bool, typer.Option("--gray", help="Filter the brightness only (Rec. 709).")] = False,
     linear: Annotated[bool, typer.Option("--linear", help="Filter in linear light (sRGB).")] = False,
     alpha: Annotated[str, typer.Option(help="premultiply, filter or ignore.")] = "premultiply",

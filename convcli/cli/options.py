@@ -29,7 +29,14 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=_set("quiet"), help="Print errors only.", show_default=False)
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", callback=_set("verbose"), help="Print more.", show_default=False)
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        callback=_set("verbose"),
+        help="Print more about what was done.",
+        show_default=False,
+    ),
 ]
 Debug = Annotated[
     bool, typer.Option("--debug", callback=_set("debug"), help="Show tracebacks.", show_default=False)

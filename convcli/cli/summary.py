@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convcli import report
+from convcli.cli import settings
 from convcli.spec import bytes_text
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def milliseconds(seconds: float) -> str:
 
 
 def print_summary(records: Sequence[Record], *, dry_run: bool) -> None:
-    """Print one file in full, several as a line each."""
-    if len(records) == 1:
-        report.table(("", ""), _facts(records[0], dry_run), file=sys.stderr)
+    """Print one file in full, several as a line each; every one in full if verbose."""
+    if len(records) == 1 or settings.verbose:
+        for record in records:
+            report.table(("", ""), _facts(record, dry_run), file=sys.stderr)
         return
     rows = [
         (
@@ -44,6 +46,8 @@ def print_summary(records: Sequence[Record], *, dry_run: bool) -> None:
 
 def _facts(record: Record, dry_run: bool) -> list[tuple[str, str]]:
     size = record.size if record.size == record.output_size else f"{record.size} → {record.output_size}"
+    if record.error:
+        return [("input", record.input), ("error", record.error)]
     facts = [
         ("input", f"{record.input}  {record.size} {record.type}"),
         ("kernel", ", ".join(record.kernels)),
@@ -51,6 +55,8 @@ def _facts(record: Record, dry_run: bool) -> list[tuple[str, str]]:
     ]
     if record.size != record.output_size:
         facts.insert(1, ("size", size))
+    if settings.verbose:
+        facts += [("arithmetic", record.arithmetic), ("threads", str(record.threads))]
     if dry_run:
         return [*facts, ("output", "nothing computed or written: dry run")]
     times = (

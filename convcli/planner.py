@@ -12,7 +12,7 @@ from convcli.pieces import piece_spec, pieces
 from convcli.spec import ConvSpec, Cost, bytes_text
 
 BUDGET_BYTES = 48 << 20
-"""What all threads' temporaries together may take beyond image and result."""
+"""What the temporaries of all threads may take together, beyond twice the image and result."""
 
 START_THREAD = 1e-4  # seconds
 
@@ -28,6 +28,8 @@ class Candidate:
         Separable terms run as 1-D passes; 0 for the kernel as a whole.
     cost : Cost or None
         Over all threads; None if it cannot be used.
+    threads : int
+        That it can keep busy, within the bounds on memory.
     reason : str or None
         Why it cannot be used.
     """
@@ -35,6 +37,7 @@ class Candidate:
     backend: str
     rank: int
     cost: Cost | None
+    threads: int = 1
     reason: str | None = None
 
     @property
@@ -55,7 +58,6 @@ class Plan:
     chosen : Candidate
     candidates : tuple of Candidate
         All that were considered, the chosen one too.
-    threads : int
     why : str
         One sentence.
     """
@@ -63,7 +65,6 @@ class Plan:
     spec: ConvSpec
     chosen: Candidate
     candidates: tuple[Candidate, ...]
-    threads: int
     why: str
 
     @property
@@ -125,7 +126,7 @@ def plan(
     chosen = min(fitting, key=lambda c: c.cost.seconds if c.cost else math.inf)
     others = len({c.backend for c in usable}) - 1
     why = f"least estimated time of {others + 1} backends" if backend == "auto" else "asked for"
-    return Plan(spec, chosen, tuple(found), threads, why)
+    return Plan(spec, chosen, tuple(found), why)
 
 
 def _candidates(name: str, spec: ConvSpec, threads: int) -> list[Candidate]:
@@ -133,20 +134,15 @@ def _candidates(name: str, spec: ConvSpec, threads: int) -> list[Candidate]:
     part = piece_spec(spec)
     reason = module.unavailable() or module.unsupported(part)
     if reason is not None:
-        return [Candidate(name, 0, None, reason)]
+        return [Candidate(name, 0, None, reason=reason)]
     count = len(pieces(spec))
-    found = [Candidate(name, 0, _on_threads(module, part, count, threads))]
+    found = [Candidate(name, 0, *_on_threads(module, part, [part] * count, threads))]
     if part.rank and module.IN_PASSES:
-        passes = [_on_threads(module, p, count * part.rank, threads) for p in pass_specs(part)]
-        total = Cost(
-            multiply_adds=sum(p.multiply_adds for p in passes),
-            moved_bytes=sum(p.moved_bytes for p in passes),
-            calls=sum(p.calls for p in passes),
-            start_seconds=max(p.start_seconds for p in passes),
-            peak_bytes=max(p.peak_bytes for p in passes),
-            seconds=sum(p.seconds for p in passes),
+        found.append(
+            Candidate(
+                name, part.rank, *_on_threads(module, part, pass_specs(part) * count * part.rank, threads)
+            )
         )
-        found.append(Candidate(name, part.rank, total))
     return found
 
 
@@ -159,18 +155,23 @@ def pass_specs(spec: ConvSpec) -> list[ConvSpec]:
     return [replace(spec, kernel_shape=s, taps=None, rank=0, origin=None) for s in shapes if math.prod(s) > 1]
 
 
-def _on_threads(module: backends.Backend, part: ConvSpec, count: int, threads: int) -> Cost:
-    """The estimate of one piece, for `count` pieces shared among `threads`."""
-    cost = module.cost(part, threads)
-    tiles = math.prod(
-        -(-n // t) for n, t in zip(part.output_shape, module.tile(part, BUDGET_BYTES // threads), strict=True)
+def _on_threads(
+    module: backends.Backend, part: ConvSpec, steps: list[ConvSpec], threads: int
+) -> tuple[Cost, int]:
+    """Estimate all steps that `part` takes, on as many threads as it can use."""
+    costs = {step: module.cost(step) for step in set(steps)}
+    peak = max(cost.peak_bytes for cost in costs.values())
+    image = part.batch * part.channels * math.prod(part.image_shape)
+    room = BUDGET_BYTES + 2 * (image + part.samples) * part.itemsize
+    tiles = math.prod(-(-n // t) for n, t in zip(part.output_shape, module.tile(part), strict=True))
+    useful = max(1, min(threads, part.batch * tiles, int(room // max(1, peak))))
+    start = max(cost.start_seconds for cost in costs.values())
+    total = Cost(
+        multiply_adds=sum(costs[step].multiply_adds for step in steps),
+        moved_bytes=sum(costs[step].moved_bytes for step in steps),
+        calls=sum(costs[step].calls for step in steps),
+        start_seconds=start,
+        peak_bytes=peak * useful,
+        seconds=sum(costs[step].seconds for step in steps) / useful + START_THREAD * (useful - 1) + start,
     )
-    useful = max(1, min(threads, part.batch * tiles))
-    work = cost.seconds * count
-    return replace(
-        cost,
-        multiply_adds=cost.multiply_adds * count,
-        moved_bytes=cost.moved_bytes * count,
-        calls=cost.calls * count,
-        seconds=work / useful + START_THREAD * (useful - 1) + cost.start_seconds,
-    )
+    return total, useful

@@ -1,0 +1,92 @@
+"""The README shows only what works: every example is run, and its output is the true one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MEASURED = re.compile(r"\d+(\.\d+)?(e-?\d+)? (ms|megapixels/s|GB|MB|kB)")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def examples() -> list[tuple[str, str]]:
+    """Every command of the console blocks with the output shown under it."""
+    parts = [part for block in blocks("console") for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    return [tuple(part.split("\n", 1)) for part in parts]
+
+
+def unmeasured(text: str) -> list[str]:
+    """Lines of text without what differs from run to run: times, sizes in bytes, spaces."""
+    return [
+        re.sub(r"\s+", " ", MEASURED.sub("#", line)).strip() for line in text.splitlines() if line.strip()
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "sample_images", folder / "sample_images")
+    np.save(folder / "x.npy", [[1, 2, 3], [4, 5, 6]])
+    np.save(folder / "k.npy", [[10, 20], [30, 40]])
+    return folder
+
+
+@pytest.mark.parametrize(("command", "shown"), examples(), ids=lambda value: value[:60])
+def test_an_example_prints_what_the_readme_shows(folder, command, shown):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = unmeasured(done.stdout + done.stderr)
+    for line in unmeasured(shown):
+        assert line in printed
+
+
+def test_the_python_example_runs_and_says_what_its_comments_say(capsys):
+    (code,) = blocks("python")
+    scope: dict = {}
+    exec(code, scope)
+    assert scope["full"].tolist()[:2] == [[10, 40, 70, 60], [70, 230, 330, 240]]
+    assert scope["soft"].shape == (2, 3)
+    assert capsys.readouterr().out == "fft\n"
+
+
+def test_the_picture_is_what_the_demo_makes(tmp_path):
+    target = tmp_path / "edges.jpg"
+    (line,) = [
+        line
+        for line in (ROOT / "Makefile").read_text().splitlines()
+        if "bin/convcli" in line.lower() or "convcli convolve" in line
+    ]
+    options = line.split("convolve ")[1].replace("out/edges.png", str(target)).split()
+    subprocess.run([sys.executable, "-m", "convcli", "convolve", *options, "-q"], cwd=ROOT, check=True)
+    made, kept = (
+        cv2.imread(str(path)).astype(int) for path in (target, ROOT / "sample_images/readme/edges.jpg")
+    )
+    assert np.abs(made - kept).mean() < 0.5
+
+
+def test_every_option_of_convolve_is_in_its_help_and_every_border_in_the_readme():
+    from convcli.spec import BORDERS
+
+    for border in BORDERS:
+        assert f"| `{border}`" in README
