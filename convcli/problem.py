@@ -14,7 +14,7 @@ from convcli.errors import LimitError, UsageError
 from convcli.execute import NonFiniteError, execute
 from convcli.planner import Plan, plan
 from convcli.separable import Vector, low_rank
-from convcli.spec import MANTISSA_BITS, ConvSpec, choose, shape_text
+from convcli.spec import MANTISSA_BITS, ConvSpec, choose, per_axis, shape_text
 
 PRECISIONS = ("auto", "float32", "float64")
 LONGEST_AXIS = 2**29
@@ -149,8 +149,8 @@ def pose(
             f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
             f"samples, beyond {LONGEST_AXIS} per axis; use a smaller kernel or dilation, or --mode valid"
         )
-    if threads is not None and threads < 1:
-        raise UsageError(f"{threads} threads; at least 1 is needed")
+    if threads is not None:
+        per_axis(threads, 1, "threads", 1)
     fill = _real(border_value, "border value") if spec.border == "constant" else 0
     rule, value = _gap_rule(nan)
     if rule == "fill" and image.dtype.kind == "f":
@@ -158,6 +158,8 @@ def pose(
     if rule == "interpolate":
         _refuse_zero_sum(kernels)
     dtype, exact, bound, result_type = _arithmetic(image, kernels, fill, precision)
+    if dtype == "float32" and np.abs(kernels).max() > np.finfo(np.float32).max:
+        raise UsageError(f"kernel cell {np.abs(kernels).max():.3g} is beyond float32; use precision float64")
     if not exact:
         with np.errstate(over="ignore"):  # what does not fit is not finite, and treated so
             fill = np.array(_nearest_float(fill)).astype(dtype).item()
@@ -233,12 +235,15 @@ def _nearest_float(value: int | float) -> float:
 
 
 def _gap_rule(nan: str) -> tuple[str, float]:
-    rule, colon, text = nan.partition(":")
+    rule, colon, text = str(nan).partition(":")
     if rule == "fill" and colon:
         try:
-            return rule, float(text)
+            value = float(text)
         except ValueError:
-            raise UsageError(f'nan "{nan}" has no number after the colon; write for example fill:0') from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise UsageError(f'nan "{nan}" has no finite number after the colon; write for example fill:0')
+        return rule, value
     if nan not in ("propagate", "interpolate"):
         raise UsageError(f'unknown nan rule "{nan}"; use one of propagate, interpolate, fill:V')
     return rule, 0.0

@@ -39,7 +39,7 @@ MANTISSA_BITS = {"float32": 24, "float64": 53, "int64": 63}
 
 def choose(value: str, allowed: Sequence[str], what: str) -> str:
     """Return `value` if it is one of `allowed`; otherwise say what is."""
-    if value in allowed:
+    if isinstance(value, str) and value in allowed:
         return value
     raise UsageError(f'unknown {what} "{value}"; use one of {", ".join(allowed)}')
 
@@ -55,7 +55,7 @@ def border_name(name: str) -> str:
             'border "reflect" means two things; use "symmetric" (SciPy\'s reflect: b a|a b c d|d c) '
             "or \"mirror\" (NumPy's and PyTorch's reflect: c b|a b c d|c b)"
         )
-    return choose(BORDER_ALIASES.get(name, name), BORDERS, "border")
+    return choose(BORDER_ALIASES.get(str(name), name), BORDERS, "border")
 
 
 def per_axis(value: int | Iterable[int], axes: int, what: str, minimum: int) -> tuple[int, ...]:

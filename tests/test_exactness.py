@@ -288,8 +288,6 @@ def test_what_is_too_large_for_float32_is_not_finite_and_spoils_nothing_else(bac
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kernel", [np.ones((3, 3)) / 9, np.array([[0.125, 0.25, 0.125], [0, 0.25, 0.25]])])
 def test_a_mean_of_the_largest_numbers_is_finite(backend, kernel, dtype):
-    if backend == "fft":
-        pytest.skip("transforms add up all samples first")
     image = np.full((4, 5), np.finfo(dtype).max * 0.9, dtype)
     result = convcli.convolve(image, kernel, border="nearest", backend=backend)
     assert_matches(result, convolve_exactly(image, kernel, border="nearest"), backend)
@@ -358,3 +356,25 @@ def test_whole_floats_below_the_mantissa_are_exact(backend):
         scale = 1e-6 if precision == "float32" else 1e-14
         loose = backend in ("fft", "auto")
         assert np.allclose(result, exact, rtol=0, atol=scale * 255 * np.abs(kernel).sum() if loose else 0)
+
+
+def test_a_kernel_cell_beyond_float32_is_refused_with_the_way_out(backend):
+    with pytest.raises(UsageError, match="beyond float32; use precision float64"):
+        convcli.convolve(np.zeros(5, np.uint8), np.array([1e300, 1, 1]), backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ({"nan": None}, "nan rule"),
+        ({"nan": "fill:inf"}, "finite number"),
+        ({"backend": None}, "backend"),
+        ({"border": ["zero"]}, "border"),
+        ({"threads": "2"}, "threads"),
+        ({"threads": 1.5}, "threads"),
+        ({"threads": 0}, "at least 1"),
+    ],
+)
+def test_an_option_of_the_wrong_type_is_a_usage_error(option, text):
+    with pytest.raises(UsageError, match=text):
+        convcli.convolve(np.zeros((4, 4)), np.ones((3, 3)), **option)

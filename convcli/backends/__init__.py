@@ -87,7 +87,7 @@ def load(name: str) -> Backend:
     BackendError
         If it is planned only.
     """
-    if name.partition(":")[0] == "cuda":
+    if str(name).partition(":")[0] == "cuda":
         raise BackendError(f'backend "{name}" is not built yet; use one of auto, {", ".join(names())}')
     choose(name, ["auto", *names()], "backend")
     return cast(Backend, importlib.import_module(f"{__name__}.{name.replace(':', '_')}"))

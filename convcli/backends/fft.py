@@ -93,7 +93,7 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
 
 @functools.cache
 def fast_length(n: int) -> int:
-    """Return the least length, no smaller than `n`, without a prime factor above 7.
+    """Return the least length, no smaller than `n`, without a prime factor above 11.
 
     >>> fast_length(263)
     264
@@ -128,22 +128,30 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Transform the kernels once, for tiles of up to `tile` outputs."""
     taps = kernels.shape[2:]
     axes = tuple(range(-len(taps), 0))
-    dtype = np.float64 if spec.exact else kernels.dtype
+    dtype = np.dtype(np.float64) if spec.exact else kernels.dtype
     library = _transforms(spec)
     shape = _transform_shape(tile, taps)
     # Correlation is convolution with the kernel turned round.
     kernel_spectra = library.rfftn(np.flip(kernels, axes).astype(dtype), shape, axes=axes)
 
     def apply(image: Array) -> Array:
+        full = transformed(image)
+        if not np.isfinite(full.sum()):
+            # Transforms add up all samples before they divide: large ones need room above them.
+            room = 2.0 ** -math.ceil(math.log2(math.prod(shape)) + 1)
+            full = transformed(image * dtype.type(room)) / dtype.type(room)
+        # The first taps - 1 samples of a circular convolution have wrapped around.
+        kept = (slice(t - 1, n) for t, n in zip(taps, image.shape[1:], strict=True))
+        valid: Array = full[(slice(None), *kept)]
+        return np.rint(valid) if spec.exact else valid
+
+    def transformed(image: Array) -> Array:
         spectrum = library.rfftn(image.astype(dtype, copy=False), shape, axes=axes)
         if kernels.shape[:2] == (1, 1):
             spectrum *= kernel_spectra[0]
         else:
             spectrum = (kernel_spectra * spectrum).sum(axis=1)
-        full = library.irfftn(spectrum, shape, axes=axes)
-        # The first taps - 1 samples of a circular convolution have wrapped around.
-        kept = (slice(t - 1, n) for t, n in zip(taps, image.shape[1:], strict=True))
-        valid: Array = full[(slice(None), *kept)]
-        return np.rint(valid) if spec.exact else valid
+        full: Array = library.irfftn(spectrum, shape, axes=axes)
+        return full
 
     return apply
