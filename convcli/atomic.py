@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -149,7 +148,7 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
         final = _resolved(target)
         if final.exists() and not force:
             raise _exists(target)
-        temporary = final.parent / f".convcli-{secrets.token_hex(8)}.tmp"
+        temporary = final.parent / f".convcli-{os.urandom(8).hex()}.tmp"
         try:
             with open(
                 os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb"

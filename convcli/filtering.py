@@ -289,9 +289,13 @@ class _Run:
         return np.concatenate([colour, covered])
 
     def _rescaled(self, result: Array) -> Array:
+        if result.dtype.kind != "f" and (self.kernel.divisor != 1 or self.bias):
+            result = result.astype(np.float64)
         if self.kernel.divisor != 1:
-            result = result / self.kernel.divisor
-        return result + self.bias if self.bias else result
+            result /= self.kernel.divisor
+        if self.bias:
+            result += self.bias
+        return result
 
     def _placed(self, opacity: Array) -> Array:
         """Crop or extend alpha exactly as the filter does the colours: filter it with a unit impulse."""

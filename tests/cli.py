@@ -22,7 +22,15 @@ PROGRAM = (sys.executable, "-m", "convcli")
 TIMEOUT = 60  # seconds; far from what any run takes
 
 # What would change what is printed, and is not the same for everybody.
-UNWANTED = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "PYTHONUNBUFFERED", "PYTHONIOENCODING", "TTY_COMPATIBLE")
+UNWANTED = (
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "COLUMNS",
+    "LINES",
+    "PYTHONUNBUFFERED",
+    "PYTHONIOENCODING",
+    "TTY_COMPATIBLE",
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """The program as its users see it: global options, and one command per file."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """``convcli backends``: what can run here, and why not."""
 
-from __future__ import annotations
-
 import json
 import sys
 from typing import Annotated, Any

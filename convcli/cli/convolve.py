@@ -1,6 +1,8 @@
-"""``convcli convolve``: filter images and arrays."""
+"""``convcli convolve``: filter images and arrays.
 
-from __future__ import annotations
+Annotations are not strings here (no ``from __future__ import annotations``): typer would have to
+compile each at every start.
+"""
 
 import json
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """``convcli kernels``: list the named kernels, or show one kernel."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 
