@@ -24,8 +24,8 @@ SCIPY_IMPORT = 0.12  # seconds
 LARGEST_TILE_BYTES = 1 << 25
 TILE_SIDES = {
     1: (4096, 16384, 65536, 262144),
-    2: (64, 128, 256, 320, 384, 576, 768, 1152),
-    3: (24, 32, 48, 64, 96, 128),
+    2: (64, 96, 128, 160, 192, 240, 288, 324, 360, 400, 432, 480, 512, 576, 640, 720, 810, 960, 1152),
+    3: (24, 32, 40, 48, 64, 96, 128),
 }
 
 
@@ -82,8 +82,8 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
         samples = math.prod(_transform_shape(share, spec.kernel_shape))
         if best is not None and samples * planes * itemsize > LARGEST_TILE_BYTES:
             continue
-        # Past the second-level cache a transform runs about a third slower.
-        slow = 1.0 if samples * itemsize <= 1 << 21 else 1.35
+        # Every doubling past the second-level cache makes a transform about a third slower.
+        slow = 1 + 0.3 * max(0.0, math.log2(samples * itemsize) - 20)
         work = _tiles(spec, share) * (samples * math.log2(samples + 1) * slow + 4e4)
         if best is None or work < best[0]:
             best = work, share
@@ -93,14 +93,14 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
 
 @functools.cache
 def fast_length(n: int) -> int:
-    """Return the least length, no smaller than `n`, without a prime factor above 11.
+    """Return the least length, no smaller than `n`, without a prime factor above 5.
 
     >>> fast_length(263)
-    264
+    270
     """
     while True:
         rest = n
-        for prime in (2, 3, 5, 7, 11):
+        for prime in (2, 3, 5):
             while rest % prime == 0:
                 rest //= prime
         if rest == 1:
