@@ -138,9 +138,9 @@ def save(path, pixels, mode=None, **options):
 
 
 def load(path) -> np.ndarray:
-    """Read an image by Pillow."""
+    """Read an image by Pillow; a palette as the colours it stands for."""
     with Pillow.open(path) as picture:
-        return np.asarray(picture)
+        return np.asarray(picture.convert("RGBA") if picture.mode == "P" else picture)
 
 
 def exactly(image, kernel, *, divisor=1, bias=0, low=0, high=255, border="nearest", **options):

@@ -15,7 +15,7 @@ IN_PASSES = True
 
 # Seconds per multiply-add on one thread for float32, and per NumPy call; twice that for 8 bytes.
 MULTIPLY_ADD = 2.9e-10
-CALL = 6e-7
+CALL = 2e-6
 TILE_BYTES = 1 << 18
 
 
