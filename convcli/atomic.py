@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from convcli.errors import ConvcliError, FileError, InputError, UsageError
+from convcli.errors import ConvcliError, FileError, InputError, LimitError, UsageError
+from convcli.spec import bytes_text
 
 # Each of these names a file that is open already, whatever it is.
 STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
@@ -47,6 +49,46 @@ def open_input(path: Path) -> BinaryIO:
         raise InputError(f"{shown(path)} is a folder; name a file in it") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise InputError(f"{shown(path)} cannot be read: {_reason(error)}") from None
+
+
+def read_bounded(file: BinaryIO, name: str, limit: int | None) -> bytes:
+    """Read a stream to its end, but not more than memory is allowed for.
+
+    Raises
+    ------
+    InputError
+        If the system refuses.
+    LimitError
+        If there are more than `limit` bytes.
+    """
+    parts, size = [], 0
+    try:
+        while part := file.read(1 << 20):
+            parts.append(part)
+            size += len(part)
+            if limit is not None and size > limit:
+                raise LimitError(f"{name} has more than {bytes_text(limit)}; raise --max-memory")
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {_reason(error)}") from None
+    return b"".join(parts)
+
+
+@contextmanager
+def stdout_stream() -> Iterator[BinaryIO]:
+    """Open standard output for data.
+
+    Not ``sys.stdout.buffer``: where Python runs unbuffered that is a raw file, whose writes may stop
+    half way without a word.
+
+    Raises
+    ------
+    FileError
+        If it is closed, or the system refuses.
+    """
+    if sys.stdout is None:
+        raise FileError("standard output is closed; use -o with a file")
+    with write_errors(None), open(sys.stdout.fileno(), "wb", closefd=False) as file:
+        yield file
 
 
 @contextmanager

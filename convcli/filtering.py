@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,79 +13,12 @@ from convcli.arrays import Array
 from convcli.errors import LimitError, UsageError
 from convcli.kernels import Kernel
 from convcli.machine import available_memory
-from convcli.pixels import (
-    DTYPES,
-    RANGES,
-    finish,
-    from_linear,
-    luma,
-    premultiply,
-    to_linear,
-    top,
-)
+from convcli.options import Filter
+from convcli.pixels import finish, from_linear, luma, to_linear, top
 from convcli.planner import Plan
-from convcli.problem import Problem, pose, samples_of
-from convcli.spec import bytes_text, choose, shape_text
-
-NORMALIZATIONS = ("none", "sum", "abs", "auto")
-COMBINATIONS = ("none", "magnitude", "max", "sum", "mean")
-ALPHAS = ("premultiply", "filter", "ignore")
-
-
-@dataclass(frozen=True)
-class Filter:
-    """How to filter: the options of ``convcli convolve`` that concern samples, under the same names.
-
-    Attributes
-    ----------
-    divisor, bias : float or None
-        Take the place of the kernel's own.
-    bias_percent : bool
-        `bias` is in percent of full brightness.
-    range : str or None
-        By default ``clamp`` where the result is of an integer type, unless arrays of such a type
-        are asked for no type at all.
-    max_memory : int or None
-        Bytes; what the system has available by default.
-    """
-
-    mode: str = "same"
-    border: str = "nearest"
-    border_value: float = 0.0
-    op: str = "convolve"
-    origin: int | tuple[int, ...] | None = None
-    stride: int | tuple[int, ...] = 1
-    dilation: int | tuple[int, ...] = 1
-    nan: str = "propagate"
-    precision: str = "auto"
-    backend: str = "auto"
-    threads: int | None = None
-    max_memory: int | None = None
-    normalize: str = "none"
-    divisor: float | None = None
-    bias: float | None = None
-    bias_percent: bool = False
-    range: str | None = None
-    dtype: str = "keep"
-    gray: bool = False
-    linear: bool = False
-    alpha: str = "premultiply"
-    repeat: int = 1
-    combine: str = "none"
-
-    def __post_init__(self) -> None:
-        choose(self.normalize, NORMALIZATIONS, "normalize rule")
-        choose(self.combine, COMBINATIONS, "combination")
-        choose(self.alpha, ALPHAS, "alpha rule")
-        choose(self.dtype, DTYPES, "dtype")
-        if self.range is not None:
-            choose(self.range, RANGES, "range")
-        if self.divisor == 0:
-            raise UsageError("divisor 0 divides by zero; use another number")
-        if self.divisor is not None and self.normalize != "none":
-            raise UsageError(f"divisor {self.divisor:g} and normalize {self.normalize} both divide; use one")
-        if self.repeat < 1:
-            raise UsageError(f"repeat {self.repeat} is below 1; every filter is applied at least once")
+from convcli.problem import Problem, samples_of
+from convcli.response import Response
+from convcli.spec import bytes_text, shape_text
 
 
 @dataclass
@@ -151,33 +84,63 @@ def filter_planes(
     began = time.perf_counter()
     planes = samples_of(planes, "image")
     source_type = planes.dtype
-    if how.gray and len(planes) - alpha == 3:
-        planes = np.concatenate([luma(planes[:3]), planes[3:]])
+    colours = len(planes) - alpha
     if how.linear:
-        planes = np.concatenate([to_linear(planes[: len(planes) - alpha]), planes[len(planes) - alpha :]])
+        planes = np.concatenate([to_linear(planes[:colours]), planes[colours:]])
+    if how.gray and colours == 3:
+        planes = np.concatenate([luma(planes[:3]), planes[3:]])
     notes: list[str] = []
-    runs = [
-        _Run(_scaled(_fitted(kernel, planes, photo), how, notes), how, source_type, photo)
+    responses = [
+        Response(_scaled(_fitted(kernel, planes, photo), how, notes), how, source_type, photo)
         for kernel in kernels
     ]
-    first = runs[0].pose(planes[:-1] if alpha else planes)
-    filtered = Filtered([], first.plan, plan_seconds=time.perf_counter() - began, notes=notes)
+    problem = responses[0].pose(planes[:-1] if alpha else planes)
+    _check_memory(problem, planes, 2 if how.combine != "none" else len(kernels), how, alpha)
+    filtered = Filtered([], problem.plan, plan_seconds=time.perf_counter() - began, notes=notes)
     if dry_run:
         return filtered
     began = time.perf_counter()
-    results = [run.repeated(planes, alpha) for run in runs]
-    if how.linear:
-        for result in results:
-            colour = result[: len(result) - alpha]
-            colour[...] = from_linear(colour, top(source_type))
-    for result in _combined(results, how.combine):
-        dtype, rule = _target(result, source_type, how, photo)
-        # An array, whatever its axes, is one plane; so is a 1-D signal.
-        output, clipped = finish(result if photo else result[None], alpha, dtype, rule)
-        filtered.outputs.append(output if photo else output[0])
-        filtered.clipped += clipped
+    whole = how.precision == "auto" and all(r.kernel.values.dtype.kind == "i" for r in responses)
+    snap = photo and not whole
+    with np.errstate(all="ignore"):  # what overflows is infinite, and clipped or shown as such
+        for result in _combined((r.respond(planes, alpha) for r in responses), how.combine, alpha):
+            output, clipped = _finished(result, source_type, how, alpha, photo, snap)
+            filtered.outputs.append(output)
+            filtered.clipped += clipped
     filtered.compute_seconds = time.perf_counter() - began
     return filtered
+
+
+def _check_memory(problem: Problem, planes: Array, results: int, how: Filter, alpha: bool) -> None:
+    """Refuse what would not fit, before it is begun."""
+    limit = how.max_memory if how.max_memory is not None else available_memory()
+    if limit is None:
+        return
+    spec = problem.plan.spec
+    if alpha and how.alpha == "premultiply":
+        results += 3  # products, their quotient and the opacity
+    size: float = results * spec.samples * np.dtype(problem.result_type).itemsize
+    size += 24 * sum(spec.padded_shape)  # where each sample of the border comes from
+    size += planes.size * 8 if how.linear or how.repeat > 1 else 0
+    size += problem.plan.cost.memory_bytes
+    if size > limit:
+        raise LimitError(
+            f"the result {shape_text(spec.output_shape)} needs {bytes_text(size)} of memory, more than "
+            f"the {bytes_text(limit)} allowed; raise --max-memory, or use --stride or --mode valid"
+        )
+
+
+def _finished(
+    result: Array, source_type: np.dtype[Any], how: Filter, alpha: bool, photo: bool, snap: bool
+) -> tuple[Array, int]:
+    """Bring one result into the type and range that are asked for."""
+    if how.linear:
+        colour = result[:-1] if alpha else result
+        colour[...] = from_linear(colour, top(source_type))
+    dtype, rule = _target(result, source_type, how, photo)
+    # An array, whatever its axes, is one plane; so is a 1-D signal.
+    output, clipped = finish(result if photo else result[None], alpha, dtype, rule, snap=snap)
+    return output if photo else output[0], clipped
 
 
 def _fitted(kernel: Kernel, planes: Array, photo: bool) -> Kernel:
@@ -201,135 +164,70 @@ def _scaled(kernel: Kernel, how: Filter, notes: list[str]) -> Kernel:
     total, weight = float(kernel.values.sum()), float(np.abs(kernel.values).sum())
     zero_sum = abs(total) <= 1e-12 * weight
     divisor = weight if how.normalize == "abs" or (how.normalize == "auto" and zero_sum) else total
-    if weight == 0 or (how.normalize == "sum" and zero_sum):
+    if weight == 0:
+        notes.append(f"kernel {kernel.name} is all zeros and was not divided")
+        return kernel
+    if how.normalize == "sum" and zero_sum:
         notes.append(f"kernel {kernel.name} sums to 0 and was not divided; --normalize abs would")
         return kernel
     return replace(kernel, divisor=divisor)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One kernel on one image."""
-
-    kernel: Kernel
-    how: Filter
-    source_type: np.dtype[Any]
-    photo: bool
-
-    def pose(self, planes: Array, values: Array | None = None) -> Problem:
-        values = self.kernel.values if values is None else values
-        split = planes.ndim - values.ndim
-        if split < 0:
-            raise UsageError(
-                f"image {shape_text(planes.shape)} has {planes.ndim} axes for a kernel with {values.ndim}"
-            )
-        how = self.how
-        limit = how.max_memory if how.max_memory is not None else available_memory()
-        problem = pose(
-            planes.reshape(-1, 1, *planes.shape[split:]),
-            values[None, None],
-            mode=how.mode,
-            border=how.border,
-            border_value=how.border_value,
-            op=how.op,
-            origin=how.origin if how.origin is not None else self.kernel.origin,
-            stride=how.stride,
-            dilation=how.dilation,
-            nan=how.nan,
-            precision=how.precision,
-            backend=how.backend,
-            threads=how.threads,
-            max_memory=limit,
-        )
-        spec = problem.plan.spec
-        if self.photo:
-            # Photos stay in the type of the arithmetic: exact integers need no 64 bits here.
-            problem = replace(problem, result_type="float64" if spec.dtype == "int64" else spec.dtype)
-        size = spec.samples * np.dtype(problem.result_type).itemsize + problem.plan.cost.peak_bytes
-        if limit is not None and size > limit:
-            raise LimitError(
-                f"the result {shape_text(spec.output_shape)} needs {bytes_text(size)} of memory, more than "
-                f"the {bytes_text(limit)} allowed; raise --max-memory, or use --stride or --mode valid"
-            )
-        return problem
-
-    def convolve(self, planes: Array, values: Array | None = None) -> Array:
-        problem = self.pose(planes, values)
-        result = problem.solve()
-        axes = len(problem.plan.spec.kernel_shape)
-        return result.reshape(*planes.shape[: planes.ndim - axes], *result.shape[2:])
-
-    @property
-    def bias(self) -> float:
-        if self.how.bias is None:
-            return self.kernel.bias
-        return self.how.bias * (top(self.source_type) / 100 if self.how.bias_percent else 1.0)
-
-    def repeated(self, planes: Array, alpha: bool) -> Array:
-        for _ in range(self.how.repeat):
-            planes = self.once(planes, alpha)
-        return planes
-
-    def once(self, planes: Array, alpha: bool) -> Array:
-        if not alpha or self.how.alpha == "filter":
-            return self._rescaled(self.convolve(planes))
-        colour, opacity = planes[:-1], planes[-1:]
-        gain = float(self.kernel.values.sum()) / self.kernel.divisor
-        flat = abs(gain) <= 1e-9 * float(np.abs(self.kernel.weights).sum())
-        if self.how.alpha == "ignore":
-            return np.concatenate([self._rescaled(self.convolve(colour)), self._placed(opacity)])
-        scale = top(opacity.dtype if opacity.dtype.kind in "ui" else self.source_type)
-        product = self.convolve(premultiply(colour, opacity)) / self.kernel.divisor
-        if flat:  # an edge detector: opacity weighs the colours and stays as it is
-            return np.concatenate([product / scale + self.bias, self._placed(opacity)])
-        covered = self.convolve(opacity) / (self.kernel.divisor * gain)
-        visible = covered >= 0.5 * scale / 255
-        with np.errstate(all="ignore"):
-            colour = np.where(visible, product / covered, 0) + self.bias
-        return np.concatenate([colour, covered])
-
-    def _rescaled(self, result: Array) -> Array:
-        if result.dtype.kind != "f" and (self.kernel.divisor != 1 or self.bias):
-            result = result.astype(np.float64)
-        if self.kernel.divisor != 1:
-            result /= self.kernel.divisor
-        if self.bias:
-            result += self.bias
-        return result
-
-    def _placed(self, opacity: Array) -> Array:
-        """Crop or extend alpha exactly as the filter does the colours: filter it with a unit impulse."""
-        values = np.zeros_like(self.kernel.values)
-        origin = self.pose(opacity).plan.spec.origin
-        assert isinstance(origin, tuple)
-        values[origin] = 1
-        return self.convolve(opacity, values)
-
-
-def _combined(results: list[Array], rule: str) -> list[Array]:
-    """Merge the responses to several kernels."""
+def _combined(results: Iterable[Array], rule: str, alpha: bool) -> Iterable[Array]:
+    """Merge the responses of the colours; alpha, which is no response, is the largest of its values."""
     if rule == "none":
-        return results
-    shapes = {result.shape for result in results}
-    if len(shapes) > 1:
-        sizes = ", ".join(sorted(shape_text(shape) for shape in shapes))
-        raise UsageError(f"outputs of different sizes ({sizes}) cannot be combined; use --mode same")
+        yield from results
+        return
+    total: Array | None = None
+    count = 0
+    for result in results:
+        colour = result[:-1] if alpha else result
+        if rule == "magnitude":
+            if colour.dtype.kind != "f":
+                result = colour = colour.astype(np.float64)
+            np.square(colour, out=colour)
+        count += 1
+        if total is None:
+            total = result
+            continue
+        if total.shape != result.shape:
+            raise UsageError(
+                f"outputs of different sizes, {shape_text(total.shape)} and {shape_text(result.shape)}, "
+                "cannot be combined; use --mode same"
+            )
+        total = total.astype(np.promote_types(total.dtype, result.dtype), copy=False)
+        if alpha:
+            np.maximum(total[-1:], result[-1:], out=total[-1:])
+        _add(total[:-1] if alpha else total, colour, rule)
+    assert total is not None
+    colour = total[:-1] if alpha else total
     if rule == "magnitude":
-        return [
-            np.sqrt(sum(np.square(result, dtype=np.result_type(result, np.float32)) for result in results))
-        ]
+        np.sqrt(colour, out=colour)
+    if rule == "mean":
+        total = total if total.dtype.kind == "f" else total.astype(np.float64)
+        colour = total[:-1] if alpha else total
+        colour /= count
+    yield total
+
+
+def _add(total: Array, more: Array, rule: str) -> None:
     if rule == "max":
-        return [np.maximum.reduce(results)]
-    total = np.add.reduce(results)
-    return [total / len(results) if rule == "mean" else total]
+        np.maximum(total, more, out=total)
+        return
+    if total.dtype.kind == "i" and total.size:
+        largest = sum(max(abs(int(a.min())), abs(int(a.max()))) for a in (total, more))
+        if largest >= 2**63:
+            raise UsageError(f"the sum may reach {largest}, beyond 64-bit integers; use --precision float64")
+    total += more
 
 
 def _target(result: Array, source_type: np.dtype[Any], how: Filter, photo: bool) -> tuple[np.dtype[Any], str]:
     """Type of the output, and what happens to samples outside its range."""
+    dtype = result.dtype
     if how.dtype != "keep":
         dtype = np.dtype(how.dtype)
-    elif photo:
+    elif photo or (how.range in ("clamp", "minmax") and source_type.kind in "ui"):
         dtype = source_type
-    else:
-        return result.dtype, how.range or "none"
-    return dtype, how.range or "clamp"
+    if how.range == "clamp" and dtype.kind == "f":
+        raise UsageError(f"range clamp has no limits for {dtype}; use --range minmax, or --dtype uint8")
+    return dtype, how.range or ("clamp" if photo or how.dtype != "keep" else "none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from pathlib import Path
 
 
@@ -25,14 +26,15 @@ def cpu_count() -> int:
 
 @functools.cache
 def _cpu_quota() -> float | None:
+    quotas = []
     for folder in _control_groups("cpu"):
         words = _read(folder / "cpu.max").split()
         if len(words) == 2 and words[0] != "max":
-            return float(words[0]) / float(words[1])
+            quotas.append(float(words[0]) / float(words[1]))
         quota, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
         if quota.strip().isdigit() and period.strip().isdigit():
-            return int(quota) / int(period)
-    return None
+            quotas.append(int(quota) / int(period))
+    return min(quotas, default=None)
 
 
 def available_memory() -> int | None:
@@ -48,7 +50,11 @@ def available_memory() -> int | None:
         ):
             ceiling, used = _read(folder / limit).strip(), _read(folder / usage).strip()
             if ceiling.isdigit() and used.isdigit():
-                limits.append(max(0, int(ceiling) - int(used)))
+                cached = re.search(
+                    r"^(?:total_)?inactive_file (\d+)", _read(folder / "memory.stat"), re.MULTILINE
+                )
+                reclaimable = int(cached[1]) if cached else 0
+                limits.append(max(0, int(ceiling) - int(used) + reclaimable))
     return min(limits, default=None)
 
 

@@ -20,6 +20,9 @@ from convcli.spec import Axis, ConvSpec
 LARGEST_PIECE = {1: 1 << 20, 2: 1 << 10, 3: 1 << 6}
 """Cells per axis of one piece: bounds the memory that a tile and its surroundings need."""
 
+SHORTEST_LATTICE = 64
+"""Outputs per axis below which a lattice is not worth a call."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -54,9 +57,20 @@ class Phase:
 
 
 def reduced(axis: Axis) -> tuple[int, int, int]:
-    """Stride, dilation and their common factor, which merely thins out the image."""
+    """Stride, dilation and their common factor, which merely thins out the image.
+
+    A dilation so wide that its lattices would be a few samples each is better served by single
+    cells: one cell has no distance to another, so its dilation is 1.
+    """
+    if scattered(axis):
+        return axis.stride, 1, 1
     common = math.gcd(axis.stride, axis.dilation)
     return axis.stride // common, axis.dilation // common, common
+
+
+def scattered(axis: Axis) -> bool:
+    """Whether every kernel cell along the axis is a piece of its own."""
+    return axis.dilation > axis.taps > 1 and axis.output < SHORTEST_LATTICE * axis.dilation
 
 
 def steps(spec: ConvSpec) -> tuple[int, ...]:
@@ -73,12 +87,12 @@ def pieces(spec: ConvSpec) -> list[Piece]:
     limit = LARGEST_PIECE[len(spec.kernel_shape)]
     per_axis = []
     for axis in spec.axes:
-        stride, dilation, common = reduced(axis)
+        stride = axis.taps if scattered(axis) else reduced(axis)[0]
         parts = []
         for residue in range(min(stride, axis.taps)):
             cells = range(residue, axis.taps, stride)
             for run in (cells[i : i + limit] for i in range(0, len(cells), limit)):
-                parts.append((slice(run[0], run[-1] + 1, stride), common * dilation * run[0]))
+                parts.append((slice(run[0], run[-1] + 1, stride), axis.dilation * run[0]))
         per_axis.append(parts)
     return [
         Piece(*map(tuple, zip(*combination, strict=True))) for combination in itertools.product(*per_axis)
@@ -107,7 +121,7 @@ def piece_spec(spec: ConvSpec) -> ConvSpec:
     kernel_shape, image_shape, batch = [], [], spec.batch
     for axis in spec.axes:
         stride, dilation, _ = reduced(axis)
-        taps = min(limit, -(-axis.taps // stride))
+        taps = 1 if scattered(axis) else min(limit, -(-axis.taps // stride))
         kernel_shape.append(taps)
         image_shape.append(-(-axis.output // dilation) + taps - 1)
         batch *= min(dilation, axis.output)

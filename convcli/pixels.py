@@ -12,6 +12,7 @@ from convcli.spec import choose
 
 RANGES = ("clamp", "abs", "minmax", "none")
 DTYPES = ("keep", "uint8", "uint16", "float32")
+SNAP = 4096
 LUMA = (0.2126, 0.7152, 0.0722)
 
 
@@ -60,7 +61,7 @@ def _light(v: Array) -> Array:
 
 
 def from_linear(planes: Array, scale: float) -> Array:
-    """Turn light back into sRGB samples; light below zero is as dark as zero.
+    """Turn light back into sRGB samples; negative responses as their opposites.
 
     References
     ----------
@@ -72,8 +73,8 @@ def from_linear(planes: Array, scale: float) -> Array:
     >>> bool((np.rint(from_linear(to_linear(samples), 255.0)) == samples).all())
     True
     """
-    v = np.maximum(planes, 0) / scale
-    return np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055) * scale
+    v = np.abs(planes) / scale
+    return np.copysign(np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055) * scale, planes)
 
 
 def premultiply(colour: Array, alpha: Array) -> Array:
@@ -93,7 +94,9 @@ def premultiply(colour: Array, alpha: Array) -> Array:
     return np.multiply(colour, alpha, dtype=products)
 
 
-def finish(planes: Array, alpha: bool, dtype: np.dtype[Any], rule: str) -> tuple[Array, int]:
+def finish(
+    planes: Array, alpha: bool, dtype: np.dtype[Any], rule: str, *, snap: bool = False
+) -> tuple[Array, int]:
     """Bring results into the range of `dtype`, round half to even, and count what was cut off.
 
     Parameters
@@ -105,6 +108,9 @@ def finish(planes: Array, alpha: bool, dtype: np.dtype[Any], rule: str) -> tuple
     dtype : data-type
         uint8, uint16, float32, or the type of an array's result.
     rule : {"clamp", "abs", "minmax", "none"}
+    snap : bool
+        Round to steps of 1/4096 first: what is half-way but for the last bits of its sum, which
+        differ from backend to backend, is half-way.
 
     Returns
     -------
@@ -118,6 +124,8 @@ def finish(planes: Array, alpha: bool, dtype: np.dtype[Any], rule: str) -> tuple
         If the rule is "none" and samples do not fit.
     """
     choose(rule, RANGES, "range")
+    if rule == "minmax" and planes.dtype.kind != "f":
+        planes = planes.astype(np.float64)
     colour = planes[:-1] if alpha else planes
     if rule == "abs":
         np.abs(colour, out=colour)
@@ -125,11 +133,17 @@ def finish(planes: Array, alpha: bool, dtype: np.dtype[Any], rule: str) -> tuple
         _stretch(colour, top(dtype))
     if dtype.kind == "f" or (dtype == planes.dtype and rule == "none"):
         return planes.astype(dtype, copy=False), 0
+    if planes.size == 0:
+        return planes.astype(dtype), 0
     limits = np.iinfo(dtype)
     result = np.empty(planes.shape, dtype=dtype)
     clipped = 0
     for plane, target in zip(planes, result, strict=True):
         if plane.dtype.kind == "f":
+            if snap:
+                plane *= SNAP
+                np.rint(plane, out=plane)
+                plane /= SNAP
             np.rint(plane, out=plane)
         # A comparison that is false for NaN too finds everything that does not fit.
         if not (plane.min() >= limits.min and plane.max() <= limits.max):
@@ -147,6 +161,7 @@ def finish(planes: Array, alpha: bool, dtype: np.dtype[Any], rule: str) -> tuple
 
 
 def _stretch(colour: Array, highest: float) -> None:
+    """Map the darkest sample to 0 and the brightest to `highest`, in place."""
     finite = colour[np.isfinite(colour)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     colour -= low

@@ -9,7 +9,7 @@ from convcli import backends
 from convcli.errors import BackendError, LimitError
 from convcli.machine import cpu_count
 from convcli.pieces import piece_spec, pieces
-from convcli.spec import ConvSpec, Cost, bytes_text
+from convcli.spec import ConvSpec, Cost, bytes_text, per_axis
 
 BUDGET_BYTES = 48 << 20
 """What the temporaries of all threads may take together, beyond twice the image and result."""
@@ -17,6 +17,7 @@ BUDGET_BYTES = 48 << 20
 # Seconds, measured like the backends' constants on two cores of a 2.6 GHz Zen 5 server.
 START_THREAD = 1e-4
 STEP = 1e-4  # to prepare a kernel, or one pass of it
+TILE = 3e-5  # to cut out a tile and put it back
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,15 @@ def plan(
     >>> plan(ConvSpec((512, 512), (3, 3)), "im2col").backend
     'im2col'
     """
-    threads = threads or cpu_count()
+    threads = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
     names = backends.names() if backend == "auto" else [backend]
     found = [c for name in names for c in _candidates(name, spec, threads)]
     usable = [c for c in found if c.cost is not None]
     if not usable:
         raise BackendError(f"backend {found[0].backend} cannot do this: {found[0].reason}")
-    fitting = [c for c in usable if max_memory is None or (c.cost and c.cost.peak_bytes <= max_memory)]
+    fitting = [c for c in usable if max_memory is None or (c.cost and c.cost.memory_bytes <= max_memory)]
     if not fitting:
-        needed = min(c.cost.peak_bytes for c in usable if c.cost)
+        needed = min(c.cost.memory_bytes for c in usable if c.cost)
         raise LimitError(
             f"backend {usable[0].backend} needs {bytes_text(needed)} of memory, more than the "
             f"{bytes_text(max_memory or 0)} allowed; raise --max-memory, or use another backend"
@@ -162,21 +163,21 @@ def _on_threads(
 ) -> tuple[Cost, int]:
     """Estimate all steps that `part` takes, on as many threads as it can use."""
     costs = {step: module.cost(step) for step in set(steps)}
-    peak = max(cost.peak_bytes for cost in costs.values())
+    tile = module.tile(part)
+    tiles = part.batch * math.prod(-(-n // t) for n, t in zip(part.output_shape, tile, strict=True))
+    source = part.channels * math.prod(t + k - 1 for t, k in zip(tile, part.kernel_shape, strict=True))
+    held = (source + 2 * part.outputs * math.prod(tile)) * part.itemsize
+    peak = held + max(cost.peak_bytes for cost in costs.values())
     image = part.batch * part.channels * math.prod(part.image_shape)
     room = BUDGET_BYTES + 2 * (image + part.samples) * part.itemsize
-    tiles = math.prod(-(-n // t) for n, t in zip(part.output_shape, module.tile(part), strict=True))
-    useful = max(1, min(threads, part.batch * tiles, int(room // max(1, peak))))
+    useful = max(1, min(threads, tiles, int(room // max(1, peak))))
     start = max(cost.start_seconds for cost in costs.values())
+    work = sum(costs[step].seconds for step in steps) / useful
     total = Cost(
         multiply_adds=sum(costs[step].multiply_adds for step in steps),
-        moved_bytes=sum(costs[step].moved_bytes for step in steps),
-        calls=sum(costs[step].calls for step in steps),
-        start_seconds=start,
+        kept_bytes=sum(costs[step].kept_bytes for step in steps),
         peak_bytes=peak * useful,
-        seconds=sum(costs[step].seconds for step in steps) / useful
-        + STEP * len(steps)
-        + START_THREAD * (useful - 1)
-        + start,
+        start_seconds=start,
+        seconds=work + STEP * len(steps) + TILE * tiles / useful + START_THREAD * (useful - 1) + start,
     )
     return total, useful

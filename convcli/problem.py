@@ -14,7 +14,7 @@ from convcli.errors import LimitError, UsageError
 from convcli.execute import NonFiniteError, execute
 from convcli.planner import Plan, plan
 from convcli.separable import Vector, low_rank
-from convcli.spec import MANTISSA_BITS, ConvSpec, choose, per_axis, shape_text
+from convcli.spec import MANTISSA_BITS, ConvSpec, choose, shape_text
 
 PRECISIONS = ("auto", "float32", "float64")
 LONGEST_AXIS = 2**29
@@ -149,11 +149,11 @@ def pose(
             f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
             f"samples, beyond {LONGEST_AXIS} per axis; use a smaller kernel or dilation, or --mode valid"
         )
-    if threads is not None:
-        per_axis(threads, 1, "threads", 1)
-    fill = _real(border_value, "border value") if spec.border == "constant" else 0
+    fill = _real(border_value, "border value") if spec.border == "constant" and spec.mode != "valid" else 0
     rule, value = _gap_rule(nan)
     if rule == "fill" and image.dtype.kind == "f":
+        if abs(value) > np.finfo(image.dtype).max:
+            raise UsageError(f"nan fill value {value:g} is beyond {image.dtype}; use a smaller one")
         image = np.where(np.isfinite(image), image, np.asarray(value, dtype=image.dtype))
     if rule == "interpolate":
         _refuse_zero_sum(kernels)

@@ -17,7 +17,6 @@ from convcli.errors import UsageError
 Mode = Literal["same", "full", "valid"]
 Border = Literal["zero", "constant", "nearest", "symmetric", "mirror", "wrap"]
 Op = Literal["convolve", "correlate"]
-ComputeType = Literal["float32", "float64", "int64"]
 
 MODES: tuple[str, ...] = get_args(Mode)
 BORDERS: tuple[str, ...] = get_args(Border)
@@ -224,10 +223,11 @@ class ConvSpec:
                 f"image {shape_text(self.image_shape)} has {len(self.image_shape)} spatial axes "
                 f"for a kernel with {axes}"
             )
-        if 0 in self.kernel_shape:
+        if min(self.kernel_shape) < 1:
             raise UsageError(f"kernel {shape_text(self.kernel_shape)} is empty; it needs at least one cell")
-        if 0 in self.image_shape:
+        if min(self.image_shape) < 1:
             raise UsageError(f"image {shape_text(self.image_shape)} is empty; it needs at least one sample")
+        choose(self.dtype, tuple(MANTISSA_BITS), "dtype")
         put = object.__setattr__
         put(self, "mode", choose(self.mode, MODES, "mode"))
         put(self, "op", choose(self.op, OPS, "op"))
@@ -309,21 +309,23 @@ class Cost:
     ----------
     multiply_adds : float
         Multiplications, each with its addition.
-    moved_bytes : float
-        Bytes read and written beyond the arithmetic's own operands.
-    calls : float
-        Calls into compiled code.
-    start_seconds : float
-        Paid once: imports, and tables made from the kernel.
+    kept_bytes : float
+        What is made from the kernel and kept: spectra, bands, a stored matrix.
     peak_bytes : float
-        Largest memory in use at one time beyond image and result.
+        Largest temporary memory of one tile.
+    start_seconds : float
+        Paid once: imports.
     seconds : float
-        The estimate that follows, on one thread.
+        The estimate that follows.
     """
 
     multiply_adds: float
-    moved_bytes: float
-    calls: float
-    start_seconds: float
+    kept_bytes: float
     peak_bytes: float
+    start_seconds: float
     seconds: float
+
+    @property
+    def memory_bytes(self) -> float:
+        """Memory in use at one time beyond image and result."""
+        return self.kept_bytes + self.peak_bytes

@@ -21,16 +21,9 @@ from PIL import Image as Pillow
 PROGRAM = (sys.executable, "-m", "convcli")
 TIMEOUT = 60  # seconds; far from what any run takes
 
-# What would change what is printed, and is not the same for everybody.
-UNWANTED = (
-    "NO_COLOR",
-    "FORCE_COLOR",
-    "COLUMNS",
-    "LINES",
-    "PYTHONUNBUFFERED",
-    "PYTHONIOENCODING",
-    "TTY_COMPATIBLE",
-)
+# What would change what is printed, and is not the same for everybody; and what makes a start slow.
+UNWANTED = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "LINES")
+UNWANTED += ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
 
-from convcli.errors import BackendError
 from convcli.spec import ConvSpec, Cost, choose
 
 Array = NDArray[Any]
@@ -84,10 +83,6 @@ def load(name: str) -> Backend:
     ------
     UsageError
         If there is none.
-    BackendError
-        If it is planned only.
     """
-    if str(name).partition(":")[0] == "cuda":
-        raise BackendError(f'backend "{name}" is not built yet; use one of auto, {", ".join(names())}')
-    choose(name, ["auto", *names()], "backend")
+    choose(name, names(), "backend")
     return cast(Backend, importlib.import_module(f"{__name__}.{name.replace(':', '_')}"))

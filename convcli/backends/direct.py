@@ -33,7 +33,7 @@ def cost(spec: ConvSpec) -> Cost:
     tiles = math.ceil(spec.samples / math.prod(tile(spec)))
     calls = 2 * tiles * (spec.taps or 0)
     work = multiply_adds * MULTIPLY_ADD * spec.itemsize / 4 + calls * CALL
-    return Cost(multiply_adds, 0, calls, 0, 4 * TILE_BYTES, work)
+    return Cost(multiply_adds, 0, TILE_BYTES, 0, work)
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:

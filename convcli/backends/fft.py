@@ -57,8 +57,8 @@ def cost(spec: ConvSpec) -> Cost:
     start = SCIPY_IMPORT if scipy and "scipy.fft" not in sys.modules else 0.0
     kernels = samples * math.log2(samples + 1) * butterfly * spec.channels * spec.outputs
     work = itemsize / 4 * (transformed / 2 * butterfly + kernels) + tiles * spec.batch * CALL
-    memory = (spec.channels + 2 * spec.outputs + 1) * samples * itemsize
-    return Cost(multiply_adds, transformed, tiles * spec.batch, start, memory, work)
+    kept = spec.channels * spec.outputs * samples * itemsize
+    return Cost(multiply_adds, kept, 2 * (spec.channels + spec.outputs) * samples * itemsize, start, work)
 
 
 def _transform_shape(tile: tuple[int, ...], taps: tuple[int, ...]) -> tuple[int, ...]:

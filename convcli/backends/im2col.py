@@ -32,13 +32,14 @@ def cost(spec: ConvSpec) -> Cost:
     """Copying the patches dominates for a single kernel."""
     cells = spec.channels * math.prod(spec.kernel_shape)
     positions = spec.samples // max(1, spec.outputs)
-    tiles = positions / math.prod(tile(spec))
+    strip = math.prod(tile(spec))
+    tiles = positions / strip
     multiply_adds = spec.outputs * positions * cells
     wide = spec.itemsize / 4
     work = wide * (positions * cells * COPY + multiply_adds * MULTIPLY_ADD) + tiles * CALL
     if spec.dtype == "int64":
         work += multiply_adds * 1e-9  # integers have no BLAS
-    return Cost(multiply_adds, positions * cells * spec.itemsize, tiles, 0, 2 * STRIP_BYTES, work)
+    return Cost(multiply_adds, 0, cells * strip * spec.itemsize, 0, work)
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:

@@ -50,11 +50,14 @@ def cost(spec: ConvSpec) -> Cost:
     height = taps[-2] if len(taps) > 1 else taps[0]
     stacked = spec.samples * _shifts(taps)
     multiply_adds = stacked * spec.channels * (_rows(taps) + height - 1)
-    tiles = spec.samples / math.prod(tile(spec))
+    share = math.prod(tile(spec))
+    tiles = spec.samples / share
     work = spec.itemsize / 4 * (multiply_adds * MULTIPLY_ADD + stacked * ADD) + tiles * CALL
     if spec.dtype == "int64":
         work += multiply_adds * 1e-9  # integers have no BLAS
-    return Cost(multiply_adds, stacked * spec.itemsize, tiles, 0, 2 * TILE_BYTES, work)
+    stack = spec.outputs * _shifts(taps) * spec.itemsize
+    bands = stack * _rows(taps) * spec.channels * (_rows(taps) + height - 1)
+    return Cost(multiply_adds, bands, stack * share, 0, work)
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:

@@ -30,9 +30,9 @@ def cost(spec: ConvSpec) -> Cost:
     """Every non-zero is built once and multiplied once per plane."""
     rows = spec.outputs * math.prod(spec.output_shape)
     nonzeros = rows * spec.channels * (spec.taps or 0)
-    memory = nonzeros * (spec.itemsize + 8) + 8 * rows + spec.itemsize * math.prod(spec.padded_shape)
+    matrix = nonzeros * (spec.itemsize + 8) + 8 * rows
     work = nonzeros * (BUILD + spec.batch * MULTIPLY_ADD)
-    return Cost(nonzeros * spec.batch, memory, 1, SCIPY_IMPORT, memory, work)
+    return Cost(nonzeros * spec.batch, matrix, 0, SCIPY_IMPORT, work)
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:

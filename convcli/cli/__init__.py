@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -24,28 +25,28 @@ def run() -> int:
 
     Every error ends here, and as one line on stderr: the commands merely raise.
     """
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        _prepare()
+        from convcli.cli.app import invoke
+
+        status = invoke(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = _ended("interrupted", INTERRUPTED)
+    except TerminatedError:
+        status = _ended("terminated", TERMINATED)
+    except Exception as error:
+        status = _failed(error)
+    return _flushed(status)
+
+
+def _prepare() -> None:
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is where the shell closed it
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     # The tool has threads of its own; BLAS would start as many again, each time it is imported.
     for library in ("OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    try:
-        from convcli.cli.app import app
-
-        status = app(standalone_mode=False)
-        sys.stdout.flush()
-        return status if isinstance(status, int) else 0
-    except KeyboardInterrupt:
-        return _ended("interrupted", INTERRUPTED)
-    except TerminatedError:
-        return _ended("terminated", TERMINATED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Nothing may be flushed to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    except Exception as error:
-        return _failed(error)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -53,12 +54,12 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _ended(word: str, status: int) -> int:
-    print(f"convcli: {word}; no file was left half written", file=sys.stderr)
+    _say(f"convcli: {word}; no file was left half written")
     return status
 
 
 def _failed(error: Exception) -> int:
-    """Print an error as its line; a bug is named as one."""
+    """Print an error as its line, and return its status; a bug is named as one."""
     from convcli.cli import settings
     from convcli.errors import ConvcliError
 
@@ -67,18 +68,46 @@ def _failed(error: Exception) -> int:
 
         traceback.print_exc()
     if isinstance(error, ConvcliError):
-        print(f"convcli: {error}", file=sys.stderr)
+        _say(f"convcli: {_one_line(str(error))}")
         return error.exit_status
     if hasattr(error, "format_message"):  # the option parser's own errors
         text = error.format_message()
-        print(text if text.startswith("Usage:") else f"convcli: {text}", file=sys.stderr)
+        _say(text if text.startswith("Usage:") else f"convcli: {_one_line(text)}")
         return 2
     if hasattr(error, "exit_code"):  # --help, --version
         return int(error.exit_code)
+    if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+        return BROKEN_PIPE
     if isinstance(error, MemoryError):
-        print(
-            "convcli: out of memory; use a smaller image, or --max-memory to be told before", file=sys.stderr
-        )
+        _say("convcli: out of memory; use a smaller image, or --max-memory to be told before")
         return 5
-    print(f"convcli: internal error: {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)
+    if isinstance(error, OSError) and error.filename is None:  # files have errors of their own
+        _say(f"convcli: cannot write standard output: {error.strerror or error}")
+        return 1
+    _say(f"convcli: internal error: {type(error).__name__}: {_one_line(str(error))}; --debug shows where")
     return 1
+
+
+def _one_line(text: str) -> str:
+    """Escape what a value in a message could do to the terminal."""
+    from convcli.atomic import printable
+
+    return printable(text)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody listens
+        print(text, file=sys.stderr, flush=True)
+
+
+def _flushed(status: int) -> int:
+    """Flush stdout; what cannot be flushed must not be tried again at exit."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            if number == 1 and status == 0:
+                status = _failed(error)
+    return status

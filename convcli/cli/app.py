@@ -1,5 +1,6 @@
 """The program as its users see it: global options, and one command per file."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -45,3 +46,16 @@ def options(
 for command in (convolve, kernels, backends):
     name = command.__name__.rpartition(".")[2]
     app.command(name, no_args_is_help=name == "convolve")(getattr(command, name))
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run a command line; return its status, or raise what went wrong.
+
+    typer's own main would turn Ctrl-C and a closed pipe into statuses of its choice.
+    """
+    if "_CONVCLI_COMPLETE" in os.environ:  # the shell asks for completions
+        app(prog_name="convcli")
+    command = typer.main.get_command(app)
+    with command.make_context("convcli", arguments) as context:
+        status = command.invoke(context)
+    return status if isinstance(status, int) else 0

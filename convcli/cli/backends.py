@@ -28,7 +28,6 @@ def backends(
     for name in all_backends.names():
         module = all_backends.load(name)
         found.append({"name": name, "summary": module.SUMMARY, "unavailable": module.unavailable()})
-    found.append({"name": "cuda", "summary": "the same algorithms on a GPU", "unavailable": "not built yet"})
     facts = _machine()
     if as_json:
         print(json.dumps({"backends": found, "machine": facts}))
@@ -46,6 +45,7 @@ def _machine() -> dict[str, Any]:
 
     import numpy as np
 
+    from convcli import backends as all_backends
     from convcli.machine import available_memory, cpu_count
 
     config: Any = np.show_config(mode="dicts")
@@ -61,6 +61,6 @@ def _machine() -> dict[str, Any]:
         "simd": (simd.get("found") or simd.get("baseline") or ["unknown"])[-1],
         "threads": cpu_count(),
         "memory": f"{memory / 1e9:.1f} GB available" if memory else "unknown",
-        "gpu": "not used: the cuda backend is not built yet",
+        "gpu": f"not used: {all_backends.load('cuda').unavailable()}",
         "calibration": "shipped constants",
     }

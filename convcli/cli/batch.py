@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from convcli import report
-from convcli.arrays import Array
-from convcli.atomic import atomic_write, shown
+from convcli.atomic import shown
 from convcli.cli import settings
+from convcli.cli.files import Files, Source
+from convcli.cli.summary import print_plan, print_summary
 from convcli.cli.targets import STREAM, Job, jobs
-from convcli.errors import ConvcliError, FileError, UsageError
-from convcli.filtering import Filter, Filtered, filter_planes
+from convcli.errors import ConvcliError, UsageError
+from convcli.filtering import Filtered, filter_planes
 from convcli.kernels import parse_kernel
+from convcli.options import Filter
 from convcli.spec import shape_text
-
-if TYPE_CHECKING:
-    from convcli.images import Image
-
-NPY_MAGIC = b"\x93NUMPY"
-
-
-@dataclass(frozen=True)
-class Files:
-    """How to read and write files: options of the same names."""
-
-    format: str | None = None
-    force: bool = False
-    compress: int | None = None
-    quality: int | None = None
-    strip: bool = False
-    page: int | None = None
-    max_pixels: int | None = None
-    max_memory: int | None = None
-    allow_truncated: bool = False
-    allow_8bit: bool = False
-    to_rgb: bool = False
 
 
 @dataclass
@@ -96,13 +75,14 @@ class Batch:
 
     def run(self, sources: Sequence[str], output: str | None) -> int:
         """Filter every input; return the exit status."""
-        one = len(self.kernels) == 1 or self.how.combine != "none"
-        names = [kernel.name for kernel in self.kernels]
-        labels = ["-".join(names) if len(names) == 1 else self.how.combine] if one else names
-        if output == STREAM and not self.dry_run and sys.stdout.isatty():
+        if output == STREAM and not self.dry_run and sys.stdout is not None and sys.stdout.isatty():
             raise UsageError("standard output is a terminal; pipe it, or give -o a file")
-        extension = self.files.format and f".{self.files.format.lower().removeprefix('.')}"
-        todo = jobs(sources, None if self.dry_run else output, labels, extension, force=self.files.force)
+        names = [kernel.name for kernel in self.kernels]
+        labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
+        todo = jobs(sources, output, labels, self.files.extension, force=self.files.force)
+        self.files.check_use([target for job in todo for target in job.targets])
+        if len(todo) > 1:
+            self._check_options()
         status = 0
         with report.progress(len(todo), shown=not settings.quiet) as advance:
             for job in todo:
@@ -110,141 +90,73 @@ class Batch:
                 self.records.append(record)
                 try:
                     self._one(job, record)
-                except ConvcliError as error:
-                    if len(todo) == 1:
+                except Exception as error:
+                    if len(todo) == 1 or (settings.debug and not isinstance(error, ConvcliError)):
                         raise
-                    record.error, status = str(error), 1
-                    report.note(
-                        str(error) if shown(job.source) in str(error) else f"{shown(job.source)}: {error}"
-                    )
+                    record.error, status = _sentence(error), 1
+                    known = record.input in record.error
+                    report.note(record.error if known else f"{record.input}: {record.error}")
                     if self.fail_fast:
                         break
                 advance(record.input)
         return status
 
+    def _check_options(self) -> None:
+        """Raise what is wrong with the options themselves, once, rather than for every file."""
+        for kernel in self.kernels:
+            side = max(kernel.values.shape)
+            blank = np.broadcast_to(np.uint8(0), (1, *(side,) * max(2, kernel.values.ndim)))
+            lenient = {"mode": "same"} if self.how.mode == "valid" else {}
+            filter_planes(
+                blank,
+                [kernel],
+                Filter(**{**vars(self.how), **lenient}),
+                photo=kernel.values.ndim < 3,
+                dry_run=True,
+            )
+
     def _one(self, job: Job, record: Record) -> None:
         clock = time.perf_counter
         began = clock()
-        image, planes, alpha = self._read(job.source)
+        source = self.files.read(job.source, self.how)
         record.read_seconds = clock() - began
-        record.size = shape_text(planes.shape[-2:] if image else planes.shape)
-        record.type = _kind(planes, image)
-        if image:
-            record.notes += image.warnings
+        record.size = shape_text(source.planes.shape[-2:] if source.image else source.planes.shape)
+        record.type = source.kind
+        if source.image:
+            record.notes += source.image.warnings
+        elif source.planes.ndim == 3 and source.planes.shape[-1] <= 4:
+            record.notes.append(
+                f"{record.input} is an array {record.size}: its last axes are filtered; "
+                "move channels to the front if those are meant"
+            )
         for target in job.targets:
-            self._check_holds(target, image, planes)
+            self.files.check_holds(target, source, self.how)
         filtered = filter_planes(
-            planes, self.kernels, self.how, alpha=alpha, photo=bool(image), dry_run=self.dry_run
+            source.planes,
+            self.kernels,
+            self.how,
+            alpha=source.alpha,
+            photo=source.image is not None,
+            dry_run=self.dry_run,
         )
-        self._describe(record, filtered, planes)
+        self._describe(record, filtered, source)
         began = clock()
-        for target, output in zip(job.targets, filtered.outputs, strict=len(job.targets) > 0):
-            self._write(target, output, image)
-            record.outputs.append(shown(target))
+        if not self.dry_run:
+            for target, output in zip(job.targets, filtered.outputs, strict=len(job.targets) > 0):
+                record.notes += self.files.write(target, output, source, self.how)
+                record.outputs.append(shown(target))
         record.write_seconds = clock() - began
         if not settings.quiet:
             for text in record.notes:
                 report.note(text)
 
-    def _read(self, source: str) -> tuple[Image | None, Array, bool]:
-        """Read an array or an image, by content; images come as planes."""
-        content: Path | bytes = sys.stdin.buffer.read() if source == STREAM else Path(source)
-        if _is_npy(content):
-            return None, self._read_array(content), False
-        from convcli.images import MAX_PIXELS, read_image
-
-        files = self.files
-        image = read_image(
-            content,
-            page=files.page,
-            max_pixels=MAX_PIXELS if files.max_pixels is None else files.max_pixels,
-            allow_truncated=files.allow_truncated,
-            allow_8bit=files.allow_8bit,
-            to_rgb=files.to_rgb,
-        )
-        pixels = image.pixels
-        planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-        return image, planes, image.alpha
-
-    def _read_array(self, content: Path | bytes) -> Array:
-        import io
-
-        from convcli.npyfile import read_npy
-
-        for name, given in (("gray", self.how.gray), ("linear", self.how.linear)):
-            if given:
-                raise UsageError(f"--{name} is about colours and a .npy array has none; leave it out")
-        source = io.BytesIO(content) if isinstance(content, bytes) else content
-        return read_npy(source, max_bytes=self.files.max_memory)
-
-    def _format(self, target: str, image: Image | None) -> str:
-        """Name of the format for a target: asked for, by extension, or as the input's."""
-        if self.files.format:
-            return self.files.format.lower().removeprefix(".")
-        if target == STREAM:
-            return image.format if image else "npy"
-        if target.lower().endswith(".npy"):
-            return "npy"
-        from convcli.images import format_for
-
-        return format_for(target)
-
-    def _check_holds(self, target: str, image: Image | None, planes: Array) -> None:
-        """Refuse a format that cannot hold the result before it is computed."""
-        kind = self._format(target, image)
-        if kind == "npy":
-            return
-        from convcli.images import check_holds
-
-        shape, dtype = planes.shape, planes.dtype
-        if image is None and not (planes.ndim == 2 or (planes.ndim == 3 and len(planes) in (1, 2, 3, 4))):
-            raise UsageError(f"an array {shape_text(shape)} is no image; write it to a .npy file")
-        channels = len(planes) if planes.ndim == 3 else 1
-        if image and self.how.gray:
-            channels = 1 + image.alpha
-        if self.how.dtype != "keep":
-            dtype = np.dtype(self.how.dtype)
-        if image or self.how.dtype != "keep":
-            check_holds(kind, (*shape[-2:], channels), dtype)
-
-    def _write(self, target: str, output: Array, image: Image | None) -> None:
-        kind = self._format(target, image)
-        if target != STREAM and not os.path.exists(os.path.dirname(target) or "."):
-            _make_folder(os.path.dirname(target))
-        if kind == "npy":
-            from convcli.npyfile import write_npy
-
-            array = output[0] if image and len(output) == 1 else output
-            if target == STREAM:
-                write_npy(sys.stdout.buffer, array)
-            else:
-                with atomic_write(Path(target), force=self.files.force) as file:
-                    write_npy(file, array)
-            return
-        from convcli.images import Image, write_image
-
-        pixels = output if output.ndim == 2 else np.ascontiguousarray(np.moveaxis(output, 0, -1))
-        if pixels.dtype == np.float64:
-            pixels = pixels.astype(np.float32)
-        result = (
-            replace(image, pixels=pixels)
-            if image
-            else Image(pixels, alpha=pixels.ndim == 3 and pixels.shape[2] in (2, 4))
-        )
-        files = self.files
-        write_image(
-            sys.stdout.buffer if target == STREAM else Path(target),
-            result,
-            format=kind,
-            force=files.force,
-            compress=files.compress,
-            strip=files.strip,
-            quality=files.quality,
-        )
-
-    def _describe(self, record: Record, filtered: Filtered, planes: Array) -> None:
+    def _describe(self, record: Record, filtered: Filtered, source: Source) -> None:
         plan = filtered.plan
+        pixels = math.prod(plan.spec.output_shape)
         record.output_size = shape_text(plan.spec.output_shape)
+        if filtered.outputs:
+            shape = filtered.outputs[0].shape
+            record.output_size = shape_text(shape[-2:] if source.image else shape)
         record.backend, record.why = plan.chosen.name, plan.why
         record.arithmetic = plan.spec.dtype + (", exact integers" if plan.spec.exact else "")
         record.threads = plan.chosen.threads
@@ -252,7 +164,6 @@ class Batch:
         record.clipped = filtered.clipped
         record.notes += filtered.notes
         if filtered.compute_seconds:
-            pixels = planes[0].size if planes.ndim > 2 else planes.size
             record.megapixels_per_second = pixels / 1e6 / filtered.compute_seconds
         for candidate in plan.candidates:
             cost = candidate.cost
@@ -260,43 +171,24 @@ class Batch:
                 {
                     "candidate": candidate.name,
                     "seconds": cost and cost.seconds,
-                    "memory_bytes": cost and cost.peak_bytes,
+                    "memory_bytes": cost and cost.memory_bytes,
                     "multiply_adds": cost and cost.multiply_adds,
                     "reason": candidate.reason or ("chosen: " + plan.why if candidate == plan.chosen else ""),
                 }
             )
 
     def summarize(self) -> None:
-        """Print what was done: a table for one file, a line each for several."""
-        from convcli.cli.summary import print_plan, print_summary
-
-        print_summary(self.records, dry_run=self.dry_run)
+        """Print what was done, unless quiet, and the plans, if asked for."""
+        if not settings.quiet:
+            print_summary(self.records, dry_run=self.dry_run)
         if self.explain:
             for record in self.records:
                 print_plan(record)
 
 
-def _kind(planes: Array, image: Image | None) -> str:
-    if image is None:
-        return str(planes.dtype)
-    channels = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}[len(planes)]
-    return f"{planes.dtype} {channels}"
-
-
-def _is_npy(content: Path | bytes) -> bool:
-    if isinstance(content, bytes):
-        return content.startswith(NPY_MAGIC)
-    if content.suffix.lower() == ".npy":
-        return True
-    try:
-        with open(content, "rb") as file:
-            return file.read(len(NPY_MAGIC)) == NPY_MAGIC
-    except (OSError, ValueError):
-        return False  # reading it as an image says what is wrong
-
-
-def _make_folder(folder: str) -> None:
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"folder {shown(folder)} cannot be made: {error.strerror}; name another") from None
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ConvcliError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; use a smaller image, or --max-memory to be told before"
+    return f"internal error: {type(error).__name__}: {error}; --debug shows where"

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from convcli.cli import settings
 from convcli.cli.options import Debug, Quiet, Verbose, amount, axes, bias, origin, real
 from convcli.errors import UsageError
+from convcli.spec import BORDER_ALIASES
 
 
 def convolve(
@@ -31,7 +31,9 @@ def convolve(
         str,
         typer.Option(help="zero, constant, nearest, symmetric, mirror or wrap. (The Python API has zero.)"),
     ] = "nearest",
-    border_value: Annotated[str, typer.Option(help="Sample value for --border constant.")] = "0",
+    border_value: Annotated[
+        str | None, typer.Option(metavar="V", help="Sample value for --border constant.  [default: 0]")
+    ] = None,
     origin_: Annotated[
         str | None, typer.Option("--origin", metavar="X,Y", help="Kernel cell on the output pixel.")
     ] = None,
@@ -110,18 +112,21 @@ def convolve(
     """
     if as_json and output == "-":
         raise UsageError("--json and -o - would both write to standard output; give -o a file")
-    from convcli.cli.batch import Batch, Files
-    from convcli.filtering import Filter
+    if border_value is not None and BORDER_ALIASES.get(border, border) != "constant":
+        raise UsageError(f"--border-value {border_value} is for --border constant, and border is {border}")
+    from convcli.cli.batch import Batch
+    from convcli.cli.files import Files
+    from convcli.options import Filter
 
     bias_value, bias_percent = bias(bias_)
     how = Filter(
         mode=mode,
         border=border,
-        border_value=real(border_value, "border value"),
+        border_value=real(border_value or "0", "border value"),
         op=op,
         origin=origin(origin_),
-        stride=axes(stride, "stride") or 1,
-        dilation=axes(dilation, "dilation") or 1,
+        stride=axes(stride, "stride"),
+        dilation=axes(dilation, "dilation"),
         nan=nan,
         precision=precision,
         backend=backend,
@@ -156,6 +161,6 @@ def convolve(
     status = batch.run(inputs, output)
     if as_json:
         print(json.dumps({"files": [asdict(record) for record in batch.records]}, default=str))
-    elif not settings.quiet:
+    else:
         batch.summarize()
     return status

@@ -43,14 +43,12 @@ Debug = Annotated[
 ]
 
 
-def axes(text: str | None, what: str) -> int | tuple[int, ...] | None:
+def axes(text: str, what: str) -> int | tuple[int, ...]:
     """Read one number, or one per axis in the order of the shape.
 
     >>> axes("2", "stride"), axes("2x3", "stride"), axes("2,3", "stride")
     (2, (2, 3), (2, 3))
     """
-    if text is None:
-        return None
     words = re.split("[x,×]", text)
     try:
         numbers = tuple(int(word) for word in words)
@@ -65,6 +63,8 @@ def origin(text: str | None) -> int | tuple[int, ...] | None:
     >>> origin("0,2")
     (2, 0)
     """
+    if text is None:
+        return None
     numbers = axes(text, "origin")
     return numbers[::-1] if isinstance(numbers, tuple) else numbers
 

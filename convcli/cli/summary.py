@@ -33,7 +33,7 @@ def print_summary(records: Sequence[Record], *, dry_run: bool) -> None:
     rows = [
         (
             r.input,
-            r.error or ", ".join(r.outputs) or "not written",
+            "failed" if r.error else ", ".join(r.outputs) or "not written",
             r.output_size,
             r.backend,
             milliseconds(r.read_seconds + r.plan_seconds + r.compute_seconds + r.write_seconds),

@@ -53,6 +53,8 @@ def jobs(
     UsageError
         For outputs that exist, coincide, are missing their folder or are too few.
     """
+    if output == "":
+        raise UsageError("the output has no name; use -o FILE, a folder/ or a template")
     if output is None:
         return [Job(source, []) for source in sources]
     if output == STREAM:
@@ -73,7 +75,10 @@ def jobs(
 def _template(output: str, *, several_sources: bool, several_labels: bool) -> str:
     """Make a template of ``-o``: a folder keeps the names of the inputs."""
     try:
-        fields = {name for _, name, _, _ in string.Formatter().parse(output) if name is not None}
+        parts = [part for part in string.Formatter().parse(output) if part[1] is not None]
+        if any(spec or conversion for _, _, spec, conversion in parts):
+            raise UsageError(f'output "{shown(output)}" has more than a name in braces; write {{stem}}')
+        fields = {name for _, name, _, _ in parts if name is not None}
     except ValueError:
         raise UsageError(f'output "{shown(output)}" has an unpaired brace; write {{{{ for a brace') from None
     wrong = sorted(fields.difference(FIELDS))
@@ -100,7 +105,13 @@ def _template(output: str, *, several_sources: bool, several_labels: bool) -> st
 
 
 def _fill(template: str, source: str, kernel: str, extension: str | None) -> str:
-    stem, suffix = os.path.splitext(os.path.basename(source)) if source != STREAM else ("stdin", ".png")
+    if source == STREAM:
+        if extension is None and "{ext}" in template:
+            raise UsageError(
+                "standard input has no extension for {ext}; add --format, or write the extension"
+            )
+        return template.format(stem="stdin", ext=extension, kernel=kernel)
+    stem, suffix = os.path.splitext(os.path.basename(source))
     return template.format(stem=stem, ext=extension or suffix, kernel=kernel)
 
 
@@ -110,8 +121,9 @@ def _safe(label: str) -> str:
 
 
 def _check(found: list[Job], *, several: bool, force: bool) -> None:
+    """Refuse targets that coincide, exist, or are still to be read."""
     writers: dict[str, str] = {}
-    sources = [Path(job.source) for job in found if job.source != STREAM]
+    sources = {_identity(job.source): job.source for job in found if job.source != STREAM}
     for job in found:
         for target in job.targets:
             where = os.path.realpath(target)
@@ -121,10 +133,22 @@ def _check(found: list[Job], *, several: bool, force: bool) -> None:
                     "use more fields in the template"
                 )
             writers[where] = job.source
-    for job in found:
-        for target in job.targets:
-            if several:
-                folder = os.path.dirname(target)
-                if folder and not os.path.exists(folder):
-                    continue  # made when it is first needed; so nothing exists in it
-            check_target(Path(target), force=force, inputs=sources)
+            victim = sources.get(_identity(target))
+            if victim is not None and victim != job.source:
+                raise UsageError(
+                    f"{shown(target)}, to be made of {shown(job.source)}, is the input {shown(victim)}; "
+                    "use another folder or template"
+                )
+            folder = os.path.dirname(target)
+            if several and folder and not os.path.exists(folder):
+                continue  # made when it is first needed; so nothing exists in it
+            check_target(Path(target), force=force, inputs=[Path(p) for p in sources.values()])
+
+
+def _identity(path: str) -> tuple[int, int] | str:
+    """What two names of one file have in common."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return path
+    return status.st_dev, status.st_ino

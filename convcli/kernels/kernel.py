@@ -18,6 +18,7 @@ Array = NDArray[Any]
 MAX_AXIS = 4096
 MAX_CELLS = 2**24
 LIMITS = f"the limits are {MAX_AXIS} per axis and {MAX_CELLS} in all"
+DECIMAL_SCALES = (10, 100, 1000, 10**4, 10**5, 2**12, 2**16)
 EXACT_FLOAT = 2**53  # up to here every whole number is a float64
 
 
@@ -28,7 +29,8 @@ class Kernel:
     Parameters
     ----------
     values : (taps,), (height, width) or (depth, height, width) array
-        Kept, read-only, as int64 if every cell is a whole number that fits, else as float64.
+        Kept, read-only, as int64 if every cell is a whole number that fits, or a decimal of a few
+        digits (the divisor takes up the scale); else as float64.
     name : str
         Short: ``gaussian:3``, ``inline``, or the stem of a file name.
     divisor : float
@@ -58,11 +60,11 @@ class Kernel:
     origin: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        values = exact(self.values)
+        values, scale = short_decimals(exact(self.values))
         values.setflags(write=False)
         put = object.__setattr__
         put(self, "values", values)
-        put(self, "divisor", finite(self.divisor, "divisor"))
+        put(self, "divisor", finite(self.divisor, "divisor") * scale)
         put(self, "bias", finite(self.bias, "bias"))
         if self.divisor == 0 or not math.isfinite(float(np.abs(values).max()) / abs(self.divisor)):
             raise UsageError(
@@ -109,6 +111,34 @@ def exact(values: Array) -> Array:
         raise UsageError(f"{place(index, floats.shape)} is {floats.flat[index]}; every cell must be finite")
     whole = np.abs(floats).max() <= EXACT_FLOAT and bool((floats == np.trunc(floats)).all())
     return floats.astype(np.int64) if whole else floats
+
+
+def short_decimals(values: Array) -> tuple[Array, int]:
+    """Write floats that are decimals of a few digits, or binary fractions, as integers and a divisor.
+
+    Integer kernels give the same result on every backend, to the last bit; weights such as 0.25 or
+    0.1 deserve no less.
+
+    Returns
+    -------
+    (values, divisor) : (array, int)
+        As they were, with divisor 1, if there is no such divisor.
+
+    Examples
+    --------
+    >>> short_decimals(np.array([0.25, 0.5, 0.25]))
+    (array([1, 2, 1]), 4)
+    """
+    if values.dtype.kind == "i":
+        return values, 1
+    for scale in DECIMAL_SCALES:
+        with np.errstate(over="ignore"):
+            whole = np.rint(values * scale)
+        if (whole / scale == values).all() and np.abs(whole).sum() <= EXACT_FLOAT:
+            cells = whole.astype(np.int64)
+            common = math.gcd(scale, *cells.reshape(-1).tolist())
+            return cells // common, scale // common
+    return values, 1
 
 
 def finite(value: object, what: str) -> float:

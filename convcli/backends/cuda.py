@@ -1,0 +1,10 @@
+"""The same algorithms on CuPy arrays."""
+
+SUMMARY = "the same algorithms on a GPU"
+USES_BLAS = False
+IN_PASSES = True
+
+
+def unavailable() -> str:
+    """Nothing here computes yet."""
+    return "it is not built yet; use -b auto"

@@ -1,0 +1,261 @@
+"""What is read and written: images and arrays, files and streams."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from convcli.arrays import Array
+from convcli.atomic import atomic_write, open_input, read_bounded, shown, stdout_stream
+from convcli.cli.targets import STREAM
+from convcli.errors import FileError, InputError, LimitError, UsageError
+from convcli.machine import available_memory
+from convcli.npyfile import read_npy, write_npy
+from convcli.options import Filter
+from convcli.spec import shape_text
+
+if TYPE_CHECKING:
+    from convcli.images import Image
+
+NPY = "npy"
+NPY_MAGIC = b"\x93NUMPY"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input in memory.
+
+    Attributes
+    ----------
+    planes : (channels, height, width) array of an image; any array
+    image : Image or None
+        What else the file holds; None for an array.
+    """
+
+    planes: Array
+    image: Image | None = None
+
+    @property
+    def alpha(self) -> bool:
+        """Whether the last plane is alpha."""
+        return self.image is not None and self.image.alpha
+
+    @property
+    def kind(self) -> str:
+        """Type and channels, for people."""
+        if self.image is None:
+            return str(self.planes.dtype)
+        channels = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}[len(self.planes)]
+        return f"{self.planes.dtype} {channels}"
+
+
+@dataclass(frozen=True)
+class Files:
+    """How to read and write: the options of the same names."""
+
+    format: str | None = None
+    force: bool = False
+    compress: int | None = None
+    quality: int | None = None
+    strip: bool = False
+    page: int | None = None
+    max_pixels: int | None = None
+    max_memory: int | None = None
+    allow_truncated: bool = False
+    allow_8bit: bool = False
+    to_rgb: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (("compress", self.compress, 0, 9), ("quality", self.quality, 1, 100)):
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"{name} {value} is out of range; use {low} to {high}")
+        if self.format is not None:
+            _format_name(self.format)
+
+    @property
+    def extension(self) -> str | None:
+        """The extension that ``--format`` asks for."""
+        return self.format and f".{self.format.lower().removeprefix('.')}"
+
+    def check_use(self, targets: list[str]) -> None:
+        """Refuse options about writing that no target has a use for.
+
+        Parameters
+        ----------
+        targets : list of str
+            All outputs, named as far as their names tell the format.
+        """
+        kinds = {self.kind(target, "") for target in targets}
+        uses: dict[str, tuple[object, set[str]]] = {
+            "format": (self.format, kinds),
+            "compress": (self.compress, kinds & {"PNG", ""}),
+            "quality": (self.quality, kinds & {"JPEG", "WEBP", ""}),
+            "strip": (self.strip or None, kinds - {NPY}),
+        }
+        for name, (value, used_by) in uses.items():
+            if value is not None and not used_by:
+                where = f"as {' or '.join(sorted(kinds))}" if kinds else "at all, for want of -o"
+                raise UsageError(f"--{name} has no effect on what is written {where}; leave it out")
+
+    def kind(self, target: str, source_kind: str) -> str:
+        """Name of the format for a target: asked for, by extension, or as the input's."""
+        if self.format:
+            return _format_name(self.format)
+        if target == STREAM or _is_device(target):
+            return source_kind
+        if target.lower().endswith(".npy"):
+            return NPY
+        from convcli.images import format_for
+
+        return format_for(target)
+
+    def read(self, source: str, how: Filter) -> Source:
+        """Read an image or an array; the content decides which."""
+        limit = self.max_memory if self.max_memory is not None else available_memory()
+        name = "standard input" if source == STREAM else shown(source)
+        content: Path | bytes = Path(source)
+        if source == STREAM or _is_device(source):
+            if source == STREAM and sys.stdin is None:
+                raise InputError("standard input is closed; name a file")
+            with sys.stdin.buffer if source == STREAM else open_input(Path(source)) as stream:
+                content = read_bounded(stream, name, limit)
+        with io.BytesIO(content) if isinstance(content, bytes) else open_input(content) as file:
+            if file.read(len(NPY_MAGIC)) == NPY_MAGIC or name.lower().endswith(".npy"):
+                file.seek(0)
+                return self._read_array(file, name, how, limit)
+        from convcli.images import MAX_PIXELS, read_image
+
+        image = read_image(
+            content,
+            name=name,
+            page=self.page,
+            max_pixels=MAX_PIXELS if self.max_pixels is None else self.max_pixels,
+            allow_truncated=self.allow_truncated,
+            allow_8bit=self.allow_8bit,
+            to_rgb=self.to_rgb,
+        )
+        pixels = image.pixels
+        return Source(pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), image)
+
+    def _read_array(self, file: BinaryIO, name: str, how: Filter, limit: int | None) -> Source:
+        for option, given in (
+            ("gray", how.gray),
+            ("linear", how.linear),
+            ("alpha", how.alpha != "premultiply"),
+            ("page", self.page is not None),
+        ):
+            if given:
+                raise UsageError(f"--{option} is about images and {name} is an array; leave it out")
+        array = read_npy(file, max_bytes=limit, name=name)
+        if array.size == 0:
+            raise InputError(f"{name} is empty, of shape {array.shape}; it needs at least one sample")
+        if self.max_pixels is not None and array.size > self.max_pixels:
+            raise LimitError(f"{name} has {array.size:,} samples, over --max-pixels {self.max_pixels:,}")
+        return Source(array)
+
+    def check_holds(self, target: str, source: Source, how: Filter) -> None:
+        """Refuse a format that cannot hold the result, before the result is computed."""
+        kind = self.kind(target, source.image.format if source.image else NPY)
+        planes, image = source.planes, source.image
+        if kind == NPY:
+            return
+        from convcli.images import check_holds
+
+        if image is None and not (planes.ndim == 2 or (planes.ndim == 3 and len(planes) <= 4)):
+            raise UsageError(f"an array {shape_text(planes.shape)} is no image; write it to a .npy file")
+        channels = len(planes) if planes.ndim == 3 else 1
+        if image and how.gray:
+            channels = 1 + image.alpha
+        if image and image.alpha and how.alpha == "ignore" and _drops_alpha(kind):
+            channels -= 1
+        dtype = planes.dtype if how.dtype == "keep" else np.dtype(how.dtype)
+        if image or how.dtype != "keep":
+            check_holds(kind, (*planes.shape[-2:], channels), dtype)
+
+    def write(self, target: str, output: Array, source: Source, how: Filter) -> list[str]:
+        """Write a result; return what the user should know."""
+        kind = self.kind(target, source.image.format if source.image else NPY)
+        folder = os.path.dirname(target)
+        if target != STREAM and folder and not os.path.exists(folder):
+            _make_folder(folder)
+        if kind == NPY:
+            array = output[0] if source.image and len(output) == 1 else output
+            with (
+                stdout_stream() if target == STREAM else atomic_write(Path(target), force=self.force) as file
+            ):
+                write_npy(file, array)
+            return []
+        return self._write_image(target, output, kind, source, how)
+
+    def _write_image(self, target: str, output: Array, kind: str, source: Source, how: Filter) -> list[str]:
+        from convcli.images import Image, write_image
+
+        notes = []
+        pixels = output if output.ndim == 2 else np.moveaxis(output, 0, -1)
+        if source.alpha and how.alpha == "ignore" and _drops_alpha(kind):
+            pixels = pixels[..., :-1]
+            notes.append(f"alpha was dropped: {kind} cannot hold it")
+        if kind == "GIF" and pixels.ndim == 3 and pixels.shape[2] > 2:
+            notes.append("GIF holds 256 colours: where there are more, the nearest were taken")
+        if pixels.dtype == np.float64:
+            pixels = pixels.astype(np.float32)
+            notes.append(f"float64 was written as float32, the widest that {kind} holds")
+        pixels = np.ascontiguousarray(pixels)
+        image = Image(pixels, alpha=pixels.ndim == 3 and pixels.shape[2] in (2, 4))
+        if source.image:
+            image = replace(source.image, pixels=pixels)
+        with stdout_stream() if target == STREAM else contextlib.nullcontext(Path(target)) as sink:
+            write_image(
+                sink,
+                image,
+                format=kind,
+                force=self.force,
+                compress=self.compress,
+                strip=self.strip,
+                quality=self.quality,
+            )
+        return notes
+
+
+def _format_name(text: str) -> str:
+    """Return the name of the format that ``--format`` asks for."""
+    name = text.lower().removeprefix(".")
+    if name == NPY:
+        return NPY
+    from convcli.images.formats import FORMATS, format_named
+
+    try:
+        return format_named(name).name
+    except UsageError:
+        known = ", ".join(made.name.lower() for made in FORMATS.values())
+        raise UsageError(f'unknown format "{text}"; use one of {known}, npy') from None
+
+
+def _drops_alpha(kind: str) -> bool:
+    from convcli.images.formats import FORMATS
+
+    return "RGBA" not in FORMATS[kind].modes
+
+
+def _is_device(path: str) -> bool:
+    """Whether a path is a pipe, a device or the like: read once, front to back."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"folder {shown(folder)} cannot be made: {error.strerror}; name another") from None

@@ -1,0 +1,154 @@
+"""The response of an image to one kernel: divisor, bias, transparency, repetition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from convcli.arrays import Array
+from convcli.errors import UsageError
+from convcli.kernels import Kernel
+from convcli.options import Filter
+from convcli.pixels import premultiply, top
+from convcli.problem import Problem, pose
+from convcli.spec import shape_text
+
+STEPS = 4096
+"""Steps per sample value to which the intermediate results of integer kernels are rounded."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One kernel, to be applied to the planes of one image.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    how : Filter
+    source_type : data-type
+        Of the image's samples as they were read.
+    photo : bool
+        Samples are brightness.
+    """
+
+    kernel: Kernel
+    how: Filter
+    source_type: np.dtype[Any]
+    photo: bool
+
+    def pose(self, planes: Array, values: Array | None = None) -> Problem:
+        """Plan the convolution of all planes, (..., *spatial), with the kernel or other values."""
+        values = self.kernel.values if values is None else values
+        split = planes.ndim - values.ndim
+        if split < 0:
+            raise UsageError(
+                f"an array {shape_text(planes.shape) or 'of one number'} has {planes.ndim} axes for a kernel "
+                f"with {values.ndim}; use a kernel with at most as many"
+            )
+        how = self.how
+        problem = pose(
+            planes.reshape(int(np.prod(planes.shape[:split])), 1, *planes.shape[split:]),
+            values[None, None],
+            mode=how.mode,
+            border=how.border,
+            border_value=how.border_value,
+            op=how.op,
+            origin=how.origin if how.origin is not None else self.kernel.origin,
+            stride=how.stride,
+            dilation=how.dilation,
+            nan=how.nan,
+            precision=how.precision,
+            backend=how.backend,
+            threads=how.threads,
+            max_memory=how.max_memory,
+        )
+        dtype = problem.plan.spec.dtype
+        # Photos stay in the type of the arithmetic: exact integers need no 64 bits here.
+        return (
+            replace(problem, result_type="float64" if dtype == "int64" else dtype) if self.photo else problem
+        )
+
+    def respond(self, planes: Array, alpha: bool) -> Array:
+        """Apply the kernel as often as is asked for.
+
+        Parameters
+        ----------
+        planes : (channels, height, width) array, or any array
+        alpha : bool
+            The last plane is alpha.
+
+        Returns
+        -------
+        array with the leading axes of `planes`
+        """
+        for _ in range(self.how.repeat):
+            planes = self._once(planes, alpha)
+        return planes
+
+    def _once(self, planes: Array, alpha: bool) -> Array:
+        if not alpha or self.how.alpha == "filter":
+            return self._rescaled(self._convolve(planes))
+        colour, opacity = planes[:-1], planes[-1:]
+        if self.how.alpha == "ignore":
+            return np.concatenate([self._rescaled(self._convolve(colour)), self._placed(opacity)])
+        scale = top(opacity.dtype if opacity.dtype.kind in "ui" else self.source_type)
+        product = self._convolve(premultiply(colour, opacity)) / self.kernel.divisor
+        gain = float(self.kernel.values.sum()) / self.kernel.divisor
+        if abs(gain) <= 1e-9 * float(np.abs(self.kernel.weights).sum()):
+            # An edge detector: opacity weighs the colours and stays as it is.
+            return np.concatenate([product / scale + self.bias, self._placed(opacity)])
+        covered = self._convolve(opacity) / (self.kernel.divisor * gain)
+        visible = covered >= 0.5 * scale / 255
+        colour = np.where(visible, product / covered, 0) + self.bias
+        return np.concatenate([colour, covered])
+
+    def _convolve(self, planes: Array, values: Array | None = None) -> Array:
+        scale = 1
+        if self.photo and self.kernel.values.dtype.kind == "i" and self.source_type.kind in "ui":
+            planes, scale = _in_steps(planes)
+        problem = self.pose(planes, values)
+        result = problem.solve()
+        if scale != 1:
+            result /= scale
+        axes = len(problem.plan.spec.kernel_shape)
+        return result.reshape(*planes.shape[: planes.ndim - axes], *result.shape[2:])
+
+    @property
+    def bias(self) -> float:
+        """What is added to the colours, in sample units."""
+        if self.how.bias is None:
+            return self.kernel.bias
+        return self.how.bias * (top(self.source_type) / 100 if self.how.bias_percent else 1.0)
+
+    def _rescaled(self, result: Array) -> Array:
+        if result.dtype.kind != "f" and (self.kernel.divisor != 1 or self.bias):
+            result = result.astype(np.float64)
+        if self.kernel.divisor != 1:
+            result /= self.kernel.divisor
+        if self.bias:
+            result += self.bias
+        return result
+
+    def _placed(self, opacity: Array) -> Array:
+        """Crop or extend alpha exactly as the filter does the colours: filter it with a unit impulse."""
+        values = np.zeros(self.kernel.values.shape, dtype=np.int64)
+        origin = self.pose(opacity).plan.spec.origin
+        assert isinstance(origin, tuple)
+        values[origin] = 1
+        return self._convolve(opacity, values)
+
+
+def _in_steps(planes: Array) -> tuple[Array, int]:
+    """Round what an earlier pass left to a fixed grid, as integers.
+
+    An integer kernel is exact on integers, on every backend, however often it is repeated; rounding
+    by 1/8192 of a grey level is not seen.
+    """
+    if planes.dtype.kind != "f":
+        return planes, 1
+    stepped = np.rint(planes * STEPS)
+    if not np.abs(stepped).max(initial=0) < 2**31:  # NaN too
+        return planes, 1
+    return stepped.astype(np.int64 if stepped.dtype == np.float64 else np.int32), STEPS
