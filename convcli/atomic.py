@@ -85,7 +85,7 @@ def stdout_stream() -> Iterator[BinaryIO]:
     FileError
         If it is closed, or the system refuses.
     """
-    if sys.stdout is None:
+    if sys.__stdout__ is None:
         raise FileError("standard output is closed; use -o with a file")
     with write_errors(None), open(sys.stdout.fileno(), "wb", closefd=False) as file:
         yield file

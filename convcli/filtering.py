@@ -182,9 +182,9 @@ def _combined(results: Iterable[Array], rule: str, alpha: bool) -> Iterable[Arra
     count = 0
     for result in results:
         colour = result[:-1] if alpha else result
+        if rule in ("magnitude", "mean") and result.dtype.kind != "f":
+            result = colour = result.astype(np.float64)
         if rule == "magnitude":
-            if colour.dtype.kind != "f":
-                result = colour = colour.astype(np.float64)
             np.square(colour, out=colour)
         count += 1
         if total is None:
@@ -192,7 +192,7 @@ def _combined(results: Iterable[Array], rule: str, alpha: bool) -> Iterable[Arra
             continue
         if total.shape != result.shape:
             raise UsageError(
-                f"outputs of different sizes, {shape_text(total.shape)} and {shape_text(result.shape)}, "
+                f"outputs of different sizes ({shape_text(total.shape)}, {shape_text(result.shape)}) "
                 "cannot be combined; use --mode same"
             )
         total = total.astype(np.promote_types(total.dtype, result.dtype), copy=False)
@@ -204,8 +204,6 @@ def _combined(results: Iterable[Array], rule: str, alpha: bool) -> Iterable[Arra
     if rule == "magnitude":
         np.sqrt(colour, out=colour)
     if rule == "mean":
-        total = total if total.dtype.kind == "f" else total.astype(np.float64)
-        colour = total[:-1] if alpha else total
         colour /= count
     yield total
 

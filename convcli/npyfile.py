@@ -12,10 +12,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from convcli.arrays import Array
 from convcli.atomic import open_input, shown
 from convcli.errors import InputError, LimitError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,

@@ -9,7 +9,7 @@ from convcli import backends
 from convcli.errors import BackendError, LimitError
 from convcli.machine import cpu_count
 from convcli.pieces import piece_spec, pieces
-from convcli.spec import ConvSpec, Cost, bytes_text, per_axis
+from convcli.spec import ConvSpec, Cost, bytes_text, choose, per_axis
 
 BUDGET_BYTES = 48 << 20
 """What the temporaries of all threads may take together, beyond twice the image and result."""
@@ -114,11 +114,12 @@ def plan(
     'im2col'
     """
     threads = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
+    choose(backend, ["auto", *backends.names()], "backend")
     names = backends.names() if backend == "auto" else [backend]
     found = [c for name in names for c in _candidates(name, spec, threads)]
     usable = [c for c in found if c.cost is not None]
     if not usable:
-        raise BackendError(f"backend {found[0].backend} cannot do this: {found[0].reason}")
+        raise BackendError(f'backend "{found[0].backend}" cannot be used: {found[0].reason}; use -b auto')
     fitting = [c for c in usable if max_memory is None or (c.cost and c.cost.memory_bytes <= max_memory)]
     if not fitting:
         needed = min(c.cost.memory_bytes for c in usable if c.cost)
@@ -169,15 +170,17 @@ def _on_threads(
     held = (source + 2 * part.outputs * math.prod(tile)) * part.itemsize
     peak = held + max(cost.peak_bytes for cost in costs.values())
     image = part.batch * part.channels * math.prod(part.image_shape)
-    room = BUDGET_BYTES + 2 * (image + part.samples) * part.itemsize
+    kept = sum(costs[step].kept_bytes for step in steps)
+    room = BUDGET_BYTES + 2 * (image + part.samples) * part.itemsize - kept
     useful = max(1, min(threads, tiles, int(room // max(1, peak))))
     start = max(cost.start_seconds for cost in costs.values())
-    work = sum(costs[step].seconds for step in steps) / useful
+    # All of it is shared, so that which is least does not depend on the number of threads.
+    work = sum(costs[step].seconds for step in steps) + STEP * len(steps) + TILE * tiles
     total = Cost(
         multiply_adds=sum(costs[step].multiply_adds for step in steps),
-        kept_bytes=sum(costs[step].kept_bytes for step in steps),
+        kept_bytes=kept,
         peak_bytes=peak * useful,
         start_seconds=start,
-        seconds=work + STEP * len(steps) + TILE * tiles / useful + START_THREAD * (useful - 1) + start,
+        seconds=work / useful + START_THREAD * (useful - 1) + start,
     )
     return total, useful

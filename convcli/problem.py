@@ -17,7 +17,7 @@ from convcli.separable import Vector, low_rank
 from convcli.spec import MANTISSA_BITS, ConvSpec, choose, shape_text
 
 PRECISIONS = ("auto", "float32", "float64")
-LONGEST_AXIS = 2**29
+LONGEST_BORDER = 2**26  # samples
 
 
 @dataclass(frozen=True)
@@ -144,29 +144,15 @@ def pose(
         stride=stride,
         dilation=dilation,
     )
-    if max(spec.padded_shape) > LONGEST_AXIS:
-        raise LimitError(
-            f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
-            f"samples, beyond {LONGEST_AXIS} per axis; use a smaller kernel or dilation, or --mode valid"
-        )
+    _refuse_wide_borders(spec)
     fill = _real(border_value, "border value") if spec.border == "constant" and spec.mode != "valid" else 0
-    rule, value = _gap_rule(nan)
-    if rule == "fill" and image.dtype.kind == "f":
-        if abs(value) > np.finfo(image.dtype).max:
-            raise UsageError(f"nan fill value {value:g} is beyond {image.dtype}; use a smaller one")
-        image = np.where(np.isfinite(image), image, np.asarray(value, dtype=image.dtype))
-    if rule == "interpolate":
-        _refuse_zero_sum(kernels)
+    image, interpolate = _without_gaps(image, kernels, nan)
     dtype, exact, bound, result_type = _arithmetic(image, kernels, fill, precision)
-    if dtype == "float32" and np.abs(kernels).max() > np.finfo(np.float32).max:
-        raise UsageError(f"kernel cell {np.abs(kernels).max():.3g} is beyond float32; use precision float64")
     if not exact:
-        with np.errstate(over="ignore"):  # what does not fit is not finite, and treated so
-            fill = np.array(_nearest_float(fill)).astype(dtype).item()
-            if image.dtype == np.float64:
-                image = image.astype(dtype, copy=False)
-    rounding = 1e-9 if dtype == "float32" else 1e-14
-    terms = low_rank(kernels[0, 0], rtol=rounding) if kernels.shape[:2] == (1, 1) else []
+        image, fill = _in_type(dtype, image, kernels, fill)
+    terms: list[tuple[Vector, ...]] = []
+    if kernels.shape[:2] == (1, 1):
+        terms = low_rank(kernels[0, 0], rtol=1e-9 if dtype == "float32" else 1e-14)
     spec = replace(
         spec,
         dtype=dtype,
@@ -176,7 +162,39 @@ def pose(
         rank=len(terms),
     )
     chosen = plan(spec, backend, threads=threads, max_memory=max_memory)
-    return Problem(image, kernels, chosen, terms, fill, rule == "interpolate", result_type)
+    return Problem(image, kernels, chosen, terms, fill, interpolate, result_type)
+
+
+def _refuse_wide_borders(spec: ConvSpec) -> None:
+    """Refuse what is nearly all border: where each sample comes from takes 8 bytes."""
+    for axis in spec.axes:
+        if axis.padded > max(LONGEST_BORDER, 4 * axis.size):
+            raise LimitError(
+                f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
+                "samples; use a smaller kernel or dilation, or --mode valid"
+            )
+
+
+def _without_gaps(image: Array, kernels: Array, nan: str) -> tuple[Array, bool]:
+    """Fill gaps if that is the rule; otherwise say whether to interpolate."""
+    rule, value = _gap_rule(nan)
+    if rule == "fill" and image.dtype.kind == "f":
+        if abs(value) > np.finfo(image.dtype).max:
+            raise UsageError(f"nan fill value {value:g} is beyond {image.dtype}; use a smaller one")
+        image = np.where(np.isfinite(image), image, np.asarray(value, dtype=image.dtype))
+    if rule == "interpolate":
+        _refuse_zero_sum(kernels)
+    return image, rule == "interpolate"
+
+
+def _in_type(dtype: str, image: Array, kernels: Array, fill: int | float) -> tuple[Array, float]:
+    """Bring floats into the type of the arithmetic; what does not fit is not finite, and treated so."""
+    if dtype == "float32" and np.abs(kernels).max() > np.finfo(np.float32).max:
+        raise UsageError(f"kernel cell {np.abs(kernels).max():.3g} is beyond float32; use precision float64")
+    with np.errstate(over="ignore"):
+        if image.dtype == np.float64:
+            image = image.astype(dtype, copy=False)
+        return image, np.array(_nearest_float(fill)).astype(dtype).item()
 
 
 def samples_of(values: ArrayLike, what: str) -> Array:

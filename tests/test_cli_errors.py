@@ -180,7 +180,7 @@ CASES = [
     ),
     (f"{GOOD} --threads 0 -o out.png", 2, r"(threads 0|0 threads).*at least 1"),
     (f"{GOOD} -b gpu -o out.png", 2, r'unknown backend "gpu"; use one of auto, '),
-    (f"{GOOD} -b cuda -o out.png", 4, r'backend "cuda" is not built yet; use one of auto, direct'),
+    (f"{GOOD} -b cuda -o out.png", 4, r'backend "cuda" cannot be used: not built yet; use -b auto'),
     (f"{GOOD} --max-memory lots -o out.png", 2, r'memory "lots" is not an amount; write for example 512MB'),
     (
         f"{GOOD} --max-memory 10kB -b direct -o out.png",
@@ -190,8 +190,8 @@ CASES = [
     (f"{GOOD} --mode full --dilation 40000 -o out.png", (2, 5), r"memory|dilat"),
     (f"{GOOD} --compress 10 -o out.png", 2, r"--compress 10 is not between 0 \(none\) and 9 \(smallest\)"),
     (f"{GOOD} --quality 0 -o out.jpg", 2, r"--quality 0 is not between 1 \(smallest\) and 100 \(best\)"),
-    ("x.npy -k box:3 --gray -o out.npy", 2, r"--gray is about colours and a \.npy array has none"),
-    ("x.npy -k box:3 --linear -o out.npy", 2, r"--linear is about colours and a \.npy array has none"),
+    ("x.npy -k box:3 --gray -o out.npy", 2, r"--gray is about images and x\.npy is an array"),
+    ("x.npy -k box:3 --linear -o out.npy", 2, r"--linear is about images and x\.npy is an array"),
     ("x.npy -k sobel-x --nan interpolate -o out.npy", 2, r"kernel sums to 0.*use propagate or fill:V"),
 ]
 

@@ -51,7 +51,7 @@ def test_help_of_every_command_has_worked_examples(command):
         assert "--install-completion" in done.text
     if command == ["convolve"]:
         assert "--border" in done.text
-        assert "Python API has zero" in " ".join(done.text.split())
+        assert "zero (the default in Python)" in " ".join(done.text.split())
 
 
 def test_help_speaks_of_kinds_of_values_as_people_do():
@@ -144,12 +144,13 @@ def test_wrong_kernel_is_refused_by_kernels_as_by_convolve(folder):
 def test_backends_says_what_can_run_and_why_not():
     done = succeed("backends")
     assert done.err == ""
-    for name in all_backends.names():
+    ready = [name for name in all_backends.names() if name != "cuda"]
+    for name in ready:
         assert re.search(rf"(?m)^{re.escape(name)} +ready  +\S", done.text), name
     assert re.search(r"(?m)^cuda +not built yet", done.text)
     document = succeed("backends", "--json").json
     states = {entry["name"]: entry["unavailable"] for entry in document["backends"]}
-    assert states == dict.fromkeys(all_backends.names()) | {"cuda": "not built yet"}
+    assert states == dict.fromkeys(ready) | {"cuda": "not built yet"}
     machine = document["machine"]
     assert (machine["numpy"], machine["convcli"]) == (np.__version__, version("convcli"))
     assert machine["threads"] == len(os.sched_getaffinity(0)) or machine["threads"] < os.cpu_count()

@@ -86,7 +86,7 @@ def test_arrays_and_json_may_have_one_to_three_axes(tmp_path, axes):
         ("k.npz", zipped(k=npy(values))),
         ("k.json", json.dumps(values.tolist())),
     ]:
-        np.testing.assert_array_equal(read(tmp_path, name, content).values, values)
+        np.testing.assert_array_equal(read(tmp_path, name, content).weights, values)
 
 
 def test_fractions_in_a_file_become_whole_numbers_over_a_divisor(tmp_path):

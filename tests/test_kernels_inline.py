@@ -97,13 +97,11 @@ def test_fractions_become_whole_numbers_over_a_divisor(text, values, divisor):
         "1/2.5",
     ],
 )
-def test_what_has_no_small_common_denominator_stays_float(text):
+def test_what_has_no_small_common_denominator_keeps_its_value(text):
     kernel = parse_kernel(text)
-    assert kernel.values.dtype == np.float64
-    assert kernel.divisor == 1
     expected = [float(Fraction(above) / Fraction(below or 1)) for above, _, below in
                 (cell.partition("/") for cell in text.split())]  # fmt: skip
-    assert kernel.values[0].tolist() == expected
+    assert kernel.weights[0].tolist() == expected
 
 
 @given(tables(NUMBERS))
@@ -201,3 +199,17 @@ def test_control_characters_of_a_text_do_not_reach_the_terminal():
 def test_no_text_gives_anything_but_a_kernel_or_a_reason(text):
     with suppress(ConvcliError):
         assert np.isfinite(parse_kernel(text).weights).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "divisor"),
+    [
+        ("0.25 0.5 0.25", [1, 2, 1], 4),
+        ("0.1 0.2 0.4", [1, 2, 4], 10),
+        ("0.0625 0.125", [1, 2], 16),
+        ("1.5 -2", [3, -4], 2),
+    ],
+)
+def test_short_decimals_are_whole_numbers_over_a_divisor_as_fractions_are(text, values, divisor):
+    kernel = parse_kernel(text)
+    assert (kernel.values[0].tolist(), kernel.divisor) == (values, divisor)

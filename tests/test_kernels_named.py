@@ -426,12 +426,12 @@ def test_a_kernel_that_makes_no_sense_is_refused(arguments, message):
     ("values", "kept"),
     [
         (np.array([1.0, -2.0]), np.int64),
-        (np.array([0.5]), np.float64),
+        (np.array([1 / 3]), np.float64),
         (np.array([2**63], dtype=np.uint64), np.float64),
         (np.array([2**62], dtype=np.uint64), np.int64),
         (np.array([True]), np.int64),
         (np.array([1e300]), np.float64),
-        (np.array([0.1], dtype=np.float16), np.float64),
+        (np.array([0.1], dtype=np.float32), np.float64),
         (np.array([3], dtype=">i2"), np.int64),
     ],
 )

@@ -10,13 +10,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-from numpy.typing import NDArray
-
+from convcli.arrays import Array
 from convcli.spec import ConvSpec, Cost, choose
 
-Array = NDArray[Any]
 Apply = Callable[[Array], Array]
 
 

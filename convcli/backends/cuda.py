@@ -7,4 +7,4 @@ IN_PASSES = True
 
 def unavailable() -> str:
     """Nothing here computes yet."""
-    return "it is not built yet; use -b auto"
+    return "not built yet"

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from convcli.backends import Apply, Array
+from convcli.arrays import Array
+from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "one multiplication and addition per kernel cell and pixel (NumPy)"

@@ -9,7 +9,8 @@ import types
 
 import numpy as np
 
-from convcli.backends import Apply, Array
+from convcli.arrays import Array
+from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "overlap-save on tiles, real transforms, kernel transformed once"
@@ -39,7 +40,7 @@ def unsupported(spec: ConvSpec) -> str | None:
     # Rounding grows like eps · log2(N) · ‖x‖ · ‖k‖ (Higham, Accuracy and Stability, theorem 24.2).
     error = spec.bound * math.sqrt(samples) * math.log2(samples + 1) * 2.0**-53
     if spec.dtype == "int64" or (spec.exact and error > 0.25):
-        return f"exact integers up to {spec.bound:.3g} are beyond float64 transforms; use -b direct"
+        return f"exact integers up to {spec.bound:.3g} are beyond float64 transforms"
     return None
 
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from convcli.backends import Apply, Array
+from convcli.arrays import Array
+from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels"

@@ -12,7 +12,8 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from convcli.backends import Apply, Array
+from convcli.arrays import Array
+from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "banded Toeplitz blocks times strips of the image, as GEMM"

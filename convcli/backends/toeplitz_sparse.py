@@ -6,7 +6,8 @@ import math
 import threading
 from typing import Any
 
-from convcli.backends import Apply, Array
+from convcli.arrays import Array
+from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "the doubly blocked Toeplitz matrix, stored as CSR and multiplied"

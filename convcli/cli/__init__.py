@@ -41,9 +41,11 @@ def run() -> int:
 
 def _prepare() -> None:
     signal.signal(signal.SIGTERM, _terminate)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # the shell closed it: no file may get its number
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # as it is where the shell closed it
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     # The tool has threads of its own; BLAS would start as many again, each time it is imported.
     for library in ("OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
@@ -104,8 +106,7 @@ def _flushed(status: int) -> int:
     """Flush stdout; what cannot be flushed must not be tried again at exit."""
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
-            if stream is not None:
-                stream.flush()
+            stream.flush()
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
             if number == 1 and status == 0:

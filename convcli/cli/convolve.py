@@ -20,16 +20,24 @@ def convolve(
         list[str], typer.Argument(metavar="INPUT...", help="Images or .npy arrays; - is stdin.")
     ],
     kernel: Annotated[
-        list[str], typer.Option("--kernel", "-k", help="A kernel; may be repeated. See `convcli kernels`.")
+        list[str],
+        typer.Option(
+            "--kernel", "-k", metavar="SPEC", help="A kernel; may be repeated. See `convcli kernels`."
+        ),
     ],
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="A file, a folder/, a template, or - for stdout.")
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A file, a folder/, a template, or - for stdout."
+        ),
     ] = None,
-    op: Annotated[str, typer.Option(help="convolve or correlate.")] = "convolve",
-    mode: Annotated[str, typer.Option(help="same, full or valid.")] = "same",
+    op: Annotated[str, typer.Option(metavar="OP", help="convolve or correlate.")] = "convolve",
+    mode: Annotated[str, typer.Option(metavar="MODE", help="same, full or valid.")] = "same",
     border: Annotated[
         str,
-        typer.Option(help="zero, constant, nearest, symmetric, mirror or wrap. (The Python API has zero.)"),
+        typer.Option(
+            metavar="NAME", help="zero (the default in Python), constant, nearest, symmetric, mirror, wrap."
+        ),
     ] = "nearest",
     border_value: Annotated[
         str | None, typer.Option(metavar="V", help="Sample value for --border constant.  [default: 0]")
@@ -37,36 +45,53 @@ def convolve(
     origin_: Annotated[
         str | None, typer.Option("--origin", metavar="X,Y", help="Kernel cell on the output pixel.")
     ] = None,
-    stride: Annotated[str, typer.Option(help="Keep every n-th output: N or NxM.")] = "1",
-    dilation: Annotated[str, typer.Option(help="Distance of kernel cells in pixels: N or NxM.")] = "1",
+    stride: Annotated[
+        str, typer.Option(metavar="N|NxM", help="Keep every n-th output: rows x columns.")
+    ] = "1",
+    dilation: Annotated[
+        str, typer.Option(metavar="N|NxM", help="Distance of kernel cells: rows x columns.")
+    ] = "1",
     normalize: Annotated[
-        str, typer.Option(help="Divide by the kernel's sum: none, sum, abs, or auto (abs where sum is 0).")
+        str,
+        typer.Option(
+            metavar="RULE", help="Divide by the kernel's sum: none, sum, abs, or auto (abs where sum is 0)."
+        ),
     ] = "none",
     divisor: Annotated[
-        str | None, typer.Option(help="Divide the result, in place of the kernel's own.")
+        str | None, typer.Option(metavar="D", help="Divide the result, in place of the kernel's own.")
     ] = None,
     bias_: Annotated[
         str | None, typer.Option("--bias", metavar="B|P%", help="Add to the result; P% of full brightness.")
     ] = None,
     range_: Annotated[
         str | None,
-        typer.Option("--range", help="clamp, abs, minmax or none.  [default: clamp; arrays: none]"),
+        typer.Option(
+            "--range", metavar="RULE", help="clamp, abs, minmax or none.  [default: clamp; arrays: none]"
+        ),
     ] = None,
     dtype: Annotated[
-        str, typer.Option(help="Samples written: keep, uint8, uint16 (gray), float32 (gray .tif, or .npy).")
+        str,
+        typer.Option(
+            metavar="TYPE", help="Samples written: keep, uint8, uint16 (gray), float32 (gray .tif, or .npy)."
+        ),
     ] = "keep",
     gray: Annotated[bool, typer.Option("--gray", help="Filter the brightness only (Rec. 709).")] = False,
     linear: Annotated[bool, typer.Option("--linear", help="Filter in linear light (sRGB).")] = False,
-    alpha: Annotated[str, typer.Option(help="premultiply, filter or ignore.")] = "premultiply",
-    nan: Annotated[str, typer.Option(help="propagate, interpolate or fill:V.")] = "propagate",
+    alpha: Annotated[
+        str, typer.Option(metavar="RULE", help="premultiply, filter or ignore.")
+    ] = "premultiply",
+    nan: Annotated[str, typer.Option(metavar="RULE", help="propagate, interpolate or fill:V.")] = "propagate",
     repeat: Annotated[int, typer.Option(metavar="N", help="Apply the filter N times.")] = 1,
     combine: Annotated[
-        str, typer.Option(help="Of several kernels: magnitude, max, sum, mean, or none for one output each.")
+        str,
+        typer.Option(
+            metavar="RULE", help="Of several kernels: magnitude, max, sum, mean, or none for one output each."
+        ),
     ] = "none",
     backend: Annotated[
-        str, typer.Option("--backend", "-b", help="auto, or a name from `convcli backends`.")
+        str, typer.Option("--backend", "-b", metavar="NAME", help="auto, or a name from `convcli backends`.")
     ] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or float64.")] = "auto",
+    precision: Annotated[str, typer.Option(metavar="TYPE", help="auto, float32 or float64.")] = "auto",
     threads: Annotated[int | None, typer.Option(metavar="N", help="[default: all available]")] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the plan and what it was chosen from.")
@@ -82,7 +107,8 @@ def convolve(
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing files.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad input.")] = False,
     format_: Annotated[
-        str | None, typer.Option("--format", help="png, jpg, tif, webp, bmp, gif, ppm, pgm or npy.")
+        str | None,
+        typer.Option("--format", metavar="NAME", help="png, jpg, tif, webp, bmp, gif, ppm, pgm or npy."),
     ] = None,
     compress: Annotated[
         int | None, typer.Option(metavar="0-9", help="PNG compression.  [default: 1]")
@@ -105,7 +131,7 @@ def convolve(
     \b
     Examples:
       convcli convolve photo.jpg -k gaussian:3 -o soft.jpg
-      convcli convolve photo.jpg -k sobel-x -k sobel-y --combine magnitude -o edges.png
+      convcli convolve in.png -k sobel-x -k sobel-y --combine magnitude -o out.png
       convcli convolve *.jpg -k "0 -1 0; -1 5 -1; 0 -1 0" -o out/{stem}_sharp{ext}
       cat in.png | convcli convolve - -k box:9 -o - --format png > out.png
       convcli convolve x.npy -k k.npy --mode full -b fft -o y.npy

@@ -74,9 +74,10 @@ class Files:
     to_rgb: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, low, high in (("compress", self.compress, 0, 9), ("quality", self.quality, 1, 100)):
-            if value is not None and not low <= value <= high:
-                raise UsageError(f"{name} {value} is out of range; use {low} to {high}")
+        if self.compress is not None or self.quality is not None:
+            from convcli.images.write import check_levels
+
+            check_levels(self.compress, self.quality)
         if self.format is not None:
             _format_name(self.format)
 
@@ -123,7 +124,7 @@ class Files:
         name = "standard input" if source == STREAM else shown(source)
         content: Path | bytes = Path(source)
         if source == STREAM or _is_device(source):
-            if source == STREAM and sys.stdin is None:
+            if source == STREAM and sys.__stdin__ is None:
                 raise InputError("standard input is closed; name a file")
             with sys.stdin.buffer if source == STREAM else open_input(Path(source)) as stream:
                 content = read_bounded(stream, name, limit)
@@ -156,7 +157,7 @@ class Files:
                 raise UsageError(f"--{option} is about images and {name} is an array; leave it out")
         array = read_npy(file, max_bytes=limit, name=name)
         if array.size == 0:
-            raise InputError(f"{name} is empty, of shape {array.shape}; it needs at least one sample")
+            raise InputError(f"{name} {shape_text(array.shape)} is empty; it needs at least one sample")
         if self.max_pixels is not None and array.size > self.max_pixels:
             raise LimitError(f"{name} has {array.size:,} samples, over --max-pixels {self.max_pixels:,}")
         return Source(array)

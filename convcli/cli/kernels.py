@@ -8,16 +8,19 @@ import typer
 from convcli.cli.options import Debug, Quiet, Verbose
 
 LARGEST_SHOWN = 15  # cells per side
+LARGEST_SVD = 512
 
 
 def kernels(
-    spec: Annotated[str | None, typer.Argument(help="A kernel, as -k takes it.", show_default=False)] = None,
+    spec: Annotated[
+        str | None, typer.Argument(metavar="[SPEC]", help="A kernel, as -k takes it.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """List the named kernels, or show one: values, sum, rank and picture.
+    """List the named kernels, or show one.
 
     \b
     Examples:
@@ -44,14 +47,15 @@ def _show(spec: str, as_json: bool) -> None:
 
     from convcli import report
     from convcli.kernels import parse_kernel
-    from convcli.separable import low_rank
+    from convcli.separable import HIGHEST_RANK, low_rank
     from convcli.spec import shape_text
 
     kernel = parse_kernel(spec)
     values = kernel.values
     terms = low_rank(values)
     flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
-    rank = int(np.linalg.matrix_rank(flat))
+    small = min(flat.shape) <= LARGEST_SVD
+    rank = len(terms) or (int(np.linalg.matrix_rank(flat)) if small else None)
     origin = kernel.origin or tuple((n - 1) // 2 for n in values.shape)
     facts = {
         "name": kernel.name,
@@ -73,7 +77,7 @@ def _show(spec: str, as_json: bool) -> None:
             ("kernel", kernel.name),
             ("size", shape_text(values.shape)),
             ("sum", f"{facts['sum']:g}"),
-            ("rank", str(rank)),
+            ("rank", f"more than {HIGHEST_RANK}" if rank is None else str(rank)),
             ("separable", passes),
             ("origin", ",".join(str(o) for o in reversed(origin)) + " (x,y)"),
             *([("divisor", f"{kernel.divisor:g}")] if kernel.divisor != 1 else []),

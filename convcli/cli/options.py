@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from typing import Annotated
@@ -90,14 +89,13 @@ def real(text: str, what: str) -> float:
     >>> real("1/4", "divisor")
     0.25
     """
-    above, slash, below = text.partition("/")
+    from convcli.kernels.cells import number
+
     try:
-        value = float(above) / float(below) if slash else float(text)
-    except (ValueError, ZeroDivisionError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise UsageError(f'{what} "{text}" is not a finite number')
-    return value
+        above, below = number(text)
+    except UsageError as error:
+        raise UsageError(f"{what} {error}") from None
+    return above / below
 
 
 def bias(text: str | None) -> tuple[float | None, bool]:

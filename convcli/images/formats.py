@@ -33,6 +33,8 @@ class Format:
         Pillow's, except for PGM, which Pillow counts as PPM.
     extensions : tuple of str
         The first is the one that messages recommend.
+    module : str
+        Of Pillow, that reads and writes it.
     magic : bytes
         Regular expression that the first bytes of a file match; empty if another format reads it.
     modes : frozenset of str
@@ -43,6 +45,7 @@ class Format:
 
     name: str
     extensions: tuple[str, ...]
+    module: str
     magic: bytes
     modes: frozenset[str]
     largest: int = 2**31 - 1
@@ -53,21 +56,23 @@ class Format:
         return "PPM" if self.name == "PGM" else self.name
 
 
-def _format(name: str, extensions: str, magic: bytes, modes: str, *largest: int) -> Format:
-    return Format(name, tuple(extensions.split()), magic, frozenset(modes.split()), *largest)
+def _format(name: str, extensions: str, module: str, magic: bytes, modes: str, *largest: int) -> Format:
+    return Format(
+        name, tuple(extensions.split()), f"{module}ImagePlugin", magic, frozenset(modes.split()), *largest
+    )
 
 
 FORMATS = {
     made.name: made
     for made in (
-        _format("PNG", ".png", rb"\x89PNG\r\n\x1a\n", "1 L LA P RGB RGBA I;16"),
-        _format("JPEG", ".jpg .jpeg .jpe .jfif", rb"\xff\xd8\xff", "L RGB", 65500),
-        _format("TIFF", ".tif .tiff", rb"II\*\0|MM\0\*|II\+\0|MM\0\+", "1 L LA P RGB RGBA I;16 F"),
-        _format("WEBP", ".webp", rb"RIFF....WEBP", "L LA RGB RGBA", 16383),
-        _format("BMP", ".bmp", rb"BM", "1 L P RGB"),
-        _format("GIF", ".gif", rb"GIF8[79]a", "L LA P RGB RGBA", 65535),
-        _format("PPM", ".ppm .pnm", rb"P[1-6f]\s", "L RGB I;16"),
-        _format("PGM", ".pgm", b"", "L I;16"),
+        _format("PNG", ".png", "Png", rb"\x89PNG\r\n\x1a\n", "1 L LA P RGB RGBA I;16"),
+        _format("JPEG", ".jpg .jpeg .jpe .jfif", "Jpeg", rb"\xff\xd8\xff", "L RGB", 65500),
+        _format("TIFF", ".tif .tiff", "Tiff", rb"II\*\0|MM\0\*|II\+\0|MM\0\+", "1 L LA P RGB RGBA I;16 F"),
+        _format("WEBP", ".webp", "WebP", rb"RIFF....WEBP", "L LA RGB RGBA", 16383),
+        _format("BMP", ".bmp", "Bmp", rb"BM", "1 L P RGB"),
+        _format("GIF", ".gif", "Gif", rb"GIF8[79]a", "L LA P RGB RGBA", 65535),
+        _format("PPM", ".ppm .pnm", "Ppm", rb"P[1-6f]\s", "L RGB I;16"),
+        _format("PGM", ".pgm", "Ppm", b"", "L I;16"),
     )
 }
 

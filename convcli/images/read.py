@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from convcli.arrays import Array
 from convcli.atomic import open_input, shown
 from convcli.errors import InputError
 from convcli.images.formats import FORMATS, Format, recognise
 from convcli.images.guard import guarded_reading, quiet_stderr
-from convcli.images.image import Array, Image
+from convcli.images.image import Image
 from convcli.images.metadata import read_metadata
 
 if TYPE_CHECKING:
@@ -26,15 +27,6 @@ MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MiB of RGB
 HEAD_BYTES = 32
 STRIP_PIXELS = 2**18
 
-PLUGINS = {
-    "PNG": "Png",
-    "JPEG": "Jpeg",
-    "TIFF": "Tiff",
-    "WEBP": "WebP",
-    "BMP": "Bmp",
-    "GIF": "Gif",
-    "PPM": "Ppm",
-}
 GRAY = ("1", "L", "LA", "La")
 PNG_DEPTH, PNG_COLOUR = 24, 25  # offsets in the file
 PNG_GRAY_ALPHA = 4
@@ -95,7 +87,7 @@ def read_image(
     with io.BytesIO(source) if isinstance(source, bytes) else open_input(source) as opened:
         file, head, kind = _recognised(opened, name)
         with guarded_reading(name, kind, max_pixels=max_pixels, allow_truncated=allow_truncated):
-            import_module(f"PIL.{PLUGINS[kind.name]}ImagePlugin")  # sparing Pillow the search through all 40
+            import_module(f"PIL.{kind.module}")  # sparing Pillow the search through all 40
             from PIL import Image as Pillow
 
             with Pillow.open(file, formats=[kind.name]) as picture:

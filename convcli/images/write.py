@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from convcli.arrays import Array
 from convcli.atomic import atomic_write, shown, write_errors
 from convcli.errors import FileError, UsageError
 from convcli.images.formats import Format, check_holds, format_for, format_named
-from convcli.images.image import Array, Image
+from convcli.images.image import Image
 from convcli.images.metadata import save_options
 
 if TYPE_CHECKING:
@@ -87,13 +88,18 @@ def write_image(
             target.flush()
 
 
-def _encoder_options(
-    where: Format, pixels: Array, compress: int | None, quality: int | None
-) -> dict[str, Any]:
+def check_levels(compress: int | None, quality: int | None) -> None:
+    """Refuse a level of compression or quality that no encoder knows."""
     if compress is not None and not 0 <= compress <= 9:
         raise UsageError(f"--compress {compress} is not between 0 (none) and 9 (smallest)")
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"--quality {quality} is not between 1 (smallest) and 100 (best)")
+
+
+def _encoder_options(
+    where: Format, pixels: Array, compress: int | None, quality: int | None
+) -> dict[str, Any]:
+    check_levels(compress, quality)
     if where.name == "PNG":
         return {"compress_level": 1 if compress is None else compress}
     if where.name == "JPEG":

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.arrays import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import EXACT_FLOAT, MAX_AXIS, Array, check_shape, printable
+from convcli.kernels.kernel import EXACT_FLOAT, MAX_AXIS, brief, check_shape
 
 MAX_DENOMINATOR = 2**24
 MAX_NUMBER_LENGTH = 1000
@@ -48,7 +49,7 @@ def number(text: str) -> tuple[int | float, int]:
     above, slash, below = text.partition("/")
     numerator, denominator = _plain(above, text), _plain(below, text) if slash else 1
     if denominator == 0:
-        raise UsageError(f'"{printable(text)}" divides by zero')
+        raise UsageError(f'"{brief(text)}" divides by zero')
     if isinstance(numerator, int) and isinstance(denominator, int) and abs(denominator) <= MAX_DENOMINATOR:
         return (numerator, denominator) if denominator > 0 else (-numerator, -denominator)
     return _finite(float(numerator) / float(denominator), text), 1
@@ -63,12 +64,10 @@ def is_number(text: str) -> bool:
 def _plain(part: str, text: str) -> int | float:
     if not NUMBER.fullmatch(part) or len(part) > MAX_NUMBER_LENGTH:
         if part.lstrip("+-").lower() in ("", "nan", "inf", "infinity") and part:
-            raise UsageError(
-                f'"{printable(text)}" is not a finite number; write 0 where the kernel has no cell'
-            )
+            raise UsageError(f'"{brief(text)}" is not a finite number; write 0 where the kernel has no cell')
         if not text:
             raise UsageError("is empty; write 0, or remove the separator")
-        raise UsageError(f'"{printable(text)}" is not a number; write 3, -0.5, 1e-3 or 1/9')
+        raise UsageError(f'"{brief(text)}" is not a number; write 3, -0.5, 1e-3 or 1/9')
     value = _finite(float(part), text)
     if part.lstrip("+-").isdigit() and -(2**63) <= int(part) < 2**63:
         return int(part)
@@ -77,7 +76,7 @@ def _plain(part: str, text: str) -> int | float:
 
 def _finite(value: float, text: str) -> float:
     if not math.isfinite(value):
-        raise UsageError(f'"{printable(text)}" is too large')
+        raise UsageError(f'"{brief(text)}" is too large')
     return value
 
 

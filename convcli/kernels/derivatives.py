@@ -9,8 +9,9 @@ from typing import Annotated
 
 import numpy as np
 
+from convcli.arrays import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import Array, Kernel, printable
+from convcli.kernels.kernel import Kernel, brief
 from convcli.kernels.registry import Positive, Real, named, real
 from convcli.kernels.sampling import direction, gaussian_weights, grid, odd_size
 
@@ -86,7 +87,7 @@ def roberts_y() -> Kernel:
 def compass(text: str) -> int:
     """Read a point of the compass as eighths of a turn, clockwise from east."""
     if text.upper() not in COMPASS:
-        raise UsageError(f'"{printable(text)}" is not one of {", ".join(COMPASS)}')
+        raise UsageError(f'"{brief(text)}" is not one of {", ".join(COMPASS)}')
     return COMPASS.index(text.upper())
 
 
@@ -146,7 +147,7 @@ def at_least_two(text: str) -> float:
     """Read a wavelength that pixels can carry."""
     value = real(text)
     if value < 2:
-        raise UsageError(f'"{printable(text)}" is below 2 pixels, the shortest wave an image can hold')
+        raise UsageError(f'"{brief(text)}" is below 2 pixels, the shortest wave an image can hold')
     return value
 
 

@@ -10,16 +10,16 @@ from typing import BinaryIO
 
 import numpy as np
 
+from convcli.arrays import Array
 from convcli.errors import InputError, LimitError, UsageError
+from convcli.images.formats import FORMATS
 from convcli.kernels.cells import SEPARATOR, number, table
-from convcli.kernels.kernel import LIMITS, MAX_CELLS, Array, Kernel, check_shape, printable
+from convcli.kernels.kernel import LIMITS, MAX_CELLS, Kernel, brief, check_shape
+from convcli.pixels import LUMA
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_LINE_BYTES = 4 * 2**20
 MAX_LINES = 2**20  # blank ones and comments included
-LUMA = np.array([0.2126, 0.7152, 0.0722])  # Rec. ITU-R BT.709, of red, green and blue
-
-IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pnm")
 
 
 def has_known_extension(path: str) -> bool:
@@ -50,7 +50,7 @@ def read_kernel_file(path: str) -> Kernel:
 
 
 def _title(path: str) -> str:
-    return f"kernel file {printable(path, 200)}"
+    return f"kernel file {brief(path, 200)}"
 
 
 def _extension(path: str) -> str:
@@ -106,7 +106,7 @@ def read_vips(path: str) -> Kernel:
         except ValueError:  # UsageError is one: not a number, or fewer than two
             fits = False
         if not fits:
-            raise UsageError(f'{where} "{printable(header)}" is not "width height [scale [offset]]"')
+            raise UsageError(f'{where} "{brief(header)}" is not "width height [scale [offset]]"')
         check_shape((height, width))
         values, divisor = table(lines)
     if values.shape != (height, width):
@@ -171,7 +171,7 @@ def read_image_kernel(path: str) -> Kernel:
         raise UsageError(f"the picture is too large; {LIMITS}") from None
     check_shape(pixels.shape[:2])
     if pixels.ndim == 3:
-        pixels = pixels[..., :3] @ LUMA if pixels.shape[2] >= 3 else pixels[..., 0]
+        pixels = pixels[..., :3] @ np.array(LUMA) if pixels.shape[2] >= 3 else pixels[..., 0]
     total = float(pixels.sum(dtype=np.float64))
     if not total > 0:
         raise UsageError("the pixels sum to 0; a picture of a kernel needs light")
@@ -186,5 +186,5 @@ READERS = {
     ".json": read_json_kernel,
     ".npy": read_npy_kernel,
     ".npz": read_npz_kernel,
-    **dict.fromkeys(IMAGE_EXTENSIONS, read_image_kernel),
+    **dict.fromkeys((e for made in FORMATS.values() for e in made.extensions), read_image_kernel),
 }

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from convcli.arrays import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import MAX_CELLS, Array, Kernel, check_shape, finite, place, printable
+from convcli.kernels.kernel import MAX_CELLS, Kernel, brief, check_shape, finite, place
 
 MAX_LISTS = 2**20
 KEYS = ("kernel", "divisor", "bias", "origin")
@@ -36,7 +37,7 @@ def parse_json(content: bytes, name: str) -> Kernel:
         document = {"kernel": document}
     unknown = [key for key in document if key not in KEYS]
     if unknown:
-        raise UsageError(f'unknown key "{printable(unknown[0])}"; the keys are {", ".join(KEYS)}')
+        raise UsageError(f'unknown key "{brief(unknown[0])}"; the keys are {", ".join(KEYS)}')
     if "kernel" not in document:
         raise UsageError('the key "kernel" is missing; it holds the rows')
     return Kernel(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.arrays import Array
+from convcli.atomic import printable
 from convcli.errors import UsageError
 from convcli.spec import per_axis, shape_text
-
-Array = NDArray[Any]
 
 MAX_AXIS = 4096
 MAX_CELLS = 2**24
@@ -96,7 +95,7 @@ def exact(values: Array) -> Array:
     """
     values = np.asarray(values)
     if values.dtype.kind not in "biuf":
-        raise UsageError(f"a kernel of type {printable(str(values.dtype))} is not made of real numbers")
+        raise UsageError(f"a kernel of type {brief(str(values.dtype))} is not made of real numbers")
     if not 1 <= values.ndim <= 3:
         raise UsageError(f"a kernel with {values.ndim} axes; it has 1, 2 or 3")
     if values.size == 0:
@@ -148,7 +147,7 @@ def finite(value: object, what: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise UsageError(f"{what} {printable(str(value))} is not a finite number")
+        raise UsageError(f"{what} {brief(str(value))} is not a finite number")
     return number
 
 
@@ -171,11 +170,11 @@ def place(index: int, shape: Sequence[int], axes: int | None = None) -> str:
     return ", ".join(f"{name} {n + 1}" for name, n in zip(names, numbers, strict=False))
 
 
-def printable(text: str, limit: int = 60) -> str:
+def brief(text: str, limit: int = 60) -> str:
     r"""Make any text fit to stand in a one-line message.
 
-    >>> printable("1 2\n\x1b[31m3")
-    '1 2 �[31m3'
+    >>> brief("1 2\n\x1b[31m3")
+    '1 2 \\x1b[31m3'
     """
-    text = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text[: limit * 4].split()))
+    text = printable(" ".join(text[: limit * 4].split()))
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -8,8 +8,9 @@ import struct
 import zipfile
 from typing import BinaryIO
 
+from convcli.arrays import Array
 from convcli.errors import ConvcliError, UsageError
-from convcli.kernels.kernel import Array, printable
+from convcli.kernels.kernel import brief
 from convcli.npyfile import read_npy
 
 MAX_DIRECTORY_BYTES = 2**20
@@ -40,7 +41,7 @@ def read_npz(path: str, *, max_bytes: int, name: str) -> Array:
             raise
         # Damage shows up as almost any exception of zipfile and of its decompressors.
         except Exception as error:
-            raise UsageError(f"damaged archive: {printable(str(error) or type(error).__name__)}") from None
+            raise UsageError(f"damaged archive: {brief(str(error) or type(error).__name__)}") from None
 
 
 def _check_directory(file: BinaryIO) -> None:
@@ -65,4 +66,4 @@ def _choose(members: list[str]) -> str:
     if arrays.count("kernel.npy") == 1:
         return "kernel.npy"
     found = ", ".join(name.removesuffix(".npy") for name in arrays) or "none"
-    raise UsageError(f'it must hold one array, or one called "kernel"; found: {printable(found)}')
+    raise UsageError(f'it must hold one array, or one called "kernel"; found: {brief(found)}')

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from convcli.errors import UsageError
 from convcli.kernels.cells import SEPARATOR, is_number, table
 from convcli.kernels.files import has_known_extension, read_kernel_file
-from convcli.kernels.kernel import Kernel, check_shape, printable
+from convcli.kernels.kernel import Kernel, brief, check_shape
 from convcli.kernels.registry import build_named, names
 
 GEOMETRY = re.compile(r"\s*(\d{1,9})(?:x(\d{1,9}))?(?:\+(\d{1,9})\+(\d{1,9}))?\s*:(.*)", re.ASCII | re.DOTALL)
@@ -67,7 +67,7 @@ def _unknown(text: str) -> UsageError:
     name = text.partition(":")[0]
     close = difflib.get_close_matches(name.lower()[:60], names(), n=1)
     hint = f'; did you mean "{close[0]}"?' if close else ";"
-    return UsageError(f'unknown kernel "{printable(name)}"{hint} `convcli kernels` lists them')
+    return UsageError(f'unknown kernel "{brief(name)}"{hint} `convcli kernels` lists them')
 
 
 def parse_inline(text: str) -> Kernel:
@@ -95,7 +95,7 @@ def parse_inline(text: str) -> Kernel:
         values, divisor = table(_rows_of(geometry[5], height, width))
         return Kernel(values, "inline", divisor, origin=origin)
     except UsageError as error:
-        raise UsageError(f'kernel "{printable(text)}": {error}') from None
+        raise UsageError(f'kernel "{brief(text)}": {error}') from None
 
 
 def _rows_of(body: str, height: int, width: int) -> Iterator[tuple[str, str]]:

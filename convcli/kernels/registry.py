@@ -12,9 +12,10 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 
+from convcli.arrays import Array
 from convcli.errors import UsageError
 from convcli.kernels.cells import number
-from convcli.kernels.kernel import MAX_AXIS, Array, Kernel, printable
+from convcli.kernels.kernel import MAX_AXIS, Kernel, brief
 
 Builder = TypeVar("Builder", bound=Callable[..., Array | Kernel])
 
@@ -29,7 +30,7 @@ def positive(text: str) -> float:
     """Read a number above zero."""
     value = real(text)
     if value <= 0:
-        raise UsageError(f'"{printable(text)}" is not above 0')
+        raise UsageError(f'"{brief(text)}" is not above 0')
     return value
 
 
@@ -41,10 +42,10 @@ def size(text: str) -> tuple[int, int]:
     """
     numbers = text.split("x")
     if len(numbers) > 2 or not all(n.isascii() and n.isdigit() and len(n) < 10 for n in numbers):
-        raise UsageError(f'"{printable(text)}" is not a size; write 5, or HEIGHTxWIDTH as in 5x3')
+        raise UsageError(f'"{brief(text)}" is not a size; write 5, or HEIGHTxWIDTH as in 5x3')
     height, width = int(numbers[0]), int(numbers[-1])
     if not (1 <= height <= MAX_AXIS and 1 <= width <= MAX_AXIS):
-        raise UsageError(f'"{printable(text)}" is out of range; a size is 1 to {MAX_AXIS} cells per axis')
+        raise UsageError(f'"{brief(text)}" is out of range; a size is 1 to {MAX_AXIS} cells per axis')
     return height, width
 
 
@@ -123,7 +124,7 @@ def build_named(text: str) -> Kernel | None:
         kernel = built if isinstance(built, Kernel) else Kernel(built, name)
     except UsageError as error:
         syntax = _syntax(name.strip(), build)
-        raise UsageError(f'kernel "{printable(text)}": {error}; the syntax is {syntax}') from None
+        raise UsageError(f'kernel "{brief(text)}": {error}; the syntax is {syntax}') from None
     return replace(kernel, name="".join(text.split()))
 
 

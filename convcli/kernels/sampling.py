@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.arrays import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import MAX_AXIS, Array
+from convcli.kernels.kernel import MAX_AXIS
 
 Floats = NDArray[np.float64]
 
