@@ -128,8 +128,11 @@ class Files:
                 raise InputError("standard input is closed; name a file")
             with sys.stdin.buffer if source == STREAM else open_input(Path(source)) as stream:
                 content = read_bounded(stream, name, limit)
+        from convcli.images.formats import recognise
+
         with io.BytesIO(content) if isinstance(content, bytes) else open_input(content) as file:
-            if file.read(len(NPY_MAGIC)) == NPY_MAGIC or name.lower().endswith(".npy"):
+            head = file.read(16)
+            if head.startswith(NPY_MAGIC) or (name.lower().endswith(".npy") and not recognise(head)):
                 file.seek(0)
                 return self._read_array(file, name, how, limit)
         from convcli.images import MAX_PIXELS, read_image

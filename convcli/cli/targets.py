@@ -75,12 +75,12 @@ def jobs(
 def _template(output: str, *, several_sources: bool, several_labels: bool) -> str:
     """Make a template of ``-o``: a folder keeps the names of the inputs."""
     try:
-        parts = [part for part in string.Formatter().parse(output) if part[1] is not None]
-        if any(spec or conversion for _, _, spec, conversion in parts):
-            raise UsageError(f'output "{shown(output)}" has more than a name in braces; write {{stem}}')
-        fields = {name for _, name, _, _ in parts if name is not None}
+        parts = list(string.Formatter().parse(output))
     except ValueError:
         raise UsageError(f'output "{shown(output)}" has an unpaired brace; write {{{{ for a brace') from None
+    if any(spec or conversion for _, _, spec, conversion in parts):
+        raise UsageError(f'output "{shown(output)}" has more than a name in braces; write {{stem}}')
+    fields = {name for _, name, _, _ in parts if name is not None}
     wrong = sorted(fields.difference(FIELDS))
     if wrong:
         raise UsageError(

@@ -155,7 +155,8 @@ def _cannot_hold(target: Format, mode: str, dtype: str, channels: int) -> str:
     holders = [made.extensions[0] for made in FORMATS.values() if mode in made.modes]
     if dtype != "uint8":
         what = dtype if channels == 1 else f"{dtype} with {channels} channels"
-        return f"{target.name} cannot hold {what}; use {' or '.join([*holders, '.npy'])}, or --dtype uint8"
+        ways = " or ".join([*holders, ".npy"])
+        return f"{target.name} cannot hold {what}; use {ways}, or --dtype uint8 --range minmax"
     if channels in (2, 4):
         return f"{target.name} cannot hold alpha; use {' or '.join(holders)}, or --alpha ignore"
     if channels == 3:
