@@ -73,7 +73,7 @@ def execute(
             ]
             source = gather(image[item], lattice, distances, fill, spec.dtype)
             with np.errstate(all="ignore"):
-                if watch and not np.isfinite(source.sum()) and not np.isfinite(source).all():
+                if watch and not _surely_finite(source) and not np.isfinite(source).all():
                     raise NonFiniteError
                 part = apply(source)
                 total = part if total is None else np.add(total, part, out=total)
@@ -85,6 +85,12 @@ def execute(
     jobs = [functools.partial(compute, *job) for job in _tiles(spec, tile)]
     workers = max(1, min(plan.chosen.threads, len(jobs)))
     threads.run(jobs, workers, one_blas_thread=module.USES_BLAS)
+
+
+def _surely_finite(source: Array) -> bool:
+    """Whether the sum of squares is finite: the fastest look at every sample that NumPy has."""
+    axes = list(range(source.ndim))
+    return math.isfinite(np.einsum(source, axes, source, axes, []))
 
 
 def _tiles(

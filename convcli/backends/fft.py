@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import sys
-import types
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ NUMPY_BUTTERFLY = 4.5e-10
 CALL = 8e-5
 SCIPY_IMPORT = 0.12  # seconds
 LARGEST_TILE_BYTES = 1 << 25
+THINNED = 64
 TILE_SIDES = {
     1: (4096, 16384, 65536, 262144),
     2: (64, 96, 128, 160, 192, 240, 288, 324, 360, 400, 432, 480, 512, 576, 640, 720, 810, 960, 1152),
@@ -117,42 +119,64 @@ def _scipy_pays(spec: ConvSpec) -> bool:
     return samples * 20 * (NUMPY_BUTTERFLY - SCIPY_BUTTERFLY) > SCIPY_IMPORT / 2
 
 
-def _transforms(spec: ConvSpec) -> types.ModuleType:
-    if _scipy_pays(spec):
-        import scipy.fft
+class Transforms:
+    """One-dimensional transforms of NumPy or SciPy that reuse their operand's memory.
 
-        return scipy.fft
-    return np.fft
+    Fresh memory for every step of every tile would cost as much as the arithmetic.
+    """
+
+    def __init__(self, spec: ConvSpec) -> None:
+        self.library: Any = np.fft
+        self.in_place: Callable[[Array], dict[str, Any]] = lambda operand: {"out": operand}
+        if _scipy_pays(spec):
+            import scipy.fft
+
+            self.library, self.in_place = scipy.fft, lambda _: {"overwrite_x": True}
+
+    def forward(self, image: Array, shape: tuple[int, ...]) -> Array:
+        """Transform the last axes of a real array, padded with zeros to `shape`."""
+        spectrum: Array = self.library.rfft(image, shape[-1], axis=-1)
+        for axis, n in zip(range(-len(shape), -1), shape[:-1], strict=True):
+            reuse = self.in_place(spectrum) if spectrum.shape[axis] == n else {}
+            spectrum = self.library.fft(spectrum, n, axis=axis, **reuse)
+        return spectrum
+
+    def backward(self, spectrum: Array, length: int, wanted: tuple[slice, ...]) -> Array:
+        """Transform back, and keep what is wanted: the last transforms are of rows that are."""
+        for axis, part in zip(range(-len(wanted), -1), wanted[:-1], strict=True):
+            spectrum = self.library.ifft(spectrum, axis=axis, **self.in_place(spectrum))
+            spectrum = np.moveaxis(np.moveaxis(spectrum, axis, 0)[part], 0, axis)
+        real: Array = self.library.irfft(spectrum, length, axis=-1)
+        return real[..., wanted[-1]]
 
 
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Transform the kernels once, for tiles of up to `tile` outputs."""
     taps = kernels.shape[2:]
-    axes = tuple(range(-len(taps), 0))
     dtype = np.dtype(np.float64) if spec.exact else kernels.dtype
-    library = _transforms(spec)
+    transforms = Transforms(spec)
     shape = _transform_shape(tile, taps)
     # Correlation is convolution with the kernel turned round.
-    kernel_spectra = library.rfftn(np.flip(kernels, axes).astype(dtype), shape, axes=axes)
+    turned = np.flip(kernels, tuple(range(-len(taps), 0))).astype(dtype)
+    kernel_spectra = transforms.forward(turned, shape)
 
     def apply(image: Array) -> Array:
-        full = transformed(image)
-        if not np.isfinite(full.sum()):
+        valid = circular(image)
+        if not np.isfinite(valid[..., ::THINNED].sum()):
             # Transforms add up all samples before they divide: large ones need room above them.
-            room = 2.0 ** -math.ceil(math.log2(math.prod(shape)) + 1)
-            full = transformed(image * dtype.type(room)) / dtype.type(room)
-        # The first taps - 1 samples of a circular convolution have wrapped around.
-        kept = (slice(t - 1, n) for t, n in zip(taps, image.shape[1:], strict=True))
-        valid: Array = full[(slice(None), *kept)]
+            # An overflow spoils all of a tile, so that some samples tell.
+            room = dtype.type(2.0 ** -math.ceil(math.log2(math.prod(shape)) + 1))
+            valid = circular(image * room) / room
         return np.rint(valid) if spec.exact else valid
 
-    def transformed(image: Array) -> Array:
-        spectrum = library.rfftn(image.astype(dtype, copy=False), shape, axes=axes)
+    def circular(image: Array) -> Array:
+        spectrum = transforms.forward(image.astype(dtype, copy=False), shape)
         if kernels.shape[:2] == (1, 1):
             spectrum *= kernel_spectra[0]
         else:
             spectrum = (kernel_spectra * spectrum).sum(axis=1)
-        full: Array = library.irfftn(spectrum, shape, axes=axes)
-        return full
+        # The first taps - 1 samples of a circular convolution have wrapped around.
+        wanted = tuple(slice(t - 1, n) for t, n in zip(taps, image.shape[1:], strict=True))
+        return transforms.backward(spectrum, shape[-1], wanted)
 
     return apply
