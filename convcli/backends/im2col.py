@@ -34,7 +34,7 @@ def cost(spec: ConvSpec) -> Cost:
     cells = spec.channels * math.prod(spec.kernel_shape)
     positions = spec.samples // max(1, spec.outputs)
     strip = math.prod(tile(spec))
-    tiles = positions / strip
+    tiles = math.ceil(positions / strip)
     multiply_adds = spec.outputs * positions * cells
     wide = spec.itemsize / 4
     work = wide * (positions * cells * COPY + multiply_adds * MULTIPLY_ADD) + tiles * CALL

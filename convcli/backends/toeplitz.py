@@ -52,7 +52,7 @@ def cost(spec: ConvSpec) -> Cost:
     stacked = spec.samples * _shifts(taps)
     multiply_adds = stacked * spec.channels * (_rows(taps) + height - 1)
     share = math.prod(tile(spec))
-    tiles = spec.samples / share
+    tiles = math.ceil(spec.samples / share)
     work = spec.itemsize / 4 * (multiply_adds * MULTIPLY_ADD + stacked * ADD) + tiles * CALL
     if spec.dtype == "int64":
         work += multiply_adds * 1e-9  # integers have no BLAS

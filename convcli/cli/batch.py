@@ -173,7 +173,7 @@ class Batch:
                     "seconds": cost and cost.seconds,
                     "memory_bytes": cost and cost.memory_bytes,
                     "multiply_adds": cost and cost.multiply_adds,
-                    "reason": candidate.reason or ("chosen: " + plan.why if candidate == plan.chosen else ""),
+                    "reason": candidate.reason or ("chosen" if candidate == plan.chosen else ""),
                 }
             )
 
