@@ -215,6 +215,8 @@ def samples_of(values: ArrayLike, what: str) -> Array:
         array = np.asarray(values)
     except ValueError:
         raise UsageError(f"{what} has rows of different lengths; an array is needed") from None
+    if what == "kernel" and array.dtype.kind in "OUS":
+        raise UsageError("kernel is no array of numbers; for a text use convcli.parse_kernel(text).weights")
     if array.dtype.kind not in "buif":
         raise UsageError(f"{what} is of type {array.dtype}; real numbers are needed")
     if array.dtype.kind == "b":

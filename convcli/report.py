@@ -7,12 +7,15 @@ cut or wrapped, and rich, which takes as long to import as a small image to filt
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TextIO
 
 Row = Sequence[str]
 RAMP = " .:-=+*#%@"
+WIDEST_PICTURE = 64  # columns of the terminal
 
 
 def note(text: str) -> None:
@@ -68,52 +71,67 @@ def _rich_table(header: Row, rows: list[Row], file: TextIO, title: str | None) -
     Console(file=file).print(grid)
 
 
-def heat(
-    values: Sequence[Sequence[float]], text: Sequence[Sequence[str]], *, file: TextIO | None = None
-) -> None:
-    """Print a small matrix; on a terminal each cell is shaded, red above zero and blue below.
+def matrix(values: Sequence[Sequence[float]], text: Sequence[Sequence[str]] | None = None) -> None:
+    """Print a matrix on stdout: its numbers if there is room for them, a picture of it otherwise.
+
+    In colour each cell is shaded, red above zero and blue below; without, the picture is made of
+    characters.
 
     Parameters
     ----------
     values : (rows, columns) numbers
-    text : (rows, columns) strings
-        What is printed for each.
+    text : (rows, columns) strings, optional
+        What stands for each number; none for a picture at any rate.
+
+    Examples
+    --------
+    >>> matrix([[1.0, -0.5, 0.0]], [["1", "-0.5", "0"]])
+       1 -0.5    0
+    >>> matrix([[1.0, 0.5, 0.0]])
+    every cell, by magnitude:
+    @@==
     """
-    file = file or sys.stdout
-    width = max(len(cell) for row in text for cell in row)
-    if not file.isatty():
-        for row in text:
-            print(" ".join(cell.rjust(width) for cell in row).rstrip(), file=file)
+    terminal = sys.stdout.isatty()
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    columns = shutil.get_terminal_size().columns if terminal else sys.maxsize
+    width = max(len(cell) for row in text for cell in row) if text else 0
+    if text is None or len(text[0]) * (width + (2 if colour else 1)) > columns:
+        values, step = _thinned(values, min(columns, WIDEST_PICTURE) // 2)
+        cells = "every cell" if step == 1 else f"one cell of {step}×{step}"
+        print(f"{cells}, " + ("red above zero, blue below:" if colour else "by magnitude:"))
+        text, width = None, 0
+    largest = max((abs(v) for row in values for v in row), default=0) or 1
+    if colour:
+        _shaded(values, text, width, largest)
         return
+    for number, row in enumerate(values):
+        if text is None:
+            print("".join(RAMP[round((len(RAMP) - 1) * abs(v) / largest)] * 2 for v in row).rstrip())
+        else:
+            print(" ".join(cell.rjust(width) for cell in text[number]).rstrip())
+
+
+def _thinned(values: Sequence[Sequence[float]], most: int) -> tuple[list[Sequence[float]], int]:
+    """Keep the middle cell of every square, so that at most `most` columns are left."""
+    step = max(1, -(-len(values[0]) // most))
+    return [row[step // 2 :: step] for row in values[step // 2 :: step]], step
+
+
+def _shaded(
+    values: Sequence[Sequence[float]], text: Sequence[Sequence[str]] | None, width: int, largest: float
+) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    largest = max((abs(v) for row in values for v in row), default=0) or 1
-    console = Console(file=file)
-    for numbers, row in zip(values, text, strict=True):
+    console = Console()
+    for number, row in enumerate(values):
         line = Text()
-        for value, cell in zip(numbers, row, strict=True):
+        for position, value in enumerate(row):
             pale = 255 - round(200 * abs(value) / largest)
             shade = f"255,{pale},{pale}" if value > 0 else f"{pale},{pale},255"
-            line.append(f" {cell.rjust(width)} ", style=f"black on rgb({shade})")
+            cell = f" {text[number][position].rjust(width)} " if text else "  "
+            line.append(cell, style=f"black on rgb({shade})")
         console.print(line, no_wrap=True, crop=False)
-
-
-def picture(values: Sequence[Sequence[float]], *, columns: int = 32) -> None:
-    """Print a large matrix as a picture: every n-th cell, dark to light by magnitude.
-
-    >>> picture([[1.0, 0.5, 0.0]])
-    @@==
-    """
-    step = max(1, -(-len(values[0]) // columns))
-    thinned = [row[step // 2 :: step] for row in values[step // 2 :: step]]
-    largest = max((abs(v) for row in thinned for v in row), default=0) or 1
-    shades = [[RAMP[round((len(RAMP) - 1) * abs(v) / largest)] for v in row] for row in thinned]
-    if sys.stdout.isatty():
-        heat(thinned, [[""] * len(row) for row in shades])
-    else:
-        for row in shades:
-            print("".join(cell * 2 for cell in row).rstrip())
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ def on_terminal(*arguments, columns=80, cwd=None, env=()) -> tuple[int, str]:
         stdout=theirs,
         stderr=theirs,
         cwd=cwd,
-        env=environment(TERM="xterm-256color", **dict(env)),
+        env=environment(**({"TERM": "xterm-256color"} | dict(env))),
     )
     os.close(theirs)
     printed = b""

@@ -291,7 +291,8 @@ def test_dry_run_plans_and_writes_nothing(folder):
     before = contents(folder)
     done = succeed("convolve", "gray.png", "rgb.png", "-k", "box:3", "-o", "out/", "--dry-run", cwd=folder)
     assert done.out == b""
-    assert done.err.count("not written") == 2
+    assert "(out/gray.png)" in done.err
+    assert "(out/rgb.png)" in done.err
     (record,) = succeed(
         "convolve", "gray.png", "-k", "box:3", "-o", "out.png", "--dry-run", "--json", cwd=folder
     ).json["files"]

@@ -120,17 +120,36 @@ def test_one_kernel_is_shown_with_its_properties():
     assert facts["separable"].startswith("no")
     assert [line.split() for line in text.split("\n\n")[1].splitlines()] == [["1", "2", "3"], ["4", "5", "7"]]
     document = succeed("kernels", "binomial:3", "--json").json
-    assert document["values"] == [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
+    assert document["kernel"] == [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
     assert (document["divisor"], document["sum"], document["rank"], document["separable"]) == (16, 1, 1, True)
     assert document["origin"] == [1, 1]
 
 
 def test_large_kernel_is_shown_as_a_picture():
     picture = succeed("kernels", "gaussian:20").text.partition("\n\n")[2]
-    lines = picture.splitlines()
+    legend, *lines = picture.splitlines()
+    assert legend == "one cell of 4×4, by magnitude:"
     assert len(lines) > 10
     assert max(len(line) for line in lines) <= 80
     assert lines == lines[::-1]
+
+
+def test_the_json_of_a_kernel_is_a_kernel_file(tmp_path):
+    for spec in ("sobel-x", "roberts-y", "gaussian:1", "3x1+2+0: 1 2 3"):
+        (tmp_path / "k.json").write_bytes(succeed("kernels", spec, "--json").out)
+        read, meant = parse_kernel(str(tmp_path / "k.json")), parse_kernel(spec)
+        assert read.values.tolist() == meant.values.tolist()
+        assert (read.divisor, read.bias) == (meant.divisor, meant.bias)
+        assert read.origin == (meant.origin or tuple((n - 1) // 2 for n in meant.values.shape))
+
+
+def test_kernel_too_wide_for_the_terminal_is_a_picture_and_never_cut():
+    for env in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        status, text = on_terminal("kernels", "log:1.5", env=env)
+        assert status == 0
+        assert widest(text) <= 80
+        assert "every cell, " in text
+        assert len([line for line in text.splitlines() if line.strip()]) > 13
 
 
 def test_wrong_kernel_is_refused_by_kernels_as_by_convolve(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from convcli import report
-from convcli.atomic import shown
+from convcli.atomic import printable, shown
 from convcli.cli import settings
 from convcli.cli.files import Files, Source
 from convcli.cli.summary import print_plan, print_summary
-from convcli.cli.targets import STREAM, Job, jobs
+from convcli.cli.targets import STREAM, Job, check_targets, jobs
 from convcli.errors import ConvcliError, UsageError
 from convcli.filtering import Filtered, filter_planes
 from convcli.kernels import parse_kernel
@@ -29,6 +30,7 @@ class Record:
     """What became of one input; the JSON document holds these."""
 
     input: str
+    targets: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     error: str | None = None
     size: str = ""
@@ -68,10 +70,12 @@ class Batch:
         fail_fast: bool,
         explain: bool,
     ) -> None:
+        self.texts = kernels
         self.kernels = [parse_kernel(text) for text in kernels]
         self.how, self.files = how, files
         self.dry_run, self.fail_fast, self.explain = dry_run, fail_fast, explain
         self.records: list[Record] = []
+        self.makes_folders = False
 
     def run(self, sources: Sequence[str], output: str | None) -> int:
         """Filter every input; return the exit status."""
@@ -79,14 +83,15 @@ class Batch:
             raise UsageError("standard output is a terminal; pipe it, or give -o a file")
         names = [kernel.name for kernel in self.kernels]
         labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
-        todo = jobs(sources, output, labels, self.files.extension, force=self.files.force)
+        todo = jobs(sources, output, labels, self.files.extension)
+        self.makes_folders = output is not None and (len(todo) > 1 or todo[0].targets != [output])
         self.files.check_use([target for job in todo for target in job.targets])
         if len(todo) > 1:
             self._check_options()
         status = 0
         with report.progress(len(todo), shown=not settings.quiet) as advance:
             for job in todo:
-                record = Record(shown(job.source), kernels=names)
+                record = Record(shown(job.source), kernels=[printable(text) for text in self.texts])
                 self.records.append(record)
                 try:
                     self._one(job, record)
@@ -118,6 +123,8 @@ class Batch:
     def _one(self, job: Job, record: Record) -> None:
         clock = time.perf_counter
         began = clock()
+        if job.source == STREAM or os.path.exists(job.source):  # otherwise reading says what is wrong
+            check_targets(job, makes_folders=self.makes_folders, force=self.files.force)
         source = self.files.read(job.source, self.how)
         record.read_seconds = clock() - began
         record.size = shape_text(source.planes.shape[-2:] if source.image else source.planes.shape)
@@ -141,6 +148,7 @@ class Batch:
         )
         self._describe(record, filtered, source)
         began = clock()
+        record.targets = [shown(target) for target in job.targets]
         if not self.dry_run:
             for target, output in zip(job.targets, filtered.outputs, strict=len(job.targets) > 0):
                 record.notes += self.files.write(target, output, source, self.how)
@@ -172,7 +180,7 @@ class Batch:
                     "candidate": candidate.name,
                     "seconds": cost and cost.seconds,
                     "memory_bytes": cost and cost.memory_bytes,
-                    "multiply_adds": cost and cost.multiply_adds,
+                    "multiply_adds": cost and round(cost.multiply_adds),
                     "reason": candidate.reason or ("chosen" if candidate == plan.chosen else ""),
                 }
             )

@@ -94,7 +94,12 @@ class Files:
         targets : list of str
             All outputs, named as far as their names tell the format.
         """
-        kinds = {self.kind(target, "") for target in targets}
+        kinds = set()
+        for target in targets:
+            with contextlib.suppress(UsageError):  # a bad name is its own file's error
+                kinds.add(self.kind(target, ""))
+        if targets and not kinds:
+            return
         uses: dict[str, tuple[object, set[str]]] = {
             "format": (self.format, kinds),
             "compress": (self.compress, kinds & {"PNG", ""}),
@@ -122,6 +127,8 @@ class Files:
         """Read an image or an array; the content decides which."""
         limit = self.max_memory if self.max_memory is not None else available_memory()
         name = "standard input" if source == STREAM else shown(source)
+        if not source:
+            raise InputError('an input has no name: ""; name a file, or - for standard input')
         content: Path | bytes = Path(source)
         if source == STREAM or _is_device(source):
             if source == STREAM and sys.__stdin__ is None:

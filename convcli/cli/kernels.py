@@ -57,36 +57,45 @@ def _show(spec: str, as_json: bool) -> None:
     small = min(flat.shape) <= LARGEST_SVD
     rank = len(terms) or (int(np.linalg.matrix_rank(flat)) if small else None)
     origin = kernel.origin or tuple((n - 1) // 2 for n in values.shape)
-    facts = {
-        "name": kernel.name,
-        "shape": list(values.shape),
-        "divisor": kernel.divisor,
-        "bias": kernel.bias,
-        "origin": list(origin),
-        "sum": float(kernel.weights.sum()),
-        "rank": rank,
-        "separable": len(terms) == 1,
-    }
+    total = float(kernel.weights.sum())
+    if abs(total) < 1e-12 * float(np.abs(kernel.weights).sum()):
+        total = 0.0  # but for rounding
     if as_json:
-        print(json.dumps({**facts, "values": values.tolist()}))
+        document = {
+            "name": kernel.name,
+            "kernel": values.tolist(),
+            "divisor": kernel.divisor,
+            "bias": kernel.bias,
+            "origin": list(reversed(origin)),
+            "sum": total,
+            "rank": rank,
+            "separable": len(terms) == 1,
+        }
+        print(json.dumps(document))
         return
-    passes = "yes: one 1-D pass per axis" if len(terms) == 1 else f"no; {len(terms)} terms" if terms else "no"
-    report.table(
-        ("", ""),
-        [
-            ("kernel", kernel.name),
-            ("size", shape_text(values.shape)),
-            ("sum", f"{facts['sum']:g}"),
-            ("rank", f"more than {HIGHEST_RANK}" if rank is None else str(rank)),
-            ("separable", passes),
-            ("origin", ",".join(str(o) for o in reversed(origin)) + " (x,y)"),
-            *([("divisor", f"{kernel.divisor:g}")] if kernel.divisor != 1 else []),
-            *([("bias", f"{kernel.bias:g}")] if kernel.bias else []),
-        ],
-    )
+    facts = [
+        ("kernel", kernel.name),
+        ("size", shape_text(values.shape)),
+        ("sum", f"{total:g}"),
+        ("rank", f"more than {HIGHEST_RANK}" if rank is None else str(rank)),
+        ("separable", _passes(values.shape, len(terms))),
+        ("origin", ",".join(str(o) for o in reversed(origin)) + " (x,y)"),
+    ]
+    if kernel.divisor != 1:
+        facts.append(("divisor", f"{kernel.divisor:g}"))
+    if kernel.bias:
+        facts.append(("bias", f"{kernel.bias:g}"))
+    report.table(("", ""), facts)
     print()
-    if max(values.shape) <= LARGEST_SHOWN:
-        for plane in values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[None, None]:
-            report.heat(plane.tolist(), [[f"{v:.4g}" for v in row] for row in plane.tolist()])
-    else:
-        report.picture(flat.tolist())
+    small = max(values.shape) <= LARGEST_SHOWN
+    for plane in values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[None, None]:
+        rows = plane.tolist()
+        report.matrix(rows, [[f"{v:.4g}" for v in row] for row in rows] if small else None)
+
+
+def _passes(shape: tuple[int, ...], terms: int) -> str:
+    if sum(n > 1 for n in shape) < 2:
+        return "one axis already"
+    if terms == 0:
+        return "no"
+    return "yes: one 1-D pass per axis" if terms == 1 else f"no; but a sum of {terms} that are"

@@ -64,6 +64,8 @@ def origin(text: str | None) -> int | tuple[int, ...] | None:
     """
     if text is None:
         return None
+    if not re.fullmatch(r"-?\d+([,x]-?\d+){0,2}", text):
+        raise UsageError(f'origin "{text}" is not X,Y: the column and the row of a kernel cell, from 0')
     numbers = axes(text, "origin")
     return numbers[::-1] if isinstance(numbers, tuple) else numbers
 

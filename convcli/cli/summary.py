@@ -33,7 +33,9 @@ def print_summary(records: Sequence[Record], *, dry_run: bool) -> None:
     rows = [
         (
             r.input,
-            "failed" if r.error else ", ".join(r.outputs) or "not written",
+            "failed"
+            if r.error
+            else ", ".join(r.outputs) or ", ".join(f"({t})" for t in r.targets) or "not written",
             r.output_size,
             r.backend,
             milliseconds(r.read_seconds + r.plan_seconds + r.compute_seconds + r.write_seconds),
@@ -58,7 +60,8 @@ def _facts(record: Record, dry_run: bool) -> list[tuple[str, str]]:
     if settings.verbose:
         facts += [("arithmetic", record.arithmetic), ("threads", str(record.threads))]
     if dry_run:
-        return [*facts, ("output", "nothing computed or written: dry run")]
+        would = f"; it would be {', '.join(record.targets)}" if record.targets else ""
+        return [*facts, ("output", f"nothing computed or written: dry run{would}")]
     times = (
         ("read", record.read_seconds),
         ("plan", record.plan_seconds),

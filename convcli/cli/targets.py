@@ -33,7 +33,7 @@ class Job:
 
 
 def jobs(
-    sources: Sequence[str], output: str | None, labels: Sequence[str], extension: str | None, *, force: bool
+    sources: Sequence[str], output: str | None, labels: Sequence[str], extension: str | None
 ) -> list[Job]:
     """Pair every input with its outputs, and refuse what cannot work before anything is read.
 
@@ -46,12 +46,11 @@ def jobs(
         One per result of an input: kernel names, or what they were combined to.
     extension : str or None
         Extension that ``--format`` asks for.
-    force : bool
 
     Raises
     ------
     UsageError
-        For outputs that exist, coincide, are missing their folder or are too few.
+        For outputs that coincide, are inputs still to be read, or are too few.
     """
     if output == "":
         raise UsageError("the output has no name; use -o FILE, a folder/ or a template")
@@ -68,7 +67,7 @@ def jobs(
     if len(set(names)) < len(names):
         names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
     found = [Job(source, [_fill(template, source, name, extension) for name in names]) for source in sources]
-    _check(found, several=template != output or "{" in template, force=force)
+    _refuse_clashes(found)
     return found
 
 
@@ -120,8 +119,8 @@ def _safe(label: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", label).strip("-.") or "kernel"
 
 
-def _check(found: list[Job], *, several: bool, force: bool) -> None:
-    """Refuse targets that coincide, exist, or are still to be read."""
+def _refuse_clashes(found: list[Job]) -> None:
+    """Refuse targets that coincide, or that are another job's input."""
     writers: dict[str, str] = {}
     sources = {_identity(job.source): job.source for job in found if job.source != STREAM}
     for job in found:
@@ -139,10 +138,24 @@ def _check(found: list[Job], *, several: bool, force: bool) -> None:
                     f"{shown(target)}, to be made of {shown(job.source)}, is the input {shown(victim)}; "
                     "use another folder or template"
                 )
-            folder = os.path.dirname(target)
-            if several and folder and not os.path.exists(folder):
-                continue  # made when it is first needed; so nothing exists in it
-            check_target(Path(target), force=force, inputs=[Path(p) for p in sources.values()])
+
+
+def check_targets(job: Job, *, makes_folders: bool, force: bool) -> None:
+    """Refuse outputs that exist or have no folder, before any work for them is done.
+
+    Parameters
+    ----------
+    job : Job
+    makes_folders : bool
+        Missing folders are made when they are first needed.
+    force : bool
+        Overwrite what exists.
+    """
+    for target in job.targets:
+        folder = os.path.dirname(target)
+        if target == STREAM or (makes_folders and folder and not os.path.exists(folder)):
+            continue
+        check_target(Path(target), force=force, inputs=[Path(job.source)])
 
 
 def _identity(path: str) -> tuple[int, int] | str:

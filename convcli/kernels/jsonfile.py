@@ -13,6 +13,7 @@ from convcli.kernels.kernel import MAX_CELLS, Kernel, brief, check_shape, finite
 
 MAX_LISTS = 2**20
 KEYS = ("kernel", "divisor", "bias", "origin")
+FACTS = ("name", "sum", "rank", "separable")  # that `convcli kernels SPEC --json` adds, and nobody reads
 KINDS = {bool: "true or false", str: "text", list: "a list", dict: "an object", type(None): "null"}
 
 
@@ -35,7 +36,7 @@ def parse_json(content: bytes, name: str) -> Kernel:
     document = _load(content)
     if not isinstance(document, dict):
         document = {"kernel": document}
-    unknown = [key for key in document if key not in KEYS]
+    unknown = [key for key in document if key not in (*KEYS, *FACTS)]
     if unknown:
         raise UsageError(f'unknown key "{brief(unknown[0])}"; the keys are {", ".join(KEYS)}')
     if "kernel" not in document:
