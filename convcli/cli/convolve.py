@@ -10,9 +10,21 @@ from typing import Annotated
 
 import typer
 
-from convcli.cli.options import Debug, Quiet, Verbose, amount, axes, bias, origin, real
+from convcli.cli.options import (
+    Debug,
+    Quiet,
+    Verbose,
+    among,
+    amount,
+    axes,
+    backend_names,
+    bias,
+    kernel_names,
+    origin,
+    real,
+)
 from convcli.errors import UsageError
-from convcli.spec import BORDER_ALIASES
+from convcli.spec import BORDER_ALIASES, BORDERS, MODES, OPS
 
 
 def convolve(
@@ -22,7 +34,11 @@ def convolve(
     kernel: Annotated[
         list[str],
         typer.Option(
-            "--kernel", "-k", metavar="SPEC", help="A kernel; may be repeated. See `convcli kernels`."
+            "--kernel",
+            "-k",
+            metavar="SPEC",
+            autocompletion=kernel_names,
+            help="A kernel; may be repeated. See `convcli kernels`.",
         ),
     ],
     output: Annotated[
@@ -31,12 +47,18 @@ def convolve(
             "--output", "-o", metavar="FILE", help="A file, a folder/, a template, or - for stdout."
         ),
     ] = None,
-    op: Annotated[str, typer.Option(metavar="OP", help="convolve or correlate.")] = "convolve",
-    mode: Annotated[str, typer.Option(metavar="MODE", help="same, full or valid.")] = "same",
+    op: Annotated[
+        str, typer.Option(metavar="OP", autocompletion=among(*OPS), help="convolve or correlate.")
+    ] = "convolve",
+    mode: Annotated[
+        str, typer.Option(metavar="MODE", autocompletion=among(*MODES), help="same, full or valid.")
+    ] = "same",
     border: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="zero (the default in Python), constant, nearest, symmetric, mirror, wrap."
+            metavar="NAME",
+            autocompletion=among(*BORDERS),
+            help="zero (the default in Python), constant, nearest, symmetric, mirror, wrap.",
         ),
     ] = "nearest",
     border_value: Annotated[
@@ -89,7 +111,14 @@ def convolve(
         ),
     ] = "none",
     backend: Annotated[
-        str, typer.Option("--backend", "-b", metavar="NAME", help="auto, or a name from `convcli backends`.")
+        str,
+        typer.Option(
+            "--backend",
+            "-b",
+            metavar="NAME",
+            autocompletion=backend_names,
+            help="auto, or a name from `convcli backends`.",
+        ),
     ] = "auto",
     precision: Annotated[str, typer.Option(metavar="TYPE", help="auto, float32 or float64.")] = "auto",
     threads: Annotated[int | None, typer.Option(metavar="N", help="[default: all available]")] = None,

@@ -42,6 +42,29 @@ Debug = Annotated[
 ]
 
 
+def among(*words: str) -> Callable[[str], list[str]]:
+    """Complete an option's value in the shell: the words that begin with what is typed.
+
+    >>> among("same", "full", "valid")("v")
+    ['valid']
+    """
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def kernel_names(incomplete: str) -> list[str]:
+    """Complete the name of a kernel."""
+    from convcli.kernels import named_kernels
+
+    return among(*(kernel.name for kernel in named_kernels()))(incomplete)
+
+
+def backend_names(incomplete: str) -> list[str]:
+    """Complete the name of a backend."""
+    from convcli import backends
+
+    return among("auto", *backends.names())(incomplete)
+
+
 def axes(text: str, what: str) -> int | tuple[int, ...]:
     """Read one number, or one per axis in the order of the shape.
 
