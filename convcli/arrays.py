@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,6 +99,12 @@ def gather(
         if outside.any():
             image[(slice(None),) * axis + (outside,)] = fill
     return image
+
+
+def all_finite(array: Array) -> bool:
+    """Whether there is no NaN and no infinity; the sum of squares is the fastest look NumPy has."""
+    axes = list(range(array.ndim))
+    return math.isfinite(np.einsum(array, axes, array, axes, [])) or bool(np.isfinite(array).all())
 
 
 def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:

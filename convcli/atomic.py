@@ -100,7 +100,7 @@ def write_errors(target: Path | None) -> Iterator[None]:
         raise
     except OSError as error:
         name = "standard output" if target is None else shown(target)
-        kept = target is not None and not _is_stream(target) and os.path.isfile(target)
+        kept = target is not None and not is_stream(target) and os.path.isfile(target)
         old = "; the old file is unchanged" if kept else ""
         raise FileError(f"cannot write {name}: {_reason(error)}{old}") from error
 
@@ -123,7 +123,7 @@ def check_target(target: Path, *, force: bool, inputs: Sequence[Path] = ()) -> N
     FileError
         If the file system does not tell.
     """
-    if _is_stream(target):
+    if is_stream(target):
         return
     name = shown(target)
     with write_errors(target):
@@ -183,7 +183,7 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
     b'42'
     """
     with write_errors(target):
-        if _is_stream(target):
+        if is_stream(target):
             with open(target, "wb") as stream:
                 yield stream
             return
@@ -235,12 +235,13 @@ def _keep_permissions(descriptor: int, final: Path) -> None:
         os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
-def _is_stream(target: Path) -> bool:
+def is_stream(target: Path) -> bool:
+    """Whether a path is a pipe, a device or the like: read or written once, front to back."""
     if str(target).startswith(STREAMS):
         return True
     try:
         mode = target.stat().st_mode
-    except OSError:
+    except (OSError, ValueError):
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 

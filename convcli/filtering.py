@@ -15,10 +15,10 @@ from convcli.kernels import Kernel
 from convcli.machine import available_memory
 from convcli.options import Filter
 from convcli.pixels import finish, from_linear, luma, to_linear, top
-from convcli.planner import Plan
-from convcli.problem import Problem, samples_of
+from convcli.planner import Plan, plan
+from convcli.problem import PRECISIONS, Problem, gap_rule, samples_of
 from convcli.response import Response
-from convcli.spec import bytes_text, shape_text
+from convcli.spec import ConvSpec, bytes_text, choose, shape_text
 
 
 @dataclass
@@ -94,8 +94,9 @@ def filter_planes(
         Response(_scaled(_fitted(kernel, planes, photo), how, notes), how, source_type, photo)
         for kernel in kernels
     ]
-    problem = responses[0].pose(planes[:-1] if alpha else planes)
-    _check_memory(problem, planes, 2 if how.combine != "none" else len(kernels), how, alpha)
+    problems = [r.pose(planes[:-1] if alpha else planes) for r in responses]
+    problem = problems[0]
+    _check_memory(problems, planes, how, alpha)
     filtered = Filtered([], problem.plan, plan_seconds=time.perf_counter() - began, notes=notes)
     if dry_run:
         return filtered
@@ -111,23 +112,49 @@ def filter_planes(
     return filtered
 
 
-def _check_memory(problem: Problem, planes: Array, results: int, how: Filter, alpha: bool) -> None:
-    """Refuse what would not fit, before it is begun."""
+def _check_memory(problems: list[Problem], planes: Array, how: Filter, alpha: bool) -> None:
+    """Refuse what would not fit, before it is begun: an estimate of all that is held at a time."""
     limit = how.max_memory if how.max_memory is not None else available_memory()
     if limit is None:
         return
-    spec = problem.plan.spec
+    results = 2 if how.combine != "none" else 1
+    copies = 0  # of 8 bytes a sample
     if alpha and how.alpha == "premultiply":
         results += 3  # products, their quotient and the opacity
-    size: float = results * spec.samples * np.dtype(problem.result_type).itemsize
-    size += 24 * sum(spec.padded_shape)  # where each sample of the border comes from
-    size += planes.size * 8 if how.linear or how.repeat > 1 else 0
-    size += problem.plan.cost.memory_bytes
-    if size > limit:
-        raise LimitError(
-            f"the result {shape_text(spec.output_shape)} needs {bytes_text(size)} of memory, more than "
-            f"the {bytes_text(limit)} allowed; raise --max-memory, or use --stride or --mode valid"
+    if how.linear or how.repeat > 1:
+        copies += 3  # light or intermediate results, the same in whole steps
+    if problems[0].result_type == "int64" or how.range == "minmax":
+        copies += 1
+    written = 0
+    for problem in problems:
+        spec = problem.plan.spec
+        size: float = results * spec.samples * np.dtype(problem.result_type).itemsize
+        size += planes.nbytes + written + 8 * copies * max(planes.size, spec.samples)
+        size += 24 * sum(spec.padded_shape)  # where each sample of the border comes from
+        size += problem.plan.cost.memory_bytes
+        if size > limit:
+            raise LimitError(
+                f"the result {shape_text(spec.output_shape)} needs {bytes_text(size)} of memory, more than "
+                f"the {bytes_text(limit)} allowed; raise --max-memory, or use --stride or --mode valid"
+            )
+        written += planes.itemsize * spec.samples if how.combine == "none" else 0
+
+
+def check_options(kernels: Sequence[Kernel], how: Filter) -> None:
+    """Raise what is wrong with the options whatever the image, before any is read."""
+    choose(how.precision, PRECISIONS, "precision")
+    gap_rule(how.nan)
+    for kernel in kernels:
+        spec = ConvSpec(
+            kernel.values.shape,
+            kernel.values.shape,
+            mode="full" if how.mode == "valid" else how.mode,
+            border=how.border,
+            op=how.op,
+            stride=how.stride if isinstance(how.stride, int) else 1,
+            dilation=how.dilation if isinstance(how.dilation, int) else 1,
         )
+        plan(replace(spec, stride=1, dilation=1), how.backend, threads=how.threads)
 
 
 def _finished(
@@ -135,8 +162,8 @@ def _finished(
 ) -> tuple[Array, int]:
     """Bring one result into the type and range that are asked for."""
     if how.linear:
-        colour = result[:-1] if alpha else result
-        colour[...] = from_linear(colour, top(source_type))
+        for plane in result[:-1] if alpha else result:
+            plane[...] = from_linear(plane, top(source_type))
     dtype, rule = _target(result, source_type, how, photo)
     # An array, whatever its axes, is one plane; so is a 1-D signal.
     output, clipped = finish(result if photo else result[None], alpha, dtype, rule, snap=snap)
@@ -158,7 +185,7 @@ def _fitted(kernel: Kernel, planes: Array, photo: bool) -> Kernel:
 def _scaled(kernel: Kernel, how: Filter, notes: list[str]) -> Kernel:
     """Put the divisor that the options ask for into the kernel."""
     if how.divisor is not None:
-        return replace(kernel, divisor=how.divisor)
+        return replace(kernel, divisor=how.divisor * kernel.scale)
     if how.normalize == "none":
         return kernel
     total, weight = float(kernel.values.sum()), float(np.abs(kernel.values).sum())

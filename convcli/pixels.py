@@ -90,8 +90,8 @@ def premultiply(colour: Array, alpha: Array) -> Array:
     (channels, height, width) array
         On the scale of colour times the scale of alpha.
     """
-    products = {"uint8": np.uint16, "uint16": np.uint32}.get(colour.dtype.name, np.float32)
-    return np.multiply(colour, alpha, dtype=products)
+    products: Any = {"uint8": np.uint16, "uint16": np.uint32}.get(colour.dtype.name)
+    return np.multiply(colour, alpha, dtype=products or np.result_type(colour, alpha))
 
 
 def finish(
@@ -152,6 +152,8 @@ def finish(
             np.nan_to_num(plane, copy=False, posinf=np.inf, neginf=-np.inf)
             np.clip(plane, limits.min, limits.max, out=plane)
         np.copyto(target, plane, casting="unsafe")
+        if dtype.itemsize == 8 and plane.dtype.kind == "f":
+            target[plane >= float(limits.max)] = limits.max  # which no float is
     if clipped and rule == "none":
         raise UsageError(
             f'{clipped} samples are outside {limits.min} to {limits.max} and range is "none"; '
@@ -162,8 +164,11 @@ def finish(
 
 def _stretch(colour: Array, highest: float) -> None:
     """Map the darkest sample to 0 and the brightest to `highest`, in place."""
-    finite = colour[np.isfinite(colour)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    finite = np.isfinite(colour)
+    low = float(np.min(colour, where=finite, initial=np.inf))
+    high = float(np.max(colour, where=finite, initial=-np.inf))
+    if high < low:
+        return
     colour -= low
     if high > low:
         colour *= highest / (high - low)

@@ -177,9 +177,9 @@ def _refuse_wide_borders(spec: ConvSpec) -> None:
 
 def _without_gaps(image: Array, kernels: Array, nan: str) -> tuple[Array, bool]:
     """Fill gaps if that is the rule; otherwise say whether to interpolate."""
-    rule, value = _gap_rule(nan)
+    rule, value = gap_rule(nan)
     if rule == "fill" and image.dtype.kind == "f":
-        if abs(value) > np.finfo(image.dtype).max:
+        if abs(value) > float(np.finfo(image.dtype).max):
             raise UsageError(f"nan fill value {value:g} is beyond {image.dtype}; use a smaller one")
         image = np.where(np.isfinite(image), image, np.asarray(value, dtype=image.dtype))
     if rule == "interpolate":
@@ -216,7 +216,9 @@ def samples_of(values: ArrayLike, what: str) -> Array:
     except ValueError:
         raise UsageError(f"{what} has rows of different lengths; an array is needed") from None
     if what == "kernel" and array.dtype.kind in "OUS":
-        raise UsageError("kernel is no array of numbers; for a text use convcli.parse_kernel(text).weights")
+        raise UsageError(
+            f"kernel is of type {array.dtype}, not numbers; for a text use convcli.parse_kernel(text).weights"
+        )
     if array.dtype.kind not in "buif":
         raise UsageError(f"{what} is of type {array.dtype}; real numbers are needed")
     if array.dtype.kind == "b":
@@ -254,7 +256,12 @@ def _nearest_float(value: int | float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _gap_rule(nan: str) -> tuple[str, float]:
+def gap_rule(nan: str) -> tuple[str, float]:
+    """Read what ``nan`` says: the rule, and the value that it fills with.
+
+    >>> gap_rule("fill:7")
+    ('fill', 7.0)
+    """
     rule, colon, text = str(nan).partition(":")
     if rule == "fill" and colon:
         try:

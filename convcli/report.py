@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TextIO
 
+from convcli.atomic import printable
+
 Row = Sequence[str]
 RAMP = " .:-=+*#%@"
 WIDEST_PICTURE = 64  # columns of the terminal
@@ -20,7 +22,8 @@ WIDEST_PICTURE = 64  # columns of the terminal
 
 def note(text: str) -> None:
     """Print a line on stderr."""
-    print(f"convcli: {text}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody listens
+        print(f"convcli: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def table(header: Row, rows: Iterable[Row], *, file: TextIO | None = None, title: str | None = None) -> None:

@@ -11,7 +11,7 @@ from convcli.arrays import Array
 from convcli.errors import UsageError
 from convcli.kernels import Kernel
 from convcli.options import Filter
-from convcli.pixels import premultiply, top
+from convcli.pixels import premultiply, to_linear, top
 from convcli.problem import Problem, pose
 from convcli.spec import shape_text
 
@@ -38,8 +38,16 @@ class Response:
     source_type: np.dtype[Any]
     photo: bool
 
-    def pose(self, planes: Array, values: Array | None = None) -> Problem:
-        """Plan the convolution of all planes, (..., *spatial), with the kernel or other values."""
+    def pose(self, planes: Array, values: Array | None = None, outside: float | None = None) -> Problem:
+        """Plan the convolution of all planes, (..., *spatial).
+
+        Parameters
+        ----------
+        values : array, optional
+            In place of the kernel's.
+        outside : float, optional
+            In place of the border value, for planes on a scale of their own.
+        """
         values = self.kernel.values if values is None else values
         split = planes.ndim - values.ndim
         if split < 0:
@@ -53,7 +61,7 @@ class Response:
             values[None, None],
             mode=how.mode,
             border=how.border,
-            border_value=how.border_value,
+            border_value=self.outside if outside is None else outside,
             op=how.op,
             origin=how.origin if how.origin is not None else self.kernel.origin,
             stride=how.stride,
@@ -94,22 +102,33 @@ class Response:
         if self.how.alpha == "ignore":
             return np.concatenate([self._rescaled(self._convolve(colour)), self._placed(opacity)])
         scale = top(opacity.dtype if opacity.dtype.kind in "ui" else self.source_type)
-        product = self._convolve(premultiply(colour, opacity)) / self.kernel.divisor
+        products = premultiply(colour, opacity)
+        product = self._convolve(products, outside=self.outside * self.how.border_value) / self.kernel.divisor
         gain = float(self.kernel.values.sum()) / self.kernel.divisor
         if abs(gain) <= 1e-9 * float(np.abs(self.kernel.weights).sum()):
             # An edge detector: opacity weighs the colours and stays as it is.
             return np.concatenate([product / scale + self.bias, self._placed(opacity)])
-        covered = self._convolve(opacity) / (self.kernel.divisor * gain)
+        covered = self._convolve(opacity, outside=self.how.border_value) / (self.kernel.divisor * gain)
         # Half a level rounds to none. Steps keep the last bits, which differ by backend, out of it.
         visible = np.rint(covered * (255 / scale * STEPS)) > STEPS / 2
         colour = np.where(visible, product / covered, 0) + self.bias
         return np.concatenate([colour, covered])
 
-    def _convolve(self, planes: Array, values: Array | None = None) -> Array:
+    @property
+    def outside(self) -> float:
+        """The border value on the scale of the colours, which may be light."""
+        value = self.how.border_value
+        if not self.how.linear:
+            return value
+        scale = top(self.source_type)
+        return float(to_linear(np.array([value / scale]))[0]) * scale
+
+    def _convolve(self, planes: Array, values: Array | None = None, outside: float | None = None) -> Array:
         scale = 1
+        outside = self.outside if outside is None else outside
         if self.photo and self.kernel.values.dtype.kind == "i" and self.source_type.kind in "ui":
             planes, scale = _in_steps(planes)
-        problem = self.pose(planes, values)
+        problem = self.pose(planes, values, outside * scale)
         result = problem.solve()
         if scale != 1:
             result /= scale
@@ -138,7 +157,7 @@ class Response:
         origin = self.pose(opacity).plan.spec.origin
         assert isinstance(origin, tuple)
         values[origin] = 1
-        return self._convolve(opacity, values)
+        return self._convolve(opacity, values, self.how.border_value)
 
 
 def _in_steps(planes: Array) -> tuple[Array, int]:

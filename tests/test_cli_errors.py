@@ -431,3 +431,62 @@ def test_hostile_numbers_take_neither_time_nor_memory(folder, tmp_path):
 def test_the_environment_of_the_tests_is_clean():
     assert "PYTHONUNBUFFERED" not in environment()
     assert environment(A="b")["A"] == "b"
+
+
+def test_things_that_are_no_image_are_refused_in_a_sentence(folder, tmp_path):
+    np.save(tmp_path / "number.npy", np.float64(7))
+    for arguments, status, text in (
+        ((tmp_path / "number.npy",), 3, "is a single number; it needs at least one axis"),
+        (("-", "-"), 2, "standard input can be read once"),
+        (("",), 3, "has no name"),
+        (("/proc/self/mem",), 3, "cannot be read"),
+    ):
+        done = convcli("convolve", *arguments, "-k", "1", cwd=folder)
+        assert done.status == status
+        assert text in done.err
+        assert done.err.count("\n") == 1
+
+
+def test_escape_codes_in_a_kernel_file_name_stay_out_of_the_terminal(folder, tmp_path):
+    path = tmp_path / "k\x1b[31mred.txt"
+    path.write_text("0 0\n")
+    done = convcli("convolve", "good.png", "-k", path, "--normalize", "sum", cwd=folder)
+    assert done.status == 0
+    assert "\x1b" not in done.err
+    assert "\x1b" not in convcli("kernels", path).text
+
+
+def test_a_batch_takes_whatever_each_of_its_files_takes(tmp_path):
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, np.arange(5.0))
+    done = convcli("convolve", "a.npy", "b.npy", "-k", "1 2 3", "--origin", "2", "-o", "out/", cwd=tmp_path)
+    assert done.status == 0, done.err
+
+
+def test_one_existing_output_does_not_stop_the_others(folder, tmp_path):
+    (tmp_path / "good.png").write_bytes(b"precious")
+    (tmp_path / "notes.md").write_text("no picture")
+    other = save(tmp_path / "other.png", SMOOTH)
+    done = convcli(
+        "convolve",
+        "good.png",
+        tmp_path / "notes.md",
+        other,
+        "-k",
+        "box:3",
+        "-o",
+        tmp_path / "{stem}.png",
+        cwd=folder,
+    )
+    assert done.status == 1
+    assert (tmp_path / "good.png").read_bytes() == b"precious"
+    assert "good.png exists; use -f" in done.err
+    done = convcli("convolve", "good.png", other, "-k", "box:3", "-o", tmp_path / "{stem}.tif", cwd=folder)
+    assert done.status == 0
+    assert {p.name for p in tmp_path.glob("*.tif")} == {"good.tif", "other.tif"}
+
+
+def test_the_json_of_a_single_failure_says_what_failed(folder):
+    done = convcli("convolve", "nothing.png", "-k", "box:3", "--json", cwd=folder)
+    assert done.status == 3
+    assert done.json["files"][0]["error"] == "nothing.png does not exist"

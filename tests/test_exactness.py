@@ -378,3 +378,18 @@ def test_a_kernel_cell_beyond_float32_is_refused_with_the_way_out(backend):
 def test_an_option_of_the_wrong_type_is_a_usage_error(option, text):
     with pytest.raises(UsageError, match=text):
         convcli.convolve(np.zeros((4, 4)), np.ones((3, 3)), **option)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_overflows_in_one_place_is_finite_everywhere_else(backend):
+    image = np.zeros(2000, np.float32)
+    image[5] = 1e36
+    kernel = np.array([2.0, -3.0, 900.0, 1.0, 2.0])
+    result = convcli.convolve(image, kernel, backend=backend)
+    assert np.isfinite(result).tolist() == [n != 5 for n in range(2000)]
+
+
+@pytest.mark.filterwarnings("error")
+def test_overflow_makes_no_warning(backend):
+    result = convcli.convolve(np.full((3, 3), 3e38, np.float32), np.ones((3, 3), int), backend=backend)
+    assert np.isinf(result).any()

@@ -486,3 +486,35 @@ def test_memory_limit_counts_the_result():
 def test_dry_run_gives_a_plan_and_no_output():
     filtered = filter_planes(RGB, [parse_kernel("box:3")], Filter(backend="fft"), dry_run=True)
     assert (filtered.outputs, filtered.clipped, filtered.plan.backend) == ([], 0, "fft")
+
+
+# the border value, on whatever scale the planes are
+
+
+@pytest.mark.parametrize("kernel", ["box:3", "gaussian:1", "0.1000001 0.7999998 0.1000001"])
+@pytest.mark.parametrize("options", [{}, {"repeat": 2}, {"linear": True}, {"linear": True, "repeat": 3}])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_flat_picture_in_a_border_of_its_own_value_stays_flat(kernel, options, channels):
+    value = 255 if channels in (2, 4) else 200
+    flat = np.full((channels, 9, 8), value, np.uint8)
+    (output,) = filter_planes(
+        flat,
+        [parse_kernel(kernel)],
+        Filter(border="constant", border_value=value, **options),
+        alpha=channels in (2, 4),
+    ).outputs
+    np.testing.assert_array_equal(output, flat)
+
+
+@pytest.mark.parametrize("kernel", ["0.1 0.2 0.1", "0.1000001 0.2 0.1", "1/10 1/5 1/10"])
+def test_divisor_divides_the_kernel_as_it_is_written(kernel):
+    flat = np.full((1, 4, 4), 200, np.uint8)
+    assert (filter_planes(flat, [parse_kernel(kernel)], Filter(divisor=2.0)).outputs[0] == 40).all()
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_largest_integers_of_all_survive_a_clamp(dtype):
+    image = np.full((4, 4), np.iinfo(dtype).max, dtype)
+    how = Filter(precision="float64", range="clamp")
+    (output,) = filter_planes(image, [parse_kernel("box:3")], how, photo=False).outputs
+    assert (output == image).all()

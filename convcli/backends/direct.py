@@ -18,6 +18,7 @@ IN_PASSES = True
 MULTIPLY_ADD = 2.9e-10
 CALL = 2e-6
 TILE_BYTES = 1 << 18
+CELLS = 4096
 
 
 def unavailable() -> None:
@@ -34,7 +35,8 @@ def cost(spec: ConvSpec) -> Cost:
     tiles = math.ceil(spec.samples / math.prod(tile(spec)))
     calls = 2 * tiles * (spec.taps or 0)
     work = multiply_adds * MULTIPLY_ADD * spec.itemsize / 4 + calls * CALL
-    return Cost(multiply_adds, 0, TILE_BYTES, 0, work)
+    cells = spec.outputs * spec.channels * (spec.taps or 0) * 8 * (len(spec.kernel_shape) + 1)
+    return Cost(multiply_adds, cells, TILE_BYTES, 0, work)
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:
@@ -50,19 +52,18 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """List the non-zero cells: zeros cost nothing."""
     taps = kernels.shape[2:]
-    weights = [
-        [(c, position, kernel[(c, *position)]) for c, *position in np.argwhere(kernel)] for kernel in kernels
-    ]
+    cells = [np.argwhere(kernel) for kernel in kernels]
 
     def apply(image: Array) -> Array:
         shape = tuple(p - t + 1 for p, t in zip(image.shape[1:], taps, strict=True))
-        result = np.zeros((len(weights), *shape), dtype=kernels.dtype)
+        result = np.zeros((len(kernels), *shape), dtype=kernels.dtype)
         product = np.empty(shape, dtype=kernels.dtype)
-        for total, cells in zip(result, weights, strict=True):
-            for c, position, weight in cells:
-                window = tuple(slice(p, p + n) for p, n in zip(position, shape, strict=True))
-                np.multiply(image[(c, *window)], weight, out=product)
-                total += product
+        for total, kernel, indices in zip(result, kernels, cells, strict=True):
+            for start in range(0, len(indices), CELLS):  # a list of all cells could be large
+                for c, *position in indices[start : start + CELLS].tolist():
+                    window = tuple(slice(p, p + n) for p, n in zip(position, shape, strict=True))
+                    np.multiply(image[(c, *window)], kernel[(c, *position)], out=product)
+                    total += product
         return result
 
     return apply

@@ -8,11 +8,14 @@ import signal
 import sys
 from types import FrameType
 
-INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
+INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 class TerminatedError(BaseException):
-    """SIGTERM was received: unwind, so that temporary files are removed."""
+    """A signal to end was received: unwind, so that temporary files are removed."""
+
+    def __init__(self, number: int) -> None:
+        self.status = 128 + number
 
 
 def main() -> None:
@@ -32,15 +35,17 @@ def run() -> int:
         status = invoke(sys.argv[1:])
     except KeyboardInterrupt:
         status = _ended("interrupted", INTERRUPTED)
-    except TerminatedError:
-        status = _ended("terminated", TERMINATED)
+    except TerminatedError as error:
+        status = _ended("terminated", error.status)
     except Exception as error:
         status = _failed(error)
     return _flushed(status)
 
 
 def _prepare() -> None:
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):  # the latter is what a closed terminal sends
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # the shell closed it: no file may get its number
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
@@ -52,7 +57,7 @@ def _prepare() -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise TerminatedError
+    raise TerminatedError(number)
 
 
 def _ended(word: str, status: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -10,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from convcli import report
 from convcli.atomic import printable, shown
 from convcli.cli import settings
@@ -19,7 +18,7 @@ from convcli.cli.files import Files, Source
 from convcli.cli.summary import print_plan, print_summary
 from convcli.cli.targets import STREAM, Job, check_targets, jobs
 from convcli.errors import ConvcliError, UsageError
-from convcli.filtering import Filtered, filter_planes
+from convcli.filtering import Filtered, check_options, filter_planes
 from convcli.kernels import parse_kernel
 from convcli.options import Filter
 from convcli.spec import shape_text
@@ -87,7 +86,7 @@ class Batch:
         self.makes_folders = output is not None and (len(todo) > 1 or todo[0].targets != [output])
         self.files.check_use([target for job in todo for target in job.targets])
         if len(todo) > 1:
-            self._check_options()
+            check_options(self.kernels, self.how)
         status = 0
         with report.progress(len(todo), shown=not settings.quiet) as advance:
             for job in todo:
@@ -96,29 +95,15 @@ class Batch:
                 try:
                     self._one(job, record)
                 except Exception as error:
+                    record.error, status = _sentence(error), 1
                     if len(todo) == 1 or (settings.debug and not isinstance(error, ConvcliError)):
                         raise
-                    record.error, status = _sentence(error), 1
                     known = record.input in record.error
                     report.note(record.error if known else f"{record.input}: {record.error}")
                     if self.fail_fast:
                         break
                 advance(record.input)
         return status
-
-    def _check_options(self) -> None:
-        """Raise what is wrong with the options themselves, once, rather than for every file."""
-        for kernel in self.kernels:
-            side = max(kernel.values.shape)
-            blank = np.broadcast_to(np.uint8(0), (1, *(side,) * max(2, kernel.values.ndim)))
-            lenient = {"mode": "same"} if self.how.mode == "valid" else {}
-            filter_planes(
-                blank,
-                [kernel],
-                Filter(**{**vars(self.how), **lenient}),
-                photo=kernel.values.ndim < 3,
-                dry_run=True,
-            )
 
     def _one(self, job: Job, record: Record) -> None:
         clock = time.perf_counter
@@ -187,11 +172,13 @@ class Batch:
 
     def summarize(self) -> None:
         """Print what was done, unless quiet, and the plans, if asked for."""
-        if not settings.quiet:
-            print_summary(self.records, dry_run=self.dry_run)
-        if self.explain:
-            for record in self.records:
-                print_plan(record)
+        with contextlib.suppress(OSError):  # nobody listens; the work is done all the same
+            if not settings.quiet:
+                print_summary(self.records, dry_run=self.dry_run)
+            if self.explain:
+                for record in self.records:
+                    print_plan(record)
+            sys.stderr.flush()
 
 
 def _sentence(error: Exception) -> str:

@@ -6,7 +6,7 @@ compile each at every start.
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from convcli.cli.options import (
 )
 from convcli.errors import UsageError
 from convcli.spec import BORDER_ALIASES, BORDERS, MODES, OPS
+
+if TYPE_CHECKING:
+    from convcli.cli.batch import Record
 
 
 def convolve(
@@ -177,7 +180,7 @@ def convolve(
     how = Filter(
         mode=mode,
         border=border,
-        border_value=real(border_value or "0", "border value"),
+        border_value=real("0" if border_value is None else border_value, "border value"),
         op=op,
         origin=origin(origin_),
         stride=axes(stride, "stride"),
@@ -213,9 +216,18 @@ def convolve(
         to_rgb=to_rgb,
     )
     batch = Batch(kernel, how, files, dry_run=dry_run, fail_fast=fail_fast, explain=explain)
-    status = batch.run(inputs, output)
+    try:
+        status = batch.run(inputs, output)
+    except Exception:
+        if as_json and batch.records:  # the only file failed, and its record says why
+            _print_json(batch.records)
+        raise
     if as_json:
-        print(json.dumps({"files": [asdict(record) for record in batch.records]}, default=str))
+        _print_json(batch.records)
     else:
         batch.summarize()
     return status
+
+
+def _print_json(records: "list[Record]") -> None:
+    print(json.dumps({"files": [asdict(record) for record in records]}, default=str))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import stat
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from convcli.arrays import Array
-from convcli.atomic import atomic_write, open_input, read_bounded, shown, stdout_stream
+from convcli.atomic import atomic_write, is_stream, open_input, read_bounded, shown, stdout_stream
 from convcli.cli.targets import STREAM
 from convcli.errors import FileError, InputError, LimitError, UsageError
 from convcli.machine import available_memory
@@ -115,7 +114,7 @@ class Files:
         """Name of the format for a target: asked for, by extension, or as the input's."""
         if self.format:
             return _format_name(self.format)
-        if target == STREAM or _is_device(target):
+        if target == STREAM or is_stream(Path(target)):
             return source_kind
         if target.lower().endswith(".npy"):
             return NPY
@@ -130,7 +129,7 @@ class Files:
         if not source:
             raise InputError('an input has no name: ""; name a file, or - for standard input')
         content: Path | bytes = Path(source)
-        if source == STREAM or _is_device(source):
+        if source == STREAM or is_stream(Path(source)):
             if source == STREAM and sys.__stdin__ is None:
                 raise InputError("standard input is closed; name a file")
             with sys.stdin.buffer if source == STREAM else open_input(Path(source)) as stream:
@@ -138,7 +137,10 @@ class Files:
         from convcli.images.formats import recognise
 
         with io.BytesIO(content) if isinstance(content, bytes) else open_input(content) as file:
-            head = file.read(16)
+            try:
+                head = file.read(16)
+            except OSError as error:
+                raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
             if head.startswith(NPY_MAGIC) or (name.lower().endswith(".npy") and not recognise(head)):
                 file.seek(0)
                 return self._read_array(file, name, how, limit)
@@ -166,6 +168,8 @@ class Files:
             if given:
                 raise UsageError(f"--{option} is about images and {name} is an array; leave it out")
         array = read_npy(file, max_bytes=limit, name=name)
+        if array.ndim == 0:
+            raise InputError(f"{name} is a single number; it needs at least one axis")
         if array.size == 0:
             raise InputError(f"{name} {shape_text(array.shape)} is empty; it needs at least one sample")
         if self.max_pixels is not None and array.size > self.max_pixels:
@@ -217,7 +221,8 @@ class Files:
         if kind == "GIF" and pixels.ndim == 3 and pixels.shape[2] > 2:
             notes.append("GIF holds 256 colours: where there are more, the nearest were taken")
         if pixels.dtype == np.float64:
-            pixels = pixels.astype(np.float32)
+            with np.errstate(over="ignore"):
+                pixels = pixels.astype(np.float32)
             notes.append(f"float64 was written as float32, the widest that {kind} holds")
         pixels = np.ascontiguousarray(pixels)
         image = Image(pixels, alpha=pixels.ndim == 3 and pixels.shape[2] in (2, 4))
@@ -254,15 +259,6 @@ def _drops_alpha(kind: str) -> bool:
     from convcli.images.formats import FORMATS
 
     return "RGBA" not in FORMATS[kind].modes
-
-
-def _is_device(path: str) -> bool:
-    """Whether a path is a pipe, a device or the like: read once, front to back."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _make_folder(folder: str) -> None:

@@ -116,6 +116,8 @@ def real(text: str, what: str) -> float:
     """
     from convcli.kernels.cells import number
 
+    if not text.strip():
+        raise UsageError(f"{what} is empty; write a number")
     try:
         above, below = number(text)
     except UsageError as error:

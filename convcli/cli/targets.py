@@ -52,6 +52,8 @@ def jobs(
     UsageError
         For outputs that coincide, are inputs still to be read, or are too few.
     """
+    if list(sources).count(STREAM) > 1:
+        raise UsageError("standard input can be read once; give - once")
     if output == "":
         raise UsageError("the output has no name; use -o FILE, a folder/ or a template")
     if output is None:
@@ -73,10 +75,15 @@ def jobs(
 
 def _template(output: str, *, several_sources: bool, several_labels: bool) -> str:
     """Make a template of ``-o``: a folder keeps the names of the inputs."""
+    name = "{stem}_{kernel}{ext}" if several_labels else "{stem}{ext}"
+    if os.path.isdir(output):  # taken by its name, whatever that holds
+        return os.path.join(output.replace("{", "{{").replace("}", "}}"), name)
     try:
         parts = list(string.Formatter().parse(output))
     except ValueError:
-        raise UsageError(f'output "{shown(output)}" has an unpaired brace; write {{{{ for a brace') from None
+        raise UsageError(
+            f'output "{shown(output)}" has an unpaired brace; write {{{{ or }}}} for one'
+        ) from None
     if any(spec or conversion for _, _, spec, conversion in parts):
         raise UsageError(f'output "{shown(output)}" has more than a name in braces; write {{stem}}')
     fields = {name for _, name, _, _ in parts if name is not None}
@@ -86,10 +93,8 @@ def _template(output: str, *, several_sources: bool, several_labels: bool) -> st
             f'output field "{{{shown(wrong[0])}}}" is unknown; use one of '
             + ", ".join(f"{{{name}}}" for name in FIELDS)
         )
-    if output.endswith(os.sep) or os.path.isdir(output):
-        return os.path.join(output.replace("{", "{{").replace("}", "}}") if not fields else output, "") + (
-            "{stem}_{kernel}{ext}" if several_labels else "{stem}{ext}"
-        )
+    if output.endswith(os.sep):
+        return output + name
     if several_sources and not fields & {"stem"}:
         raise UsageError(
             f"several inputs cannot all become {shown(output)}; "

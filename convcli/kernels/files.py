@@ -84,7 +84,7 @@ def read_text(path: str) -> Kernel:
     """
     with open(path, "rb") as file:
         values, divisor = table(_lines(file))
-    return Kernel(values, _stem(path), divisor)
+    return Kernel(values, _stem(path), divisor, scale=divisor)
 
 
 def read_vips(path: str) -> Kernel:
@@ -113,7 +113,7 @@ def read_vips(path: str) -> Kernel:
         rows, cells = values.shape
         raise UsageError(f"{where} promises {height} rows of {width} cells, but there are {rows} of {cells}")
     scale, offset = numbers[2:] + [1.0, 0.0][len(numbers) - 2 :]
-    return Kernel(values, _stem(path), divisor * scale, offset)
+    return Kernel(values, _stem(path), divisor * scale, offset, scale=divisor)
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[str, str]]:

@@ -39,6 +39,10 @@ class Kernel:
     origin : tuple of int, optional
         Index of the cell that sits on the output pixel; ``(n - 1) // 2`` per axis by default.
 
+    scale : float
+        The part of `divisor` that is there only to write the cells as whole numbers: another
+        divisor in its place leaves it.
+
     Raises
     ------
     UsageError
@@ -57,13 +61,16 @@ class Kernel:
     divisor: float = 1.0
     bias: float = 0.0
     origin: tuple[int, ...] | None = None
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         values, scale = short_decimals(exact(self.values))
         values.setflags(write=False)
         put = object.__setattr__
         put(self, "values", values)
+        put(self, "name", printable(self.name))
         put(self, "divisor", finite(self.divisor, "divisor") * scale)
+        put(self, "scale", self.scale * scale)
         put(self, "bias", finite(self.bias, "bias"))
         if self.divisor == 0 or not math.isfinite(float(np.abs(values).max()) / abs(self.divisor)):
             raise UsageError(
@@ -135,7 +142,7 @@ def short_decimals(values: Array) -> tuple[Array, int]:
             whole = np.rint(values * scale)
         if (whole / scale == values).all() and np.abs(whole).sum() <= EXACT_FLOAT:
             cells = whole.astype(np.int64)
-            common = math.gcd(scale, *cells.reshape(-1).tolist())
+            common = math.gcd(scale, int(np.gcd.reduce(cells.reshape(-1))))
             return cells // common, scale // common
     return values, 1
 

@@ -89,11 +89,11 @@ def parse_inline(text: str) -> Kernel:
         if geometry is None:
             lines = re.split(r"[;\n]", text.strip().removesuffix(";"))
             values, divisor = table((f"row {n}", line) for n, line in enumerate(lines, 1))
-            return Kernel(values, "inline", divisor)
+            return Kernel(values, "inline", divisor, scale=divisor)
         width, height = int(geometry[1]), int(geometry[2] or geometry[1])
         origin = (int(geometry[4]), int(geometry[3])) if geometry[3] else None
         values, divisor = table(_rows_of(geometry[5], height, width))
-        return Kernel(values, "inline", divisor, origin=origin)
+        return Kernel(values, "inline", divisor, origin=origin, scale=divisor)
     except UsageError as error:
         raise UsageError(f'kernel "{brief(text)}": {error}') from None
 
