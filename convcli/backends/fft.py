@@ -24,6 +24,7 @@ NUMPY_BUTTERFLY = 4.5e-10
 CALL = 8e-5
 SCIPY_IMPORT = 0.12  # seconds
 LARGEST_TILE_BYTES = 1 << 25
+TILE_OVERHEAD = 2e5  # of a tile, in samples times doublings: five calls, and threads that wait for each other
 TILE_SIDES = {
     1: (4096, 16384, 65536, 262144),
     2: (64, 96, 128, 160, 192, 240, 288, 324, 360, 400, 432, 480, 512, 576, 640, 720, 810, 960, 1152),
@@ -86,7 +87,7 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
             continue
         # Every doubling past the second-level cache makes a transform about a third slower.
         slow = 1 + 0.3 * max(0.0, math.log2(samples * itemsize) - 20)
-        work = _tiles(spec, share) * (samples * math.log2(samples + 1) * slow + 4e4)
+        work = _tiles(spec, share) * (samples * math.log2(samples + 1) * slow + TILE_OVERHEAD)
         if best is None or work < best[0]:
             best = work, share
     assert best is not None
