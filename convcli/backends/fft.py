@@ -126,27 +126,27 @@ class Transforms:
     """
 
     def __init__(self, spec: ConvSpec) -> None:
-        self.library: Any = np.fft
+        self.module: Any = np.fft
         self.in_place: Callable[[Array], dict[str, Any]] = lambda operand: {"out": operand}
         if _scipy_pays(spec):
             import scipy.fft
 
-            self.library, self.in_place = scipy.fft, lambda _: {"overwrite_x": True}
+            self.module, self.in_place = scipy.fft, lambda _: {"overwrite_x": True}
 
     def forward(self, image: Array, shape: tuple[int, ...]) -> Array:
         """Transform the last axes of a real array, padded with zeros to `shape`."""
-        spectrum: Array = self.library.rfft(image, shape[-1], axis=-1)
+        spectrum: Array = self.module.rfft(image, shape[-1], axis=-1)
         for axis, n in zip(range(-len(shape), -1), shape[:-1], strict=True):
             reuse = self.in_place(spectrum) if spectrum.shape[axis] == n else {}
-            spectrum = self.library.fft(spectrum, n, axis=axis, **reuse)
+            spectrum = self.module.fft(spectrum, n, axis=axis, **reuse)
         return spectrum
 
     def backward(self, spectrum: Array, length: int, wanted: tuple[slice, ...]) -> Array:
         """Transform back, and keep what is wanted: the last transforms are of rows that are."""
         for axis, part in zip(range(-len(wanted), -1), wanted[:-1], strict=True):
-            spectrum = self.library.ifft(spectrum, axis=axis, **self.in_place(spectrum))
+            spectrum = self.module.ifft(spectrum, axis=axis, **self.in_place(spectrum))
             spectrum = np.moveaxis(np.moveaxis(spectrum, axis, 0)[part], 0, axis)
-        real: Array = self.library.irfft(spectrum, length, axis=-1)
+        real: Array = self.module.irfft(spectrum, length, axis=-1)
         return real[..., wanted[-1]]
 
 
