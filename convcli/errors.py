@@ -40,7 +40,14 @@ class LimitError(ConvcliError, MemoryError):
     exit_status = 5
 
 
-class VerificationError(ConvcliError, ArithmeticError):
-    """A result that disagrees with its reference."""
+def sentence(error: Exception) -> str:
+    """Say what went wrong; a bug is named as one.
 
-    exit_status = 6
+    >>> sentence(UsageError("threads 0 is below 1"))
+    'threads 0 is below 1'
+    """
+    if isinstance(error, ConvcliError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; use a smaller image, or --max-memory to be told before"
+    return f"internal error: {type(error).__name__}: {error}; --debug shows where"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -13,11 +12,9 @@ from convcli import backends, threads
 from convcli.arrays import Array, all_finite, border_indices, gather
 from convcli.backends import Apply
 from convcli.pieces import Phase, phases, piece_spec, pieces, steps
-from convcli.planner import Plan, pass_specs
+from convcli.planner import Plan, pass_specs, tile_shape
 from convcli.separable import Vector
 from convcli.spec import ConvSpec
-
-PASS_SAMPLES = 1 << 17  # of a tile run in 1-D passes: it and the intermediate result stay in cache
 
 Part = tuple[tuple[int, ...], tuple[int, ...], Apply]
 
@@ -57,11 +54,12 @@ def execute(
     """
     spec = plan.spec
     module = backends.load(plan.backend)
-    tile = _tile_shape(plan, module)
+    tile = tile_shape(module, piece_spec(spec), plan.chosen.rank)
     parts = list(_prepared(plan, kernels, terms, tile))
     indices, distances = border_indices(spec), steps(spec)
     watch = image.dtype.kind == "f"
 
+    @np.errstate(all="ignore")  # what overflows is infinite; a helper thread knows no other state
     def compute(item: int, phase: Phase, corner: tuple[int, ...], shape: tuple[int, ...]) -> None:
         total: Array | None = None
         for offset, taps, apply in parts:
@@ -72,16 +70,14 @@ def execute(
                 )
             ]
             source = gather(image[item], lattice, distances, fill, spec.dtype)
-            with np.errstate(all="ignore"):
-                if watch and not all_finite(source):
-                    raise NonFiniteError
-                part = apply(source)
-                total = part if total is None else np.add(total, part, out=total)
+            if watch and not all_finite(source):
+                raise NonFiniteError
+            part = apply(source)
+            total = part if total is None else np.add(total, part, out=total)
         assert total is not None
         target: Array = result[item][(slice(None), *phase.outputs)]
         window = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
-        with np.errstate(all="ignore"):
-            np.copyto(target[(slice(None), *window)], total, casting="unsafe")
+        np.copyto(target[(slice(None), *window)], total, casting="unsafe")
 
     jobs = [functools.partial(compute, *job) for job in _tiles(spec, tile)]
     workers = max(1, min(plan.chosen.threads, len(jobs)))
@@ -101,22 +97,6 @@ def _tiles(
                 corner,
                 tuple(min(t, n - c) for t, n, c in zip(tile, sizes, corner, strict=True)),
             )
-
-
-def _tile_shape(plan: Plan, module: backends.Backend) -> tuple[int, ...]:
-    part = piece_spec(plan.spec)
-    if not plan.chosen.rank:
-        return module.tile(part)
-    return _pass_tile(part)
-
-
-def _pass_tile(part: ConvSpec) -> tuple[int, ...]:
-    """A tile at least as large as the overlap that its neighbours compute again."""
-    shape = [min(axis.output, max(32, 2 * axis.taps)) for axis in part.axes]
-    room = PASS_SAMPLES // math.prod(shape)
-    if room > 1:
-        shape[-1] = min(part.axes[-1].output, shape[-1] * room)
-    return tuple(shape)
 
 
 def _prepared(

@@ -19,6 +19,8 @@ START_THREAD = 1e-4
 STEP = 1e-4  # to prepare a kernel, or one pass of it
 TILE = 3e-5  # to cut out a tile and put it back
 
+PASS_SAMPLES = 1 << 17
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -103,8 +105,10 @@ def plan(
 
     Raises
     ------
+    UsageError
+        If the backend is unknown.
     BackendError
-        If the backend is unknown, cannot run here or cannot compute `spec`.
+        If it cannot run here or cannot compute `spec`.
     LimitError
         If it would take more than `max_memory`.
 
@@ -140,14 +144,26 @@ def _candidates(name: str, spec: ConvSpec, threads: int) -> list[Candidate]:
     if reason is not None:
         return [Candidate(name, 0, None, reason=reason)]
     count = len(pieces(spec))
-    found = [Candidate(name, 0, *_on_threads(module, part, [part] * count, threads))]
+    found = [Candidate(name, 0, *_on_threads(module, part, [part] * count, 0, threads))]
     if part.rank and module.IN_PASSES:
-        found.append(
-            Candidate(
-                name, part.rank, *_on_threads(module, part, pass_specs(part) * count * part.rank, threads)
-            )
-        )
+        passes = pass_specs(part) * count * part.rank
+        found.append(Candidate(name, part.rank, *_on_threads(module, part, passes, part.rank, threads)))
     return found
+
+
+def tile_shape(module: backends.Backend, part: ConvSpec, rank: int) -> tuple[int, ...]:
+    """Return the shape of the pieces of output that are computed at a time.
+
+    In 1-D passes a tile is at least as large as the overlap that its neighbours compute again, and
+    it and the intermediate result stay in cache.
+    """
+    if not rank:
+        return module.tile(part)
+    shape = [min(axis.output, max(32, 2 * axis.taps)) for axis in part.axes]
+    room = PASS_SAMPLES // math.prod(shape)
+    if room > 1:
+        shape[-1] = min(part.axes[-1].output, shape[-1] * room)
+    return tuple(shape)
 
 
 def pass_specs(spec: ConvSpec) -> list[ConvSpec]:
@@ -160,11 +176,11 @@ def pass_specs(spec: ConvSpec) -> list[ConvSpec]:
 
 
 def _on_threads(
-    module: backends.Backend, part: ConvSpec, steps: list[ConvSpec], threads: int
+    module: backends.Backend, part: ConvSpec, steps: list[ConvSpec], rank: int, threads: int
 ) -> tuple[Cost, int]:
     """Estimate all steps that `part` takes, on as many threads as it can use."""
     costs = {step: module.cost(step) for step in set(steps)}
-    tile = module.tile(part)
+    tile = tile_shape(module, part, rank)
     tiles = part.batch * math.prod(-(-n // t) for n, t in zip(part.output_shape, tile, strict=True))
     source = part.channels * math.prod(t + k - 1 for t, k in zip(tile, part.kernel_shape, strict=True))
     held = (source + 2 * part.outputs * math.prod(tile)) * part.itemsize

@@ -68,15 +68,12 @@ def _ended(word: str, status: int) -> int:
 def _failed(error: Exception) -> int:
     """Print an error as its line, and return its status; a bug is named as one."""
     from convcli.cli import settings
-    from convcli.errors import ConvcliError
+    from convcli.errors import ConvcliError, sentence
 
     if settings.debug:
         import traceback
 
         traceback.print_exc()
-    if isinstance(error, ConvcliError):
-        _say(f"convcli: {_one_line(str(error))}")
-        return error.exit_status
     if hasattr(error, "format_message"):  # the option parser's own errors
         text = error.format_message()
         _say(text if text.startswith("Usage:") else f"convcli: {_one_line(text)}")
@@ -85,14 +82,14 @@ def _failed(error: Exception) -> int:
         return int(error.exit_code)
     if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
         return BROKEN_PIPE
-    if isinstance(error, MemoryError):
-        _say("convcli: out of memory; use a smaller image, or --max-memory to be told before")
-        return 5
-    if isinstance(error, OSError) and error.filename is None:  # files have errors of their own
+    if isinstance(error, OSError) and not isinstance(error, ConvcliError) and error.filename is None:
+        # Files have errors of their own.
         _say(f"convcli: cannot write standard output: {error.strerror or error}")
         return 1
-    _say(f"convcli: internal error: {type(error).__name__}: {_one_line(str(error))}; --debug shows where")
-    return 1
+    _say(f"convcli: {_one_line(sentence(error))}")
+    if isinstance(error, ConvcliError):
+        return error.exit_status
+    return 5 if isinstance(error, MemoryError) else 1
 
 
 def _one_line(text: str) -> str:

@@ -6,13 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from convcli.cli.options import Debug, Quiet, Verbose
+from convcli.cli.options import Debug
 
 
 def backends(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """List the backends, and what they run on.

@@ -17,7 +17,7 @@ from convcli.cli import settings
 from convcli.cli.files import Files, Source
 from convcli.cli.summary import print_plan, print_summary
 from convcli.cli.targets import STREAM, Job, check_targets, jobs
-from convcli.errors import ConvcliError, UsageError
+from convcli.errors import ConvcliError, UsageError, sentence
 from convcli.filtering import Filtered, check_options, filter_planes
 from convcli.kernels import parse_kernel
 from convcli.options import Filter
@@ -95,7 +95,7 @@ class Batch:
                 try:
                     self._one(job, record)
                 except Exception as error:
-                    record.error, status = _sentence(error), 1
+                    record.error, status = sentence(error), 1
                     if len(todo) == 1 or (settings.debug and not isinstance(error, ConvcliError)):
                         raise
                     known = record.input in record.error
@@ -179,11 +179,3 @@ class Batch:
                 for record in self.records:
                     print_plan(record)
             sys.stderr.flush()
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, ConvcliError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory; use a smaller image, or --max-memory to be told before"
-    return f"internal error: {type(error).__name__}: {error}; --debug shows where"

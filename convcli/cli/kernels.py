@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from convcli.cli.options import Debug, Quiet, Verbose
+from convcli.cli.options import Debug
 
 LARGEST_SHOWN = 15  # cells per side
 LARGEST_SVD = 512
@@ -16,8 +16,6 @@ def kernels(
         str | None, typer.Argument(metavar="[SPEC]", help="A kernel, as -k takes it.", show_default=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """List the named kernels, or show one.

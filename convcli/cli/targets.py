@@ -112,7 +112,7 @@ def _fill(template: str, source: str, kernel: str, extension: str | None) -> str
     if source == STREAM:
         if extension is None and "{ext}" in template:
             raise UsageError(
-                "standard input has no extension for {ext}; add --format, or write the extension"
+                "standard input has no name to take an extension from; add --format, or name the output"
             )
         return template.format(stem="stdin", ext=extension, kernel=kernel)
     stem, suffix = os.path.splitext(os.path.basename(source))
