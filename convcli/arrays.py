@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from convcli.errors import UsageError
 from convcli.spec import ConvSpec
 
 Array = NDArray[Any]
@@ -136,3 +137,45 @@ def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
             stop = start + (axis.output - 1) * axis.stride + 1
             result |= padded[(slice(None),) * number + (slice(start, stop, axis.stride),)]
     return result
+
+
+def samples_of(values: ArrayLike, what: str) -> Array:
+    """Return real numbers as an array that the arithmetic knows.
+
+    Parameters
+    ----------
+    values : array_like
+    what : {"image", "kernel"}
+        Kernels become int64 or float64 and must be finite.
+
+    Raises
+    ------
+    UsageError
+        For anything but real numbers.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise UsageError(f"{what} has rows of different lengths; an array is needed") from None
+    if what == "kernel" and array.dtype.kind in "OUS":
+        raise UsageError(
+            f"kernel is of type {array.dtype}, not numbers; for a text use convcli.parse_kernel(text).weights"
+        )
+    if array.dtype.kind not in "buif":
+        raise UsageError(f"{what} is of type {array.dtype}; real numbers are needed")
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
+    elif array.dtype == np.float16:
+        array = array.astype(np.float32)
+    elif array.dtype == np.longdouble:
+        array = array.astype(np.float64)
+    if what != "kernel":
+        return array
+    if array.dtype.kind in "ui":
+        if array.size and int(array.max()) > np.iinfo(np.int64).max:
+            raise UsageError(f"kernel cell {array.max()} is beyond 64-bit integers; use floats")
+        return array.astype(np.int64)
+    if not np.isfinite(array).all():
+        cell = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise UsageError(f"kernel cell {cell} is {array[cell]}; every cell must be finite")
+    return array.astype(np.float64)

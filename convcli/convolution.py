@@ -6,12 +6,10 @@ import math
 
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array
+from convcli.arrays import Array, samples_of
 from convcli.errors import UsageError
-from convcli.problem import pose, samples_of
-from convcli.spec import shape_text
-
-PerAxis = int | tuple[int, ...]
+from convcli.problem import pose
+from convcli.spec import PerAxis, shape_text
 
 
 def convolve(

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays import Array, samples_of
 from convcli.errors import LimitError, UsageError
 from convcli.kernels import Kernel
 from convcli.machine import available_memory
 from convcli.options import Filter
 from convcli.pixels import finish, from_linear, luma, to_linear, top
 from convcli.planner import Plan, plan
-from convcli.problem import PRECISIONS, Problem, gap_rule, samples_of
+from convcli.problem import PRECISIONS, Problem, gap_rule
 from convcli.response import Response
 from convcli.spec import ConvSpec, bytes_text, choose, shape_text
 

@@ -7,7 +7,6 @@ import numbers
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from convcli.arrays import Array, covered
 from convcli.errors import LimitError, UsageError
@@ -108,6 +107,7 @@ def pose(
     backend: str = "auto",
     threads: int | None = None,
     max_memory: int | None = None,
+    padding: tuple[tuple[int, int], ...] | None = None,
 ) -> Problem:
     """Decide the arithmetic and the plan for a bank of kernels.
 
@@ -118,7 +118,7 @@ def pose(
         Both as `samples_of` returns them.
 
     Other parameters are those of `convcli.convolve`; `max_memory` is the number of bytes that
-    temporaries may take.
+    temporaries may take; `padding`, (before, after) per spatial axis, takes the place of `mode`.
 
     Returns
     -------
@@ -143,6 +143,7 @@ def pose(
         origin=origin,
         stride=stride,
         dilation=dilation,
+        padding=padding,
     )
     _refuse_wide_borders(spec)
     fill = _real(border_value, "border value") if spec.border == "constant" and spec.mode != "valid" else 0
@@ -195,48 +196,6 @@ def _in_type(dtype: str, image: Array, kernels: Array, fill: int | float) -> tup
         if image.dtype == np.float64:
             image = image.astype(dtype, copy=False)
         return image, np.array(_nearest_float(fill)).astype(dtype).item()
-
-
-def samples_of(values: ArrayLike, what: str) -> Array:
-    """Return real numbers as an array that the arithmetic knows.
-
-    Parameters
-    ----------
-    values : array_like
-    what : {"image", "kernel"}
-        Kernels become int64 or float64 and must be finite.
-
-    Raises
-    ------
-    UsageError
-        For anything but real numbers.
-    """
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise UsageError(f"{what} has rows of different lengths; an array is needed") from None
-    if what == "kernel" and array.dtype.kind in "OUS":
-        raise UsageError(
-            f"kernel is of type {array.dtype}, not numbers; for a text use convcli.parse_kernel(text).weights"
-        )
-    if array.dtype.kind not in "buif":
-        raise UsageError(f"{what} is of type {array.dtype}; real numbers are needed")
-    if array.dtype.kind == "b":
-        array = array.astype(np.uint8)
-    elif array.dtype == np.float16:
-        array = array.astype(np.float32)
-    elif array.dtype == np.longdouble:
-        array = array.astype(np.float64)
-    if what != "kernel":
-        return array
-    if array.dtype.kind in "ui":
-        if array.size and int(array.max()) > np.iinfo(np.int64).max:
-            raise UsageError(f"kernel cell {array.max()} is beyond 64-bit integers; use floats")
-        return array.astype(np.int64)
-    if not np.isfinite(array).all():
-        cell = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise UsageError(f"kernel cell {cell} is {array[cell]}; every cell must be finite")
-    return array.astype(np.float64)
 
 
 def _real(value: object, what: str) -> int | float:

@@ -17,6 +17,7 @@ from convcli.errors import UsageError
 Mode = Literal["same", "full", "valid"]
 Border = Literal["zero", "constant", "nearest", "symmetric", "mirror", "wrap"]
 Op = Literal["convolve", "correlate"]
+PerAxis = int | tuple[int, ...]
 
 MODES: tuple[str, ...] = get_args(Mode)
 BORDERS: tuple[str, ...] = get_args(Border)
@@ -172,6 +173,8 @@ class ConvSpec:
         Leading axes: independent planes, planes summed over, kernels applied.
     mode, border, op : str
         As in the command line; aliases of borders are resolved.
+    padding : tuple of (before, after), optional
+        Border samples per spatial axis, in place of those that `mode` asks for; negative numbers crop.
     origin, stride, dilation : int or tuple of int, optional
         Per spatial axis. The default origin is ``(n - 1) // 2``.
     dtype : {"float32", "float64", "int64"}
@@ -213,6 +216,7 @@ class ConvSpec:
     bound: float = 0.0
     taps: int | None = None
     rank: int = 0
+    padding: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         axes = len(self.kernel_shape)
@@ -237,14 +241,23 @@ class ConvSpec:
         put(self, "origin", self._checked_origin(axes))
         if self.taps is None:
             put(self, "taps", math.prod(self.kernel_shape))
-        for axis in self.axes:
-            if axis.stop <= axis.start:
-                extents = tuple(a.extent for a in self.axes)
-                dilated = f" (dilated: {shape_text(extents)})" if extents != self.kernel_shape else ""
-                raise UsageError(
-                    f"kernel {shape_text(self.kernel_shape)}{dilated} is larger than image "
-                    f'{shape_text(self.image_shape)} in mode "valid"; use --mode full, or a smaller kernel'
-                )
+        if any(axis.stop <= axis.start for axis in self.axes):
+            self._refuse_kernel()
+
+    def _refuse_kernel(self) -> None:
+        extents = tuple(a.extent for a in self.axes)
+        dilated = f" (dilated: {shape_text(extents)})" if extents != self.kernel_shape else ""
+        kernel = f"kernel {shape_text(self.kernel_shape)}{dilated} is larger than image"
+        if self.padding is None:
+            raise UsageError(
+                f'{kernel} {shape_text(self.image_shape)} in mode "valid"; '
+                "use --mode full, or a smaller kernel"
+            )
+        padded = (n + sum(pair) for n, pair in zip(self.image_shape, self.padding, strict=True))
+        raise UsageError(
+            f"{kernel} {shape_text(self.image_shape)} with its padding, {shape_text(padded)}; "
+            "use more padding, or a smaller kernel"
+        )
 
     def _checked_origin(self, axes: int) -> tuple[int, ...]:
         if self.origin is None:
@@ -262,14 +275,29 @@ class ConvSpec:
         """One `Axis` per spatial axis, for the correlation that the backends compute."""
         assert isinstance(self.origin, tuple) and isinstance(self.stride, tuple)
         assert isinstance(self.dilation, tuple)
+        padding = self.padding or (None,) * len(self.kernel_shape)
         return tuple(
             self._axis(*numbers)
             for numbers in zip(
-                self.image_shape, self.kernel_shape, self.origin, self.stride, self.dilation, strict=True
+                self.image_shape,
+                self.kernel_shape,
+                self.origin,
+                self.stride,
+                self.dilation,
+                padding,
+                strict=True,
             )
         )
 
-    def _axis(self, size: int, taps: int, origin: int, stride: int, dilation: int) -> Axis:
+    def _axis(
+        self,
+        size: int,
+        taps: int,
+        origin: int,
+        stride: int,
+        dilation: int,
+        padding: tuple[int, int] | None,
+    ) -> Axis:
         if self.op == "convolve":
             origin = taps - 1 - origin  # convolution is correlation with the kernel turned round
         reach_left, reach_right = origin * dilation, (taps - 1 - origin) * dilation
@@ -278,6 +306,8 @@ class ConvSpec:
             "full": (-reach_right, size + reach_left),
             "valid": (reach_left, size - reach_right),
         }[self.mode]
+        if padding is not None:
+            start, stop = reach_left - padding[0], size + padding[1] - reach_right
         return Axis(size, taps, origin, stride, dilation, start, stop)
 
     @property

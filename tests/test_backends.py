@@ -15,7 +15,7 @@ from scipy import signal
 import convcli
 from convcli import backends
 from convcli.errors import BackendError, LimitError, UsageError
-from convcli.matrices.build import valid_matrix
+from convcli.matrices.build import toeplitz_matrix
 from convcli.pieces import pieces
 from convcli.planner import plan
 from convcli.problem import pose
@@ -142,9 +142,9 @@ def test_a_huge_kernel_is_cut_into_pieces_that_a_tile_can_surround():
     assert len(pieces(ConvSpec(image.shape, kernel.shape))) == 3
 
 
-def test_valid_matrix_times_the_image_is_the_valid_correlation():
+def test_the_matrix_of_a_bank_times_the_image_is_the_valid_correlation():
     kernels, image = RNG.integers(0, 4, (2, 3, 2, 3)), RNG.integers(0, 9, (3, 6, 7))
-    matrix = valid_matrix(kernels, (6, 7))
+    matrix = toeplitz_matrix(kernels, (6, 7), mode="valid", op="correlate")
     assert matrix.nnz == np.count_nonzero(kernels) * 5 * 5
     assert (matrix @ image.reshape(-1)).reshape(2, 5, 5).tolist() == bank_reference(image, kernels).tolist()
 

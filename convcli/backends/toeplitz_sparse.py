@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from typing import Any
 
 from convcli.arrays import Array
@@ -43,7 +44,7 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
 
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Build the matrix when the first plane shows its size."""
-    from convcli.matrices.build import valid_matrix
+    from convcli.matrices.operator import Operator
 
     taps = kernels.shape[2:]
     built: dict[tuple[int, ...], Any] = {}
@@ -52,7 +53,8 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     def apply(image: Array) -> Array:
         with lock:  # two threads must not both build gigabytes
             if image.shape not in built:
-                built[image.shape] = valid_matrix(kernels, image.shape[1:])
+                whole = replace(spec, image_shape=image.shape[1:], kernel_shape=taps, origin=None, taps=None)
+                built[image.shape] = Operator(kernels, whole).tocsr()
         output = tuple(p - t + 1 for p, t in zip(image.shape[1:], taps, strict=True))
         product: Array = built[image.shape] @ image.reshape(-1)
         return product.reshape(len(kernels), *output)

@@ -1,65 +1,212 @@
-"""Matrices by index arithmetic: no loop over pixels."""
+"""The matrices of the textbooks, from a kernel and the shape of an image."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
+
+from convcli.arrays import Array, samples_of
+from convcli.errors import UsageError
+from convcli.matrices.operator import Operator
+from convcli.spec import ConvSpec, PerAxis, choose, per_axis, shape_text
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+ORDERS = ("C", "F")
 
-def valid_matrix(kernels: NDArray[Any], padded_shape: tuple[int, ...]) -> csr_array:
-    """Build the matrix of the `valid` correlation with a bank of kernels.
 
-    Row after row, the kernel's non-zero cells lie at the same distances: column indices are an outer
-    sum of output positions and cell offsets.
+def toeplitz_matrix(
+    kernel: ArrayLike,
+    shape: int | Iterable[int],
+    *,
+    mode: str = "full",
+    border: str = "zero",
+    op: str = "convolve",
+    origin: PerAxis | None = None,
+    stride: PerAxis = 1,
+    dilation: PerAxis = 1,
+    order: str = "C",
+    groups: int = 1,
+) -> csr_array:
+    """Build the matrix T with T · vec(x) = vec(x ∗ k).
+
+    For a kernel of one axis T is a Toeplitz matrix, for two axes a doubly blocked one: block (r, s)
+    is the Toeplitz matrix of kernel row r − s. Border ``wrap`` in mode ``same`` makes it (block)
+    circulant, ``symmetric`` Toeplitz plus Hankel.
 
     Parameters
     ----------
-    kernels : (outputs, channels, *taps) array
-    padded_shape : tuple of int
-        Spatial shape of the image, at least `taps`.
+    kernel : array of real numbers
+        Of as many axes as `shape`; or a bank (outputs, channels / groups, *taps), for the block
+        matrix from all channels to all outputs.
+    shape : int or tuple of int
+        Spatial shape of the image.
+    mode, border, op, origin, stride, dilation
+        As in `convcli.convolve`.
+    order : {"C", "F"}
+        How vec reads image and result: row by row, or column by column as MATLAB does.
+    groups : int
+        The outputs of each group see the channels of that group only.
 
     Returns
     -------
-    (outputs * prod(padded - taps + 1), channels * prod(padded)) csr_array
-        Row-major positions on both sides; no stored zeros.
+    (rows, columns) csr_array
+        int64 for a kernel of integers, float64 otherwise; no stored zeros.
+
+    Raises
+    ------
+    UsageError
+        For options or shapes that contradict each other.
 
     References
     ----------
-    Dumoulin and Visin (2016), "A guide to convolution arithmetic for deep learning", section 4.1.
+    Jain (1989), "Fundamentals of Digital Image Processing", section 2.8; Dumoulin and Visin (2016),
+    "A guide to convolution arithmetic for deep learning", section 4.1; Hansen, Nagy and O'Leary
+    (2006), "Deblurring Images", chapter 4.
 
     Examples
     --------
-    >>> valid_matrix(np.array([[[1, 2]]]), (4,)).toarray().tolist()
-    [[1, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2]]
+    >>> toeplitz_matrix([[1, 2], [3, 4]], (3, 3), mode="valid").toarray()
+    array([[4, 3, 0, 2, 1, 0, 0, 0, 0],
+           [0, 4, 3, 0, 2, 1, 0, 0, 0],
+           [0, 0, 0, 4, 3, 0, 2, 1, 0],
+           [0, 0, 0, 0, 4, 3, 0, 2, 1]])
     """
-    from scipy.sparse import csr_array, vstack
-
-    taps = kernels.shape[2:]
-    output = tuple(p - t + 1 for p, t in zip(padded_shape, taps, strict=True))
-    rows, columns = math.prod(output), kernels.shape[1] * math.prod(padded_shape)
-    index_type = np.int32 if max(columns, rows * kernels[0].size) < 2**31 else np.int64
-    steps = np.array([math.prod(padded_shape[a + 1 :]) for a in range(len(taps))])
-    positions = _positions(output, steps).astype(index_type)
-    blocks = []
-    for kernel in kernels:
-        channel, *cell = np.nonzero(kernel)
-        offsets = channel * math.prod(padded_shape) + (np.array(cell).T * steps).sum(axis=1)
-        indices = np.add.outer(positions, offsets.astype(index_type)).reshape(-1)
-        weights = np.tile(kernel[(channel, *cell)], rows)
-        pointers = np.arange(rows + 1, dtype=index_type) * len(offsets)
-        blocks.append(csr_array((weights, indices, pointers), shape=(rows, columns)))
-    return blocks[0] if len(blocks) == 1 else vstack(blocks, format="csr")
+    return operator(
+        kernel,
+        shape,
+        mode=mode,
+        border=border,
+        op=op,
+        origin=origin,
+        stride=stride,
+        dilation=dilation,
+        order=order,
+        groups=groups,
+    ).tocsr()
 
 
-def _positions(shape: tuple[int, ...], steps: NDArray[Any]) -> NDArray[Any]:
-    """Flat position in the padded image of every output, row-major."""
-    total = np.zeros((), dtype=np.int64)
-    for n, step in zip(shape, steps, strict=True):
-        total = np.add.outer(total, np.arange(n) * step)
-    return total.reshape(-1)
+def circulant_matrix(kernel: ArrayLike, shape: int | Iterable[int]) -> csr_array:
+    """Build the (block) circulant matrix C of the circular convolution with a kernel.
+
+    Its first column is the kernel, filled up with zeros to the shape. The discrete Fourier transform
+    F diagonalises it: C = F⁻¹ · diag(F k) · F, so its eigenvalues are the transform of the kernel.
+
+    Parameters
+    ----------
+    kernel : array of real numbers
+        Of as many axes as `shape`; a larger one is wrapped around.
+    shape : int or tuple of int
+
+    Returns
+    -------
+    (samples, samples) csr_array
+
+    Raises
+    ------
+    UsageError
+        For shapes that do not fit each other.
+
+    References
+    ----------
+    Davis (1979), "Circulant Matrices", section 5.8.
+
+    Examples
+    --------
+    >>> circulant_matrix([1, 2], 4).toarray()
+    array([[1, 0, 0, 2],
+           [2, 1, 0, 0],
+           [0, 2, 1, 0],
+           [0, 0, 2, 1]])
+    """
+    return operator(kernel, shape, mode="same", border="wrap", origin=0).tocsr()
+
+
+def operator(
+    kernel: ArrayLike,
+    shape: int | Iterable[int],
+    *,
+    mode: str = "full",
+    border: str = "zero",
+    op: str = "convolve",
+    origin: PerAxis | None = None,
+    stride: PerAxis = 1,
+    dilation: PerAxis = 1,
+    order: str = "C",
+    groups: int = 1,
+) -> Operator:
+    """Describe the matrix that `toeplitz_matrix` builds; the parameters are the same.
+
+    Returns
+    -------
+    Operator
+
+    Examples
+    --------
+    >>> operator([1, 1], 10**9).shape
+    (1000000001, 1000000000)
+    """
+    weights = samples_of(kernel, "kernel")
+    sizes = per_axis(shape, 1, "shape", 1) if isinstance(shape, int) else tuple(shape)
+    sizes = per_axis(sizes, len(sizes), "shape", 1)
+    axes = len(sizes)
+    if weights.ndim not in (axes, axes + 2):
+        raise UsageError(
+            f"kernel {shape_text(weights.shape)} has {weights.ndim} axes for an image {shape_text(sizes)}; "
+            f"it takes {axes}, or {axes + 2} with outputs and channels in front"
+        )
+    bank = weights if weights.ndim == axes + 2 else weights[None, None]
+    groups = per_axis(groups, 1, "groups", 1)[0]
+    if len(bank) % groups:
+        raise UsageError(
+            f"groups {groups} does not divide the {len(bank)} outputs of kernel {shape_text(weights.shape)}"
+        )
+    options = {"stride": stride, "dilation": dilation, "origin": origin}
+    if choose(order, ORDERS, "order") == "F":
+        # Column by column is row by row of the image with its axes exchanged.
+        bank = bank.transpose(0, 1, *range(axes + 1, 1, -1))
+        sizes = sizes[::-1]
+        options = {k: v if v is None else per_axis(v, axes, k, 0)[::-1] for k, v in options.items()}
+    spec = ConvSpec(
+        image_shape=sizes,
+        kernel_shape=bank.shape[2:],
+        channels=bank.shape[1] * groups,
+        outputs=len(bank),
+        mode=mode,
+        border=border,
+        op=op,
+        **options,  # type: ignore[arg-type]
+    )
+    return Operator(bank, spec, groups)
+
+
+def cell_names(bank: Array, order: str = "C", letter: str = "w") -> list[str]:
+    """Name every cell of a bank as textbooks do: row and column, counted from 1.
+
+    Outputs and channels come in front where there are several; numbers beyond 9 are kept apart.
+
+    Parameters
+    ----------
+    bank : (outputs, channels, *taps) array
+        As an `Operator` keeps it: its spatial axes are reversed for order F.
+    order : {"C", "F"}
+    letter : str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cell_names(np.ones((1, 1, 2, 2)))
+    ['w11', 'w12', 'w21', 'w22']
+    """
+    import itertools
+
+    names = []
+    joint = "_" if max(bank.shape) > 9 else ""
+    skipped = 2 if bank.shape[:2] == (1, 1) else 0
+    for index in itertools.product(*(range(n) for n in bank.shape)):
+        spatial = index[2:] if order == "C" else index[:1:-1]
+        names.append(letter + joint.join(str(n + 1) for n in (*index[:2], *spatial)[skipped:]))
+    return names

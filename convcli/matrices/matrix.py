@@ -1,0 +1,124 @@
+"""What a matrix is to those that write and show it: rows of numbers, and what they were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.arrays import Array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Ints = NDArray[np.int64]
+BLOCK_ENTRIES = 1 << 18
+
+
+class Matrix(Protocol):
+    """A matrix that need not be in memory: any rows of it can be asked for."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the entries; of kind ``U`` for names."""
+        ...
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns of one block of the block matrix that it is."""
+        ...
+
+    @property
+    def row_entries(self) -> int:
+        """Entries in a row, at most; zeros count where all are stored."""
+        ...
+
+    def rows(self, start: int, stop: int) -> csr_array | Array:
+        """Return some rows, sparse or dense as they are made."""
+        ...
+
+    def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
+        """Rows and columns, both from 0, and what stands there: a flat index of kernel or image.
+
+        Sorted; of some rows. What was made of several is listed several times, what is 0 because
+        nothing is there is not listed.
+        """
+        ...
+
+
+def blocks(matrix: Matrix) -> Iterator[csr_array | Array]:
+    """Yield all rows of a matrix in order, as many at a time as memory is not strained by.
+
+    Yields
+    ------
+    csr_array or array
+    """
+    rows = matrix.shape[0]
+    height = matrix.block_shape[0]
+    step = height * max(1, BLOCK_ENTRIES // max(1, matrix.row_entries * height))
+    for start in range(0, rows, step):
+        yield matrix.rows(start, min(rows, start + step))
+
+
+@dataclass(frozen=True)
+class Symbolic:
+    """A matrix of names in place of numbers; it has the shape and the blocks of `matrix`.
+
+    Attributes
+    ----------
+    matrix : Matrix
+    names : sequence of str
+        One for every cell that `matrix` is made of.
+    """
+
+    matrix: Matrix
+    names: Sequence[str]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.matrix.shape
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns of one block."""
+        return self.matrix.block_shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Strings of the length of the longest name."""
+        return np.dtype(f"U{max(map(len, self.names))}")
+
+    @property
+    def row_entries(self) -> int:
+        """Zeros are written out too."""
+        return self.matrix.shape[1]
+
+    def rows(self, start: int, stop: int) -> Array:
+        """Return names, joined by + where several cells meet, and "0" elsewhere.
+
+        Returns
+        -------
+        (stop - start, columns) array of str
+        """
+        written: dict[tuple[int, int], str] = {}
+        for row, column, cell in zip(*(part.tolist() for part in self.cells(start, stop)), strict=True):
+            before = written.get((row - start, column))
+            written[row - start, column] = (before + "+" if before else "") + self.names[cell]
+        longest = max(map(len, written.values()), default=1)
+        result = np.full((stop - start, self.shape[1]), "0", dtype=f"U{longest}")
+        for place, name in written.items():
+            result[place] = name
+        return result
+
+    def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
+        """Those of the matrix."""
+        return self.matrix.cells(start, stop)

@@ -1,0 +1,329 @@
+"""The matrix of a convolution, known by its rule: any rows of it, when they are asked for.
+
+A convolution of n axes is a block matrix: the first axis says which blocks there are, the others what
+each block holds. Nearly all block rows are copies of one another, shifted; so a pattern is worked out
+once for each kind and then copied, and nothing loops over pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.arrays import OUTSIDE, Array, border_index
+from convcli.spec import Axis, ConvSpec
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Ints = NDArray[np.int64]
+NOTHING = -(2**62)  # in place of a distance
+SLICE = 1 << 16  # block rows looked at together
+SCATTER = 1 << 20  # entries placed one by one together
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A block row: entries per row, columns from the first block it meets, values."""
+
+    counts: Ints
+    columns: Ints
+    values: Array
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Block rows `members` of one pattern, the first of all being `first`; where each begins to act."""
+
+    first: int
+    members: Ints
+    shifts: Ints
+    pattern: _Pattern
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The matrix T with T · vec(image) = vec(result), vec reading the last axis first.
+
+    Parameters
+    ----------
+    kernels : (outputs, channels / groups, *taps) array
+        As the user wrote them.
+    spec : ConvSpec
+        Its border must be linear: a constant other than 0 has no matrix.
+    groups : int
+        Kernels of each group see the channels of that group only.
+    transposed : bool
+        Stand for Tᵀ instead.
+    """
+
+    kernels: Array
+    spec: ConvSpec
+    groups: int = 1
+    transposed: bool = False
+
+    @property
+    def T(self) -> Operator:  # noqa: N802 - as in NumPy
+        """The transpose."""
+        return replace(self, transposed=not self.transposed)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the entries."""
+        return self.kernels.dtype
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """(planes, *spatial) that the rows stand for: outputs and result."""
+        return (self.spec.outputs, *self.spec.output_shape) if not self.transposed else self.T.column_shape
+
+    @property
+    def column_shape(self) -> tuple[int, ...]:
+        """(planes, *spatial) that the columns stand for: channels and image."""
+        return (self.spec.channels, *self.spec.image_shape) if not self.transposed else self.T.row_shape
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return math.prod(self.row_shape), math.prod(self.column_shape)
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns of one block: all axes but the first."""
+        return math.prod(self.row_shape[2:]), math.prod(self.column_shape[2:])
+
+    @property
+    def row_entries(self) -> int:
+        """Entries in a row, at most."""
+        most = self.kernels[0].size if not self.transposed else self.kernels[:, 0].size // self.groups
+        return min(self.shape[1], most)
+
+    def tocsr(self) -> csr_array:
+        """Build the whole matrix.
+
+        Returns
+        -------
+        csr_array
+            Sorted, without duplicates or stored zeros.
+        """
+        return self.rows(0, self.shape[0])
+
+    def rows(self, start: int, stop: int) -> csr_array:
+        """Build rows `start` to `stop`.
+
+        Returns
+        -------
+        (stop - start, columns) csr_array
+        """
+        height = self.block_shape[0]
+        first, last = start // height, -(-stop // height)
+        matrix = self._assembled(list(self._runs(first, last)), (last - first) * height)
+        if (start, stop) == (first * height, last * height):
+            return matrix
+        part: csr_array = matrix[start - first * height : stop - first * height]
+        return part
+
+    def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
+        """Tell which kernel cells stand where in rows `start` to `stop`.
+
+        Returns
+        -------
+        rows, columns, cells : three (entries,) arrays
+            By row, column and cell, both from 0; a cell is its flat index in `kernels`. Cells that
+            meet in one entry, as borders make them, are listed one by one; cells of value 0 are too.
+        """
+        height = self.block_shape[0]
+        parts = []
+        for block in range(start // height, -(-stop // height)):
+            plane, outer = divmod(block, self.row_shape[1])
+            others, taps = self._meetings(0, range(outer, outer + 1))
+            others = np.where(others[0] >= 0, others[0], NOTHING)
+            rows, columns, cells = self._entries(plane, others, taps[0])
+            rows += block * height
+            inside = (rows >= start) & (rows < stop)
+            parts.append((rows[inside], columns[inside], cells[inside]))
+        rows, columns, cells = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return rows, columns, cells
+
+    def tally(self) -> Counter[Any]:
+        """Count the entries by value, zeros left out, without building the matrix."""
+        total: Counter[Any] = Counter()
+        for run in self._runs(0, math.prod(self.row_shape[:2])):
+            values, counts = np.unique(run.pattern.values, return_counts=True)
+            for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+                total[value] += count * len(run.members)
+        return total
+
+    def _meetings(self, axis: int, rows: range) -> tuple[Ints, Ints]:
+        return meetings(self.spec.axes[axis], self.spec.border, self.spec.op, rows, self.transposed)
+
+    @functools.cached_property
+    def _inner(self) -> tuple[Ints, Ints]:
+        """Of every row of a block: columns, -1 where there is none, and cells of the kernel."""
+        columns: Ints = np.zeros((1, 1), np.int64)
+        cells: Ints = np.zeros((1, 1), np.int64)
+        for number in range(1, len(self.spec.axes)):
+            others, taps = self._meetings(number, range(self.row_shape[1 + number]))
+            both = (columns >= 0)[:, None, :, None] & (others >= 0)[None, :, None, :]
+            columns = columns[:, None, :, None] * self.column_shape[1 + number] + others[None, :, None, :]
+            columns = np.where(both, columns, OUTSIDE)
+            cells = cells[:, None, :, None] * self.spec.kernel_shape[number] + taps[None, :, None, :]
+            cells = np.broadcast_to(cells, columns.shape)
+            flat = math.prod(columns.shape[:2]), math.prod(columns.shape[2:])
+            columns, cells = columns.reshape(flat), cells.reshape(flat)
+        return columns, cells
+
+    def _links(self, plane: int) -> tuple[Ints, Ints]:
+        """Planes of the columns that a plane of the rows meets, and the kernel between the two."""
+        channels = self.kernels.shape[1]
+        outputs = self.spec.outputs // self.groups
+        group = plane // (channels if self.transposed else outputs)
+        if self.transposed:
+            planes = group * outputs + np.arange(outputs)
+            return planes, planes * channels + plane % channels
+        return group * channels + np.arange(channels), plane * channels + np.arange(channels)
+
+    def _entries(
+        self, plane: int, others: Ints, taps: Ints, *, numeric: bool = False
+    ) -> tuple[Ints, Ints, Ints]:
+        """Rows, columns and cells of one block row, sorted; of cells other than 0 only if `numeric`."""
+        inner, inner_cells = self._inner
+        planes, kernels = self._links(plane)
+        columns = others[:, None] * self.block_shape[1] + inner[:, None, :]
+        columns = columns[:, None] + (planes * math.prod(self.column_shape[1:]))[:, None, None]
+        cells = taps[:, None] * math.prod(self.spec.kernel_shape[1:]) + inner_cells[:, None, :]
+        cells = cells[:, None] + (kernels * math.prod(self.spec.kernel_shape))[:, None, None]
+        keep = (others != NOTHING)[:, None] & (inner >= 0)[:, None, :]
+        keep = np.broadcast_to(keep[:, None], cells.shape)
+        if numeric:
+            keep = keep & (self.kernels.reshape(-1) != 0)[cells]
+        rows = np.nonzero(keep.reshape(len(inner), -1))[0]
+        columns, cells = columns[keep], cells[keep]
+        right, below = np.diff(columns), np.diff(cells)
+        if ((np.diff(rows) == 0) & ((right < 0) | ((right == 0) & (below < 0)))).any():
+            order = np.lexsort((cells, columns, rows))
+            rows, columns, cells = rows[order], columns[order], cells[order]
+        return rows, columns, cells
+
+    def _pattern(self, plane: int, others: Ints, taps: Ints) -> _Pattern:
+        """Values of one block row: what meets in one entry is added up."""
+        rows, columns, cells = self._entries(plane, others, taps, numeric=True)
+        values = self.kernels.reshape(-1)[cells]
+        same = (np.diff(rows) == 0) & (np.diff(columns) == 0)
+        if same.any():
+            starts = np.flatnonzero(np.concatenate(([True], ~same)))
+            values = np.add.reduceat(values, starts)
+            kept = values != 0
+            rows, columns, values = rows[starts][kept], columns[starts][kept], values[kept]
+        return _Pattern(np.bincount(rows, minlength=self.block_shape[0]), columns, values)
+
+    def _runs(self, first: int, last: int) -> Iterator[_Run]:
+        """Block rows `first` to `last`, by pattern."""
+        height = self.row_shape[1]
+        block = first
+        while block < last:
+            plane, outer = divmod(block, height)
+            stop = min(height, outer + SLICE, outer + last - block)
+            others, taps = self._meetings(0, range(outer, stop))
+            nearest = np.argmax(others >= 0, axis=1)[:, None]
+            shifts = np.maximum(np.take_along_axis(others, nearest, axis=1), 0)
+            distances = np.where(others >= 0, others - shifts, NOTHING)
+            for members in _alike(np.hstack((distances, taps)) if self.transposed else distances):
+                pattern = self._pattern(plane, distances[members[0]], taps[members[0]])
+                yield _Run(block - first, members, shifts[members, 0], pattern)
+            block += stop - outer
+
+    def _assembled(self, runs: list[_Run], rows: int) -> csr_array:
+        """Copy every pattern to where it belongs."""
+        from scipy.sparse import csr_array
+
+        height, width = self.block_shape
+        total = sum(len(run.members) * len(run.pattern.values) for run in runs)
+        index_type = np.int32 if max(total, *self.shape) < 2**31 else np.int64
+        pointers = np.zeros(rows + 1, index_type)
+        counts = pointers[1:].reshape(-1, height)
+        for run in runs:
+            counts[run.first + run.members] = run.pattern.counts
+        np.cumsum(pointers, out=pointers)
+        columns, values = np.empty(total, index_type), np.empty(total, self.dtype)
+        for run in runs:
+            pattern, size = run.pattern, len(run.pattern.values)
+            shifts = (run.shifts * width).astype(index_type)[:, None]
+            starts = pointers[(run.first + run.members) * height].astype(np.int64)
+            base = pattern.columns.astype(index_type)
+            if len(starts) * size and starts[-1] - starts[0] == (len(starts) - 1) * size:
+                whole = slice(starts[0], starts[-1] + size)
+                np.add(base, shifts, out=columns[whole].reshape(-1, size))
+                values[whole].reshape(-1, size)[...] = pattern.values
+                continue
+            step = max(1, SCATTER // max(1, size))
+            for begin in range(0, len(starts), step):
+                where = starts[begin : begin + step, None] + np.arange(size)
+                columns[where] = base + shifts[begin : begin + step]
+                values[where] = pattern.values
+        matrix = csr_array((values, columns, pointers), shape=(rows, self.shape[1]))
+        matrix.has_canonical_format = True
+        return matrix
+
+
+def meetings(axis: Axis, border: str, op: str, rows: range, transposed: bool = False) -> tuple[Ints, Ints]:
+    """Tell along one axis which samples each output meets, and through which cell of the kernel.
+
+    Parameters
+    ----------
+    axis : Axis
+    border, op : str
+        Of the ConvSpec that the axis is from.
+    rows : range
+        Outputs wanted; samples of the image if `transposed`.
+    transposed : bool
+        Which outputs each sample of the image meets, instead.
+
+    Returns
+    -------
+    others, taps : two (len(rows), most) arrays of int
+        Positions on the other side, -1 where there is none, and cells of the kernel as written.
+
+    Examples
+    --------
+    >>> (axis,) = ConvSpec((3,), (2,), mode="full").axes
+    >>> others, taps = meetings(axis, "zero", "convolve", range(4))
+    >>> others.tolist(), taps.tolist()
+    ([[-1, 0], [0, 1], [1, 2], [2, -1]], [[1, 0], [1, 0], [1, 0], [1, 0]])
+    """
+    outputs = np.arange(axis.output) if transposed else np.arange(rows.start, rows.stop)
+    index = border_index(axis.size, axis.before, axis.after, border)
+    taps = np.arange(axis.taps)
+    others = index[outputs[:, None] * axis.stride + taps * axis.dilation]
+    if op == "convolve":
+        taps = taps[::-1]
+    taps = np.broadcast_to(taps, others.shape)
+    if not transposed:
+        return others, taps
+    met, cell = np.nonzero((others >= rows.start) & (others < rows.stop))
+    sample, cell = others[met, cell] - rows.start, taps[met, cell]
+    order = np.argsort(sample, kind="stable")
+    sample, met, cell = sample[order], met[order], cell[order]
+    counts = np.bincount(sample, minlength=len(rows))
+    place = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
+    shape = (len(rows), max(1, int(counts.max(initial=0))))
+    back, through = np.full(shape, OUTSIDE), np.zeros(shape, np.int64)
+    back[sample, place], through[sample, place] = met, cell
+    return back, through
+
+
+def _alike(rows: Ints) -> Iterator[Ints]:
+    """Group equal rows; neighbours are mostly equal, so few are left to look up."""
+    changes = np.flatnonzero(np.concatenate(([True], (rows[1:] != rows[:-1]).any(axis=1))))
+    known: dict[bytes, int] = {}
+    kinds = [known.setdefault(row.tobytes(), len(known)) for row in rows[changes]]
+    each = np.repeat(kinds, np.diff(changes, append=len(rows)))
+    order = np.argsort(each, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(each[order])) + 1)
