@@ -1,0 +1,139 @@
+"""Layers one after the other: what becomes of sizes, receptive fields and costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from convcli.arithmetic.axis import LayerAxis
+from convcli.arithmetic.layer import Layer, parse_layer
+from convcli.errors import UsageError
+
+LARGEST = 10**100  # far above any use; Python refuses to print numbers that are far above this
+
+
+@dataclass(frozen=True)
+class State:
+    """What there is after a layer, or before the first.
+
+    Attributes
+    ----------
+    layer : Layer or None
+        None for the input.
+    axes : tuple of LayerAxis
+        Its sizes, and the formulas for them.
+    channels : int
+    shape : tuple of int
+        Spatial.
+    field : tuple of int
+        Receptive field of one sample: how many samples of the network's input there are from the first
+        to the last under the kernels that lead to it; those in the gaps of a dilation count, and there
+        is no end to the input. Outputs of a transposed convolution differ in this: the most that any
+        can have. (Where a stride follows one, it may leave none of these.)
+    jump : tuple of Fraction
+        Distance of the fields of neighbouring samples, in samples of the input: every stride
+        multiplies it, and that of a transposed convolution divides it.
+    start : tuple of Fraction
+        Centre of the field of the first sample; the first sample of the input is at 0.
+    parameters : int
+        Weights and biases of this layer.
+    multiply_adds : int
+        Of this layer. Products with padding count; biases, and what a pool does, do not.
+    """
+
+    layer: Layer | None
+    axes: tuple[LayerAxis, ...]
+    channels: int
+    shape: tuple[int, ...]
+    field: tuple[int, ...]
+    jump: tuple[Fraction, ...]
+    start: tuple[Fraction, ...]
+    parameters: int = 0
+    multiply_adds: int = 0
+
+
+def follow(shape: Sequence[int], layers: Iterable[str], channels: int = 1) -> list[State]:
+    """Follow an input through layers.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Spatial shape of the input, 1 to 3 axes.
+    layers : iterable of str
+        As `parse_layer` reads them.
+    channels : int
+        Of the input.
+
+    Returns
+    -------
+    list of State
+        The input, and one per layer.
+
+    Raises
+    ------
+    UsageError
+        Naming the layer.
+
+    Examples
+    --------
+    >>> states = follow((224, 224), ["k=7,s=2,p=3,c=64", "pool:k=3,s=2,p=1"], channels=3)
+    >>> states[-1].shape, states[-1].field, states[1].parameters
+    ((56, 56), (11, 11), 9472)
+    """
+    if not 1 <= channels < 10**18:
+        raise UsageError(f"channels {channels} is not a whole number from 1, and below 10^18")
+    ones, zeros = (Fraction(1),) * len(shape), (Fraction(0),) * len(shape)
+    states = [State(None, (), channels, tuple(shape), (1,) * len(shape), ones, zeros)]
+    for number, text in enumerate(layers, 1):
+        try:
+            states.append(_next(states, parse_layer(text, len(shape))))
+        except UsageError as error:
+            raise UsageError(f'layer {number} "{text}": {error}') from None
+    return states
+
+
+def _next(states: list[State], layer: Layer) -> State:
+    before = states[-1]
+    axes = layer.on(before.shape)
+    passed = [state.axes for state in states[1:]] + [axes]
+    shape = tuple(axis.o for axis in axes)
+    field = tuple(_field(line) for line in zip(*passed, strict=True))
+    moves = [_moved(*line) for line in zip(axes, before.jump, before.start, strict=True)]
+    jump, start = tuple(move[0] for move in moves), tuple(move[1] for move in moves)
+    if max(*shape, *field, *(max(j.numerator, j.denominator) for j in jump)) > LARGEST:
+        raise UsageError("its sizes, or the receptive field's, are beyond 10^100; use smaller numbers")
+    channels, parameters, multiply_adds = _cost(layer, before, shape)
+    return State(layer, axes, channels, shape, field, jump, start, parameters, multiply_adds)
+
+
+def _field(line: Iterable[LayerAxis]) -> int:
+    """Trace one sample back through one axis of all layers."""
+    width = 1
+    for axis in reversed(tuple(line)):
+        width = axis.reach(width)
+    return width
+
+
+def _moved(axis: LayerAxis, jump: Fraction, start: Fraction) -> tuple[Fraction, Fraction]:
+    """Return the jump and the centre of the first sample's field after a layer."""
+    ahead = Fraction(axis.extent - 1, 2) - axis.p
+    if axis.type == "transposed":
+        return jump / axis.s, start - ahead * jump / axis.s
+    return jump * axis.s, start + ahead * jump
+
+
+def _cost(layer: Layer, before: State, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return the channels of the output, the parameters and the multiply-adds."""
+    if layer.type == "pool":
+        return before.channels, 0, 0
+    outputs = layer.channels or before.channels
+    for count, side in ((before.channels, "input"), (outputs, "output")):
+        if count % layer.groups:
+            raise UsageError(
+                f"groups {layer.groups} does not divide the {count} channels of the {side}; use a divisor"
+            )
+    weights = before.channels * outputs // layer.groups * math.prod(layer.kernel)
+    positions = math.prod(before.shape if layer.type == "transposed" else shape)
+    return outputs, weights + layer.bias * outputs, weights * positions
