@@ -38,18 +38,26 @@ def border_index(size: int, before: int, after: int, border: str) -> NDArray[np.
     >>> border_index(4, 2, 2, "mirror").tolist()
     [2, 1, 0, 1, 2, 3, 2, 1]
     """
-    i = np.arange(-before, size + after)
+    return border_positions(np.arange(-before, size + after), size, border)
+
+
+def border_positions(wanted: NDArray[np.intp], size: int, border: str) -> NDArray[np.intp]:
+    """Image positions that stand for `wanted` ones, which may lie outside ``range(size)``.
+
+    >>> border_positions(np.array([-2, 0, 5]), 4, "symmetric").tolist()
+    [1, 0, 2]
+    """
     if border in ("zero", "constant"):
-        return np.where((i >= 0) & (i < size), i, OUTSIDE)
+        return np.where((wanted >= 0) & (wanted < size), wanted, OUTSIDE)
     if border == "nearest":
-        return np.clip(i, 0, size - 1)
+        return np.clip(wanted, 0, size - 1)
     if border == "wrap":
-        return i % size
+        return wanted % size
     if border == "symmetric":
-        i %= 2 * size
+        i = wanted % (2 * size)
         return np.minimum(i, 2 * size - 1 - i)
     period = max(2 * size - 2, 1)  # mirror: a single sample is its own mirror image
-    i %= period
+    i = wanted % period
     return np.minimum(i, period - i) if size > 1 else np.zeros_like(i)
 
 

@@ -40,6 +40,12 @@ class LimitError(ConvcliError, MemoryError):
     exit_status = 5
 
 
+class VerificationError(ConvcliError):
+    """A result that is not what an independent computation says it should be."""
+
+    exit_status = 6
+
+
 def sentence(error: Exception) -> str:
     """Say what went wrong; a bug is named as one.
 

@@ -189,7 +189,7 @@ BAD_ARRAYS = [
     ("k.npy", npy(SHARPEN)[:-5], "is truncated"),
     ("k.npy", npy(np.array([{}]), allow_pickle=True), "holds pickled Python objects"),
     ("k.npy", lying_npy(b"99999, 99999"), "is truncated"),
-    ("k.npy", npy(np.ones((1, 1, 1, 1))), "a kernel with 4 axes"),
+    ("k.npy", npy(np.ones((1,) * 6)), "a kernel with 6 axes"),
     ("k.npy", npy(np.ones(4097)), "a kernel of 4097 cells is too large"),
     ("k.npy", npy(np.array([1, np.nan])), "cell 2 is nan"),
     ("k.npy", npy(np.array([1j])), "complex128"),

@@ -401,7 +401,7 @@ def test_a_kernel_cannot_be_changed_and_keeps_no_link_to_its_array():
     ("arguments", "message"),
     [
         ({"values": np.ones(())}, "0 axes; it has 1, 2 or 3"),
-        ({"values": np.ones((1, 1, 1, 1))}, "4 axes"),
+        ({"values": np.ones((1,) * 6)}, "6 axes"),
         ({"values": np.ones((0, 3))}, "0×3 cells is empty"),
         ({"values": np.ones(3, complex)}, "complex128 is not made of real numbers"),
         ({"values": np.array(["a"])}, "not made of real numbers"),

@@ -132,7 +132,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[str, str]]:
 
 
 def read_npy_kernel(path: str) -> Kernel:
-    """Read ``.npy``: an array of real numbers with 1, 2 or 3 axes."""
+    """Read ``.npy``: an array of real numbers; 4 or 5 axes are a bank (outputs, channels, *taps)."""
     from convcli.npyfile import read_npy
 
     return _from_array(read_npy(Path(path), max_bytes=MAX_FILE_BYTES, name=_title(path)), path)

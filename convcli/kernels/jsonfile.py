@@ -109,8 +109,10 @@ def _array(nested: Any) -> Array:
     while isinstance(first, list):
         shape.append(len(first))
         first = first[0] if first else None
-    if not 1 <= len(shape) <= 3:
-        raise UsageError(f"the lists are nested {len(shape)} deep; a kernel has 1, 2 or 3 axes")
+    if not 1 <= len(shape) <= 5:
+        raise UsageError(
+            f"the lists are nested {len(shape)} deep; a kernel has 1, 2 or 3 axes, a bank 2 more"
+        )
     check_shape(shape)
     cells = [nested]
     for level, length in enumerate(shape):

@@ -28,8 +28,9 @@ class Kernel:
     Parameters
     ----------
     values : (taps,), (height, width) or (depth, height, width) array
-        Kept, read-only, as int64 if every cell is a whole number that fits, or a decimal of a few
-        digits (the divisor takes up the scale); else as float64.
+        Or a bank with outputs and channels in front: 4 or 5 axes. Kept, read-only, as int64 if every
+        cell is a whole number that fits, or a decimal of a few digits (the divisor takes up the
+        scale); else as float64.
     name : str
         Short: ``gaussian:3``, ``inline``, or the stem of a file name.
     divisor : float
@@ -46,7 +47,7 @@ class Kernel:
     Raises
     ------
     UsageError
-        For values that are not a finite, non-empty array of 1 to 3 axes, for a divisor that is 0,
+        For values that are not a finite, non-empty array of 1 to 5 axes, for a divisor that is 0,
         and for an origin outside the array.
 
     Examples
@@ -77,13 +78,23 @@ class Kernel:
                 f"divisor {self.divisor:g} cannot divide the kernel; use a larger one, or leave it out"
             )
         if self.origin is not None:
-            origin = per_axis(self.origin, values.ndim, "origin", 0)
-            if any(o >= n for o, n in zip(origin, values.shape, strict=True)):
+            taps = self.taps
+            origin = per_axis(self.origin, len(taps), "origin", 0)
+            if any(o >= n for o, n in zip(origin, taps, strict=True)):
                 raise UsageError(
-                    f"origin {origin} is outside the kernel {shape_text(values.shape)}; "
-                    "cells are counted from 0"
+                    f"origin {origin} is outside the kernel {shape_text(taps)}; cells are counted from 0"
                 )
             put(self, "origin", origin)
+
+    @property
+    def is_bank(self) -> bool:
+        """Whether outputs and channels come before the spatial axes."""
+        return self.values.ndim > 3
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """Spatial shape."""
+        return self.values.shape[2:] if self.is_bank else self.values.shape
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -97,14 +108,16 @@ def exact(values: Array) -> Array:
     Raises
     ------
     UsageError
-        If it has no or more than 3 axes, is empty, is not of real numbers, or is not finite; the
+        If it has no or more than 5 axes, is empty, is not of real numbers, or is not finite; the
         message names the cell.
     """
     values = np.asarray(values)
     if values.dtype.kind not in "biuf":
         raise UsageError(f"a kernel of type {brief(str(values.dtype))} is not made of real numbers")
-    if not 1 <= values.ndim <= 3:
-        raise UsageError(f"a kernel with {values.ndim} axes; it has 1, 2 or 3")
+    if not 1 <= values.ndim <= 5:
+        raise UsageError(
+            f"a kernel with {values.ndim} axes; it has 1, 2 or 3, and a bank 2 more for outputs and channels"
+        )
     if values.size == 0:
         raise UsageError(f"a kernel of {shape_text(values.shape)} cells is empty; it needs at least one")
     if values.dtype.kind in "bi" or (values.dtype.kind == "u" and values.max() < 2**63):
@@ -173,7 +186,9 @@ def place(index: int, shape: Sequence[int], axes: int | None = None) -> str:
     ('row 2, cell 3', 'row 2')
     """
     numbers = np.unravel_index(index, tuple(shape))
-    names = ("plane", "row", "cell")[-(axes or len(shape)) :]
+    count = axes or len(shape)
+    spatial = ("plane", "row", "cell")
+    names = ("output", "channel", *spatial[5 - count :]) if count > 3 else spatial[-count:]
     return ", ".join(f"{name} {n + 1}" for name, n in zip(names, numbers, strict=False))
 
 

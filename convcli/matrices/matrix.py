@@ -122,3 +122,46 @@ class Symbolic:
     def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
         """Those of the matrix."""
         return self.matrix.cells(start, stop)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """An array as a matrix.
+
+    Attributes
+    ----------
+    array : (rows, columns) array
+    block_shape : (int, int)
+    own_cells : bool
+        Whether each entry is the cell of its own flat index; otherwise none is a cell.
+    """
+
+    array: Array
+    block_shape: tuple[int, int] = (1, 1)
+    own_cells: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.array.shape[0], self.array.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the array."""
+        return self.array.dtype
+
+    @property
+    def row_entries(self) -> int:
+        """All columns."""
+        return self.shape[1]
+
+    def rows(self, start: int, stop: int) -> Array:
+        """Return a view."""
+        return self.array[start:stop]
+
+    def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
+        """All entries, or none."""
+        count = (stop - start) * self.shape[1] if self.own_cells else 0
+        flat = start * self.shape[1] + np.arange(count)
+        rows, columns = np.divmod(flat, self.shape[1])
+        return rows, columns, flat

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrays import OUTSIDE, Array, border_index
+from convcli.arrays import OUTSIDE, Array, border_positions
 from convcli.spec import Axis, ConvSpec
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 NOTHING = -(2**62)  # in place of a distance
 SLICE = 1 << 16  # block rows looked at together
+LONG_SLICE = 1 << 22  # … that are known to be alike
 SCATTER = 1 << 20  # entries placed one by one together
 
 
@@ -105,6 +106,12 @@ class Operator:
         most = self.kernels[0].size if not self.transposed else self.kernels[:, 0].size // self.groups
         return min(self.shape[1], most)
 
+    @property
+    def working_bytes(self) -> int:
+        """Memory that a block row takes while it is worked out, roughly."""
+        cells = self.kernels[0].size if not self.transposed else self.kernels[:, 0].size // self.groups
+        return 50 * self.block_shape[0] * cells
+
     def tocsr(self) -> csr_array:
         """Build the whole matrix.
 
@@ -143,7 +150,7 @@ class Operator:
         parts = []
         for block in range(start // height, -(-stop // height)):
             plane, outer = divmod(block, self.row_shape[1])
-            others, taps = self._meetings(0, range(outer, outer + 1))
+            others, taps = self.meet(0, range(outer, outer + 1))
             others = np.where(others[0] >= 0, others[0], NOTHING)
             rows, columns, cells = self._entries(plane, others, taps[0])
             rows += block * height
@@ -161,7 +168,8 @@ class Operator:
                 total[value] += count * len(run.members)
         return total
 
-    def _meetings(self, axis: int, rows: range) -> tuple[Ints, Ints]:
+    def meet(self, axis: int, rows: range) -> tuple[Ints, Ints]:
+        """Apply `meetings` to an axis."""
         return meetings(self.spec.axes[axis], self.spec.border, self.spec.op, rows, self.transposed)
 
     @functools.cached_property
@@ -170,7 +178,7 @@ class Operator:
         columns: Ints = np.zeros((1, 1), np.int64)
         cells: Ints = np.zeros((1, 1), np.int64)
         for number in range(1, len(self.spec.axes)):
-            others, taps = self._meetings(number, range(self.row_shape[1 + number]))
+            others, taps = self.meet(number, range(self.row_shape[1 + number]))
             both = (columns >= 0)[:, None, :, None] & (others >= 0)[None, :, None, :]
             columns = columns[:, None, :, None] * self.column_shape[1 + number] + others[None, :, None, :]
             columns = np.where(both, columns, OUTSIDE)
@@ -226,19 +234,42 @@ class Operator:
 
     def _runs(self, first: int, last: int) -> Iterator[_Run]:
         """Block rows `first` to `last`, by pattern."""
-        height = self.row_shape[1]
+        height, still = self.row_shape[1], self._still()
         block = first
         while block < last:
             plane, outer = divmod(block, height)
-            stop = min(height, outer + SLICE, outer + last - block)
-            others, taps = self._meetings(0, range(outer, stop))
-            nearest = np.argmax(others >= 0, axis=1)[:, None]
-            shifts = np.maximum(np.take_along_axis(others, nearest, axis=1), 0)
-            distances = np.where(others >= 0, others - shifts, NOTHING)
-            for members in _alike(np.hstack((distances, taps)) if self.transposed else distances):
-                pattern = self._pattern(plane, distances[members[0]], taps[members[0]])
-                yield _Run(block - first, members, shifts[members, 0], pattern)
+            stop = min(height, outer + last - block)
+            if outer in still:
+                stop = min(stop, still.stop, outer + LONG_SLICE)
+                others, taps = self.meet(0, range(outer, outer + 1))
+                members = np.arange(stop - outer)
+                shifts = others[0, 0] + members * self.spec.axes[0].stride
+                yield _Run(
+                    block - first, members, shifts, self._pattern(plane, others[0] - others[0, 0], taps[0])
+                )
+            else:
+                stop = min(stop, outer + SLICE, still.start if outer < still.start else stop)
+                yield from self._few(block - first, plane, range(outer, stop))
             block += stop - outer
+
+    def _still(self) -> range:
+        """Block rows that no border reaches: all alike."""
+        axis = self.spec.axes[0]
+        if self.transposed:
+            return range(0)
+        first = max(0, -(-axis.before // axis.stride))
+        last = (axis.size + axis.before - axis.extent) // axis.stride
+        return range(first, max(first, min(axis.output, last + 1)))
+
+    def _few(self, first: int, plane: int, outer: range) -> Iterator[_Run]:
+        """Block rows that may all be different."""
+        others, taps = self.meet(0, outer)
+        nearest = np.argmax(others >= 0, axis=1)[:, None]
+        shifts = np.maximum(np.take_along_axis(others, nearest, axis=1), 0)
+        distances = np.where(others >= 0, others - shifts, NOTHING)
+        for members in _alike(np.hstack((distances, taps))):
+            pattern = self._pattern(plane, distances[members[0]], taps[members[0]])
+            yield _Run(first, members, shifts[members, 0], pattern)
 
     def _assembled(self, runs: list[_Run], rows: int) -> csr_array:
         """Copy every pattern to where it belongs."""
@@ -257,7 +288,7 @@ class Operator:
             pattern, size = run.pattern, len(run.pattern.values)
             shifts = (run.shifts * width).astype(index_type)[:, None]
             starts = pointers[(run.first + run.members) * height].astype(np.int64)
-            base = pattern.columns.astype(index_type)
+            base: Array = pattern.columns.astype(index_type)
             if len(starts) * size and starts[-1] - starts[0] == (len(starts) - 1) * size:
                 whole = slice(starts[0], starts[-1] + size)
                 np.add(base, shifts, out=columns[whole].reshape(-1, size))
@@ -299,9 +330,9 @@ def meetings(axis: Axis, border: str, op: str, rows: range, transposed: bool = F
     ([[-1, 0], [0, 1], [1, 2], [2, -1]], [[1, 0], [1, 0], [1, 0], [1, 0]])
     """
     outputs = np.arange(axis.output) if transposed else np.arange(rows.start, rows.stop)
-    index = border_index(axis.size, axis.before, axis.after, border)
     taps = np.arange(axis.taps)
-    others = index[outputs[:, None] * axis.stride + taps * axis.dilation]
+    wanted = outputs[:, None] * axis.stride + taps * axis.dilation - axis.before
+    others = border_positions(wanted, axis.size, border)
     if op == "convolve":
         taps = taps[::-1]
     taps = np.broadcast_to(taps, others.shape)

@@ -138,13 +138,18 @@ def _shaded(
 
 
 @contextlib.contextmanager
-def progress(total: int, *, shown: bool) -> Iterator[Callable[[str], None]]:
-    """Show a bar on stderr while `total` things are done; yield the function that counts one.
+def progress(total: int, *, shown: bool) -> Iterator[Callable[..., None]]:
+    """Show a bar on stderr while `total` things are done.
 
     Only on a terminal: elsewhere nothing is printed.
+
+    Yields
+    ------
+    callable
+        Takes the name of what was done, and how many things that were: one by default.
     """
     if not (shown and total > 1 and sys.stderr.isatty()):
-        yield lambda _: None
+        yield lambda *_: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -152,4 +157,4 @@ def progress(total: int, *, shown: bool) -> Iterator[Callable[[str], None]]:
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[name]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, name="")
-        yield lambda name: bar.update(task, advance=1, name=name)
+        yield lambda name, count=1: bar.update(task, advance=count, name=name)

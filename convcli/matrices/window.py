@@ -1,0 +1,82 @@
+"""Some rows and columns of a matrix, as text and colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from convcli.arrays import Array
+from convcli.matrices.matrix import Matrix
+
+Colour = tuple[int, int, int]
+Look = Callable[[list[int], list[int]], tuple[list[list[str]], list[list[Colour | None]]]]
+
+
+def look_at(matrix: Matrix, colours: Callable[[int], Colour]) -> Look:
+    """Return a function that takes rows and columns, and returns what stands there and in what colour.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    colours : callable
+        From the cell that an entry is made of to a colour.
+
+    Examples
+    --------
+    >>> from convcli.matrices.build import operator
+    >>> look_at(operator([1, 2], 3), lambda cell: (cell, 0, 0))([0, 1], [0, 1, 2])[0]
+    [['1', '0', '0'], ['2', '1', '0']]
+    """
+
+    def look(rows: list[int], columns: list[int]) -> tuple[list[list[str]], list[list[Colour | None]]]:
+        text: list[list[str]] = []
+        shades: list[list[Colour | None]] = []
+        for start, stop in _runs(rows):
+            found = matrix.rows(start, stop)[:, columns]
+            dense: Array = found if isinstance(found, np.ndarray) else found.toarray()
+            lines = [[entry(value) for value in line] for line in dense.tolist()]
+            text += lines
+            shades += _shades(matrix, (start, stop), columns, lines, colours)
+        return text, shades
+
+    return look
+
+
+def entry(value: Any) -> str:
+    """Write an entry for people: to four digits.
+
+    >>> entry(3), entry(1 / 9), entry("w11")
+    ('3', '0.1111', 'w11')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _shades(
+    matrix: Matrix,
+    rows: tuple[int, int],
+    columns: list[int],
+    text: list[list[str]],
+    colours: Callable[[int], Colour],
+) -> list[list[Colour | None]]:
+    places = {column: place for place, column in enumerate(columns)}
+    shades: list[list[Colour | None]] = [[None] * len(columns) for _ in text]
+    for row, column, cell in zip(*(part.tolist() for part in matrix.cells(*rows)), strict=True):
+        place = places.get(column)
+        if place is not None and text[row - rows[0]][place] != "0":
+            shades[row - rows[0]][place] = colours(cell)
+    return shades
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Split ascending numbers into runs without holes.
+
+    >>> list(_runs([0, 1, 2, 7, 8]))
+    [(0, 3), (7, 9)]
+    """
+    start = 0
+    for place in range(1, len(numbers) + 1):
+        if place == len(numbers) or numbers[place] != numbers[place - 1] + 1:
+            yield numbers[start], numbers[place - 1] + 1
+            start = place

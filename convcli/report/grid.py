@@ -1,0 +1,128 @@
+"""A matrix on the terminal: as many rows and columns as fit, the middle left out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+Cell = TypeVar("Cell")
+Colour = tuple[int, int, int]
+Look = Callable[[list[int], list[int]], tuple[list[list[str]], list[list[Colour | None]]]]
+
+MOST_ROWS = 64
+MOST_PIPED = 4096  # entries; a matrix for a program to read is better written with -o -
+WIDEST_CELL = 24
+GAP = "…"
+BARE = "0"
+
+
+def grid(shape: tuple[int, int], look: Look, *, block_shape: tuple[int, int] = (1, 1)) -> None:
+    """Print a matrix on stdout: with colours and block borders on a terminal, as plain text elsewhere.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    look : callable
+        Takes the rows and the columns wanted, returns what stands there and its colour, None for none.
+    block_shape : (int, int)
+        Rows and columns after which a line is drawn.
+
+    Examples
+    --------
+    >>> grid((2, 3), lambda rows, columns: ([[str(r + c) for c in columns] for r in rows], []))
+    0 1 2
+    1 2 3
+    >>> grid((1, 10**6), lambda rows, columns: ([[str(c) for c in columns] for r in rows], []))
+         0      1      2      3      4      5      6      7      … 999992 999993 999994 999995 \
+999996 999997 999998 999999
+    """
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        _on_terminal(shape, look, block_shape)
+        return
+    small = shape[0] * shape[1] <= MOST_PIPED
+    rows, columns = (_ends(n, n if small else 17) for n in shape)
+    text, _ = look(_wanted(rows), _wanted(columns))
+    width = max(len(cell) for row in text for cell in row)
+    for row in _with_gaps(text, rows, columns, GAP):
+        print(" ".join(cell.rjust(width) for cell in row).rstrip())
+
+
+def _on_terminal(shape: tuple[int, int], look: Look, block_shape: tuple[int, int]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    room = shutil.get_terminal_size().columns + 1
+    rows, columns = _ends(shape[0], MOST_ROWS), _ends(shape[1], max(3, room // 2))
+    seen = _wanted(columns)
+    text, colours = look(_wanted(rows), seen)
+    text = [[_short(cell) for cell in row] for row in text]
+    width = max(len(cell) for row in text for cell in row)
+    columns = _ends(shape[1], max(3, room // (width + 1)))
+    fitting = set(_wanted(columns))
+    kept = [place for place, column in enumerate(seen) if column in fitting]
+    text = _with_gaps([[row[k] for k in kept] for row in text], rows, columns, GAP)
+    shades = _with_gaps([[row[k] for k in kept] for row in colours], rows, columns, None)
+    borders, rulers = _breaks(columns, block_shape[1]), _breaks(rows, block_shape[0])
+    ruler = "".join("─" * width + ("┼" if place in borders else "─") for place in range(len(columns)))
+    console = Console()
+    for number, row in enumerate(text):
+        line = Text()
+        for place, (cell, shade) in enumerate(zip(row, shades[number], strict=True)):
+            line.append(cell.rjust(width), style=_style(cell, shade))
+            line.append("│" if place in borders else " ", style="dim")
+        line.right_crop(1)
+        console.print(line, no_wrap=True, crop=False)
+        if number in rulers:
+            console.print(Text(ruler[:-1], style="dim"), no_wrap=True, crop=False)
+
+
+def _style(cell: str, shade: Colour | None) -> str:
+    if shade is None:
+        return "dim" if cell in (BARE, GAP) else ""
+    return "black on rgb({},{},{})".format(*shade)
+
+
+def _ends(count: int, most: int) -> list[int | None]:
+    """List what is shown of `count` things: all, or the first and the last with a gap between.
+
+    >>> _ends(3, 5), _ends(9, 5)
+    ([0, 1, 2], [0, 1, None, 7, 8])
+    """
+    if count <= most:
+        return list(range(count))
+    head = most // 2
+    tail = most - 1 - head
+    return [*range(head), None, *range(count - tail, count)]
+
+
+def _wanted(indices: Sequence[int | None]) -> list[int]:
+    return [index for index in indices if index is not None]
+
+
+def _with_gaps(
+    cells: list[list[Cell]], rows: Sequence[int | None], columns: Sequence[int | None], gap: Cell
+) -> list[list[Cell]]:
+    """Put a row and a column of gaps where something was left out."""
+    result = []
+    lines = iter(cells)
+    for row in rows:
+        line = iter([gap] * len(columns) if row is None else next(lines))
+        result.append([gap if row is None or column is None else next(line) for column in columns])
+    return result
+
+
+def _breaks(indices: Sequence[int | None], block: int) -> set[int]:
+    """Places after which a block ends."""
+    if block < 2:
+        return set()
+    pairs = enumerate(itertools.pairwise(indices))
+    return {i for i, (a, b) in pairs if a is not None and b is not None and a // block != b // block}
+
+
+def _short(cell: str) -> str:
+    return cell if len(cell) <= WIDEST_CELL else cell[: WIDEST_CELL - 1] + GAP
