@@ -105,7 +105,7 @@ def filter_planes(
     snap = photo and not whole
     with np.errstate(all="ignore"):  # what overflows is infinite, and clipped or shown as such
         for result in _combined((r.respond(planes, alpha) for r in responses), how.combine, alpha):
-            output, clipped = _finished(result, source_type, how, alpha, photo, snap)
+            output, clipped = finished(result, source_type, how, alpha=alpha, photo=photo, snap=snap)
             filtered.outputs.append(output)
             filtered.clipped += clipped
     filtered.compute_seconds = time.perf_counter() - began
@@ -157,10 +157,27 @@ def check_options(kernels: Sequence[Kernel], how: Filter) -> None:
         plan(replace(spec, stride=1, dilation=1), how.backend, threads=how.threads)
 
 
-def _finished(
-    result: Array, source_type: np.dtype[Any], how: Filter, alpha: bool, photo: bool, snap: bool
+def finished(
+    result: Array, source_type: np.dtype[Any], how: Filter, *, alpha: bool, photo: bool, snap: bool
 ) -> tuple[Array, int]:
-    """Bring one result into the type and range that are asked for."""
+    """Bring one result into the type and range that are asked for.
+
+    Parameters
+    ----------
+    result : (channels, height, width) array of a photo; any array
+    source_type : data-type
+        Of the image's samples.
+    how : Filter
+    alpha, photo : bool
+        As in `filter_planes`.
+    snap : bool
+        As in `convcli.pixels.finish`.
+
+    Returns
+    -------
+    (array, int)
+        The result, and how many samples were clipped.
+    """
     if how.linear:
         for plane in result[:-1] if alpha else result:
             plane[...] = from_linear(plane, top(source_type))

@@ -10,9 +10,9 @@ import convcli
 ROOT = Path(convcli.__file__).parent
 # fmt: off
 LAYERS = [
-    "version", "errors", "spec", "machine", "threads", "atomic", "arrays", "npyfile", "pixels", "images",
-    "kernels", "separable", "matrices", "backends", "pieces", "planner", "execute", "problem", "convolution",
-    "options", "response", "filtering", "report", "cli",
+    "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "arrays", "npyfile", "pixels",
+    "images", "kernels", "separable", "matrices", "backends", "pieces", "planner", "execute", "problem",
+    "verification", "convolution", "layers", "options", "response", "filtering", "banks", "report", "cli",
 ]
 # fmt: on
 ONLY = {"PIL": "images", "rich": "report"}

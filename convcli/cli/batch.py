@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convcli import report
 from convcli.atomic import printable, shown
@@ -19,9 +19,12 @@ from convcli.cli.summary import print_plan, print_summary
 from convcli.cli.targets import STREAM, Job, check_targets, jobs
 from convcli.errors import ConvcliError, UsageError, sentence
 from convcli.filtering import Filtered, check_options, filter_planes
-from convcli.kernels import parse_kernel
+from convcli.kernels import Kernel
 from convcli.options import Filter
 from convcli.spec import shape_text
+
+if TYPE_CHECKING:
+    from convcli.banks import Layer
 
 
 @dataclass
@@ -61,16 +64,17 @@ class Batch:
 
     def __init__(
         self,
-        kernels: Sequence[str],
+        texts: Sequence[str],
+        kernels: Sequence[Kernel],
         how: Filter,
         files: Files,
+        layer: Layer | None,
         *,
         dry_run: bool,
         fail_fast: bool,
         explain: bool,
     ) -> None:
-        self.texts = kernels
-        self.kernels = [parse_kernel(text) for text in kernels]
+        self.texts, self.kernels, self.layer = texts, kernels, layer
         self.how, self.files = how, files
         self.dry_run, self.fail_fast, self.explain = dry_run, fail_fast, explain
         self.records: list[Record] = []
@@ -85,7 +89,7 @@ class Batch:
         todo = jobs(sources, output, labels, self.files.extension)
         self.makes_folders = output is not None and (len(todo) > 1 or todo[0].targets != [output])
         self.files.check_use([target for job in todo for target in job.targets])
-        if len(todo) > 1:
+        if len(todo) > 1 and self.layer is None:
             check_options(self.kernels, self.how)
         status = 0
         with report.progress(len(todo), shown=not settings.quiet) as advance:
@@ -116,21 +120,34 @@ class Batch:
         record.type = source.kind
         if source.image:
             record.notes += source.image.warnings
-        elif source.planes.ndim == 3 and source.planes.shape[-1] <= 4:
+        elif self.layer is None and source.planes.ndim == 3 and source.planes.shape[-1] <= 4:
             record.notes.append(
                 f"{record.input} is an array {record.size}: its last axes are filtered; "
                 "move channels to the front if those are meant"
             )
-        for target in job.targets:
-            self.files.check_holds(target, source, self.how)
-        filtered = filter_planes(
-            source.planes,
-            self.kernels,
-            self.how,
-            alpha=source.alpha,
-            photo=source.image is not None,
-            dry_run=self.dry_run,
-        )
+        if self.layer is None:
+            for target in job.targets:
+                self.files.check_holds(target, source, self.how)
+            filtered = filter_planes(
+                source.planes,
+                self.kernels,
+                self.how,
+                alpha=source.alpha,
+                photo=source.image is not None,
+                dry_run=self.dry_run,
+            )
+        else:
+            from convcli.banks import apply_bank
+
+            source = source.for_bank(self.kernels[0].values, self.layer)
+            filtered = apply_bank(
+                source.planes,
+                self.kernels[0],
+                self.how,
+                self.layer,
+                photo=source.image is not None,
+                dry_run=self.dry_run,
+            )
         self._describe(record, filtered, source)
         began = clock()
         record.targets = [shown(target) for target in job.targets]

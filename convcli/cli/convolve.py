@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convcli.cli.options import (
+    BorderValue,
     Debug,
+    Dilation,
+    Force,
+    Json,
+    MaxMemory,
+    MaxPixels,
+    Origin,
     Quiet,
+    Stride,
+    Threads,
     Verbose,
     among,
     amount,
@@ -51,31 +60,34 @@ def convolve(
         ),
     ] = None,
     op: Annotated[
-        str, typer.Option(metavar="OP", autocompletion=among(*OPS), help="convolve or correlate.")
-    ] = "convolve",
+        str | None,
+        typer.Option(
+            metavar="OP",
+            autocompletion=among(*OPS),
+            help="convolve or correlate.  [default: convolve; a bank: correlate]",
+        ),
+    ] = None,
     mode: Annotated[
-        str, typer.Option(metavar="MODE", autocompletion=among(*MODES), help="same, full or valid.")
-    ] = "same",
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            autocompletion=among(*MODES),
+            help="same, full or valid.  [default: same; a bank: --padding 0]",
+        ),
+    ] = None,
     border: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
             autocompletion=among(*BORDERS),
-            help="zero (the default in Python), constant, nearest, symmetric, mirror, wrap.",
+            help="zero (the default in Python), constant, nearest, symmetric, mirror, wrap.  "
+            "[default: nearest; a bank: zero]",
         ),
-    ] = "nearest",
-    border_value: Annotated[
-        str | None, typer.Option(metavar="V", help="Sample value for --border constant.  [default: 0]")
     ] = None,
-    origin_: Annotated[
-        str | None, typer.Option("--origin", metavar="X,Y", help="Kernel cell on the output pixel.")
-    ] = None,
-    stride: Annotated[
-        str, typer.Option(metavar="N|NxM", help="Keep every n-th output: rows x columns.")
-    ] = "1",
-    dilation: Annotated[
-        str, typer.Option(metavar="N|NxM", help="Distance of kernel cells: rows x columns.")
-    ] = "1",
+    border_value: BorderValue = None,
+    origin_: Origin = None,
+    stride: Stride = "1",
+    dilation: Dilation = "1",
     normalize: Annotated[
         str,
         typer.Option(
@@ -113,6 +125,20 @@ def convolve(
             metavar="RULE", help="Of several kernels: magnitude, max, sum, mean, or none for one output each."
         ),
     ] = "none",
+    padding: Annotated[
+        str | None,
+        typer.Option(metavar="P", help="Of a bank: N, NxM, same, ... or begins,ends as 1,1,2,2."),
+    ] = None,
+    groups: Annotated[int, typer.Option(metavar="N", help="Of a bank: groups of channels.")] = 1,
+    bias_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Of a bank: a number to add to every output.")
+    ] = None,
+    transposed: Annotated[
+        bool, typer.Option("--transposed", help="Of a bank: the transposed convolution.")
+    ] = False,
+    output_padding: Annotated[
+        str, typer.Option(metavar="N|NxM", help="Of a transposed bank: samples added at the end.")
+    ] = "0",
     backend: Annotated[
         str,
         typer.Option(
@@ -124,19 +150,14 @@ def convolve(
         ),
     ] = "auto",
     precision: Annotated[str, typer.Option(metavar="TYPE", help="auto, float32 or float64.")] = "auto",
-    threads: Annotated[int | None, typer.Option(metavar="N", help="[default: all available]")] = None,
+    threads: Threads = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the plan and what it was chosen from.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only; write nothing.")] = False,
-    max_memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Refuse to use more, e.g. 2GiB.  [default: what is free]"),
-    ] = None,
-    max_pixels: Annotated[
-        str | None, typer.Option(metavar="N", help="Refuse larger images, e.g. 200M.  [default: 89M]")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing files.")] = False,
+    max_memory: MaxMemory = None,
+    max_pixels: MaxPixels = None,
+    force: Force = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad input.")] = False,
     format_: Annotated[
         str | None,
@@ -153,7 +174,7 @@ def convolve(
     allow_truncated: Annotated[bool, typer.Option("--allow-truncated", help="Read damaged files.")] = False,
     allow_8bit: Annotated[bool, typer.Option("--allow-8bit", help="Read 16-bit colour as 8-bit.")] = False,
     to_rgb: Annotated[bool, typer.Option("--to-rgb", help="Read CMYK as RGB.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
@@ -167,21 +188,57 @@ def convolve(
       convcli convolve *.jpg -k "0 -1 0; -1 5 -1; 0 -1 0" -o out/{stem}_sharp{ext}
       cat in.png | convcli convolve - -k box:9 -o - --format png > out.png
       convcli convolve x.npy -k k.npy --mode full -b fft -o y.npy
+      convcli convolve x.npy -k bank.npy --padding 1 --bias-file b.npy -o y.npy
     """
     if as_json and output == "-":
         raise UsageError("--json and -o - would both write to standard output; give -o a file")
-    if border_value is not None and BORDER_ALIASES.get(border, border) != "constant":
-        raise UsageError(f"--border-value {border_value} is for --border constant, and border is {border}")
     from convcli.cli.batch import Batch
     from convcli.cli.files import Files
+    from convcli.kernels import parse_kernel
     from convcli.options import Filter
 
+    kernels = [parse_kernel(text) for text in kernel]
+    is_bank = any(found.is_bank for found in kernels)
+    if border_value is not None and BORDER_ALIASES.get(border or "", border) != "constant":
+        raise UsageError(
+            f"--border-value {border_value} is for --border constant, and border is {border or 'another'}"
+        )
+    layer = None
+    if is_bank or padding or groups != 1 or bias_file or transposed or output_padding != "0":
+        from convcli.cli.layer import layer_of
+
+        layer = layer_of(
+            kernels,
+            padding=padding,
+            groups=groups,
+            bias_file=bias_file,
+            transposed=transposed,
+            output_padding=axes(output_padding, "output padding"),
+            mode=mode,
+            origin=origin_,
+            without_use={
+                "gray": gray,
+                "linear": linear,
+                "alpha": alpha != "premultiply",
+                "normalize": normalize != "none",
+                "divisor": divisor is not None,
+                "bias": bias_ is not None,
+                "repeat": repeat != 1,
+                "combine": combine != "none",
+            },
+            without_use_transposed={
+                "mode": mode is not None,
+                "border": border is not None,
+                "origin": origin_ is not None,
+                "nan": nan != "propagate",
+            },
+        )
     bias_value, bias_percent = bias(bias_)
     how = Filter(
-        mode=mode,
-        border=border,
+        mode=mode or "same",
+        border=border or ("zero" if is_bank else "nearest"),
         border_value=real("0" if border_value is None else border_value, "border value"),
-        op=op,
+        op=op or ("correlate" if is_bank else "convolve"),
         origin=origin(origin_),
         stride=axes(stride, "stride"),
         dilation=axes(dilation, "dilation"),
@@ -215,7 +272,7 @@ def convolve(
         allow_8bit=allow_8bit,
         to_rgb=to_rgb,
     )
-    batch = Batch(kernel, how, files, dry_run=dry_run, fail_fast=fail_fast, explain=explain)
+    batch = Batch(kernel, kernels, how, files, layer, dry_run=dry_run, fail_fast=fail_fast, explain=explain)
     try:
         status = batch.run(inputs, output)
     except Exception:

@@ -22,6 +22,7 @@ from convcli.options import Filter
 from convcli.spec import shape_text
 
 if TYPE_CHECKING:
+    from convcli.banks import Layer
     from convcli.images import Image
 
 NPY = "npy"
@@ -54,6 +55,14 @@ class Source:
             return str(self.planes.dtype)
         channels = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}[len(self.planes)]
         return f"{self.planes.dtype} {channels}"
+
+    def for_bank(self, bank: Array, layer: Layer) -> Source:
+        """Drop alpha if the bank has no channel for it; otherwise it is a channel like the others."""
+        if self.image is None or not self.alpha:
+            return self
+        channels = len(bank) if layer.transposed else bank.shape[1] * layer.groups
+        planes = self.planes[:-1] if channels == len(self.planes) - 1 else self.planes
+        return Source(planes, replace(self.image, alpha=False))
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,42 @@ def backend_names(incomplete: str) -> list[str]:
     return among("auto", *backends.names())(incomplete)
 
 
+Origin = Annotated[
+    str | None, typer.Option("--origin", metavar="X,Y", help="Kernel cell on the output pixel.")
+]
+Stride = Annotated[
+    str, typer.Option("--stride", metavar="N|NxM", help="Keep every n-th output: rows x columns.")
+]
+Dilation = Annotated[
+    str, typer.Option("--dilation", metavar="N|NxM", help="Distance of kernel cells: rows x columns.")
+]
+BorderValue = Annotated[
+    str | None,
+    typer.Option("--border-value", metavar="V", help="Sample value for --border constant.  [default: 0]"),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory", metavar="SIZE", help="Refuse to use more, e.g. 2GiB.  [default: what is free]"
+    ),
+]
+MaxOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--max-output",
+        metavar="SIZE",
+        help="Refuse to write more, e.g. 20GB.  [default: 4GB; a stream: none]",
+    ),
+]
+MaxPixels = Annotated[
+    str | None,
+    typer.Option("--max-pixels", metavar="N", help="Refuse larger images, e.g. 200M.  [default: 89M]"),
+]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="[default: all available]")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing files.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
 def axes(text: str, what: str) -> int | tuple[int, ...]:
     """Read one number, or one per axis in the order of the shape.
 

@@ -1,0 +1,113 @@
+"""What is printed about a matrix: facts, construction, comparison."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from convcli import report
+from convcli.arrays import Array
+from convcli.matrices.facts import Facts
+from convcli.matrices.matrix import Matrix
+from convcli.matrices.operator import Operator
+from convcli.matrices.palette import colour
+from convcli.matrices.steps import steps
+from convcli.matrices.window import look_at
+from convcli.report.grid import grid
+from convcli.spec import bytes_text, shape_text
+from convcli.verification import Check
+
+LARGEST_IN_JSON = 4096  # entries
+
+
+def show(matrix: Matrix, first: int = 0) -> None:
+    """Print a matrix, or its ends, coloured by cell; `first` is the number of its first cell."""
+    look = look_at(matrix, lambda cell: colour(cell + first))
+    grid(matrix.shape, look, block_shape=matrix.block_shape)
+
+
+def print_facts(found: Facts, *, stderr: bool = False) -> None:
+    """Print the facts as a table."""
+    share = 100 * found.density
+    rows = [("matrix", shape_text(found.shape)), ("structure", found.structure)]
+    if found.block_shape != (1, 1):
+        rows.append(("blocks", f"{shape_text(found.blocks)} of {shape_text(found.block_shape)}"))
+    rows.append(("non-zeros", f"{found.nonzeros} ({share:.3g} %)"))
+    rows.append(("size", f"{bytes_text(found.dense_bytes)} dense, {bytes_text(found.sparse_bytes)} sparse"))
+    if found.rank is not None:
+        full = min(found.shape) == found.rank
+        rows.append(("rank", f"{found.rank}" + (" (full)" if full else f" of {min(found.shape)}")))
+    if found.eigenvalues is not None:
+        rows.append(("eigenvalues", _range(found.eigenvalues, found.transform)))
+    report.table(("", ""), rows, file=sys.stderr if stderr else sys.stdout)
+
+
+def _range(values: Array, transform: bool) -> str:
+    """Write the least and the largest eigenvalue."""
+    sizes = values if values.dtype.kind == "f" else np.abs(values)
+    text = f"{_short(sizes.min())} … {_short(sizes.max())}"
+    text = text if values.dtype.kind == "f" else f"complex, sizes {text}"
+    return f"{text}: the DFT of the kernel about its origin" if transform else text
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def print_steps(matrix: Operator, image: Array) -> None:
+    """Print the construction stage by stage."""
+    for number, stage in enumerate(steps(matrix, image), 1):
+        print(f"{number}. {stage.title}")
+        for line in stage.lines:
+            print(f"   {line}")
+        for caption, part, first in stage.parts:
+            print(f"   {caption}:")
+            show(part, first)
+        print()
+
+
+def print_checks(checks: list[Check], *, stderr: bool) -> None:
+    """Print what every backend made of it."""
+    rows = []
+    for check in checks:
+        if check.difference is None:
+            rows.append((check.backend, "-", str(check.reason)))
+            continue
+        verdict = "differs" if check.failed else "agrees"
+        rows.append(
+            (check.backend, _short(check.difference), f"{verdict} (at most {_short(check.allowed or 0)})")
+        )
+    report.table(
+        ("backend", "largest difference", "verdict"), rows, file=sys.stderr if stderr else sys.stdout
+    )
+
+
+def document(found: Facts, matrix: Matrix) -> dict[str, Any]:
+    """Return the facts, and the matrix if it is small, as JSON has them."""
+    result: dict[str, Any] = {
+        "shape": found.shape,
+        "blocks": found.blocks,
+        "block_shape": found.block_shape,
+        "structure": found.structure,
+        "nonzeros": found.nonzeros,
+        "density": found.density,
+        "dense_bytes": found.dense_bytes,
+        "sparse_bytes": found.sparse_bytes,
+        "rank": found.rank,
+        "eigenvalues": None,
+        "matrix": None,
+    }
+    if found.eigenvalues is not None:
+        values = np.abs(found.eigenvalues) if found.eigenvalues.dtype.kind == "c" else found.eigenvalues
+        result["eigenvalues"] = {
+            "least": float(values.min()),
+            "largest": float(values.max()),
+            "complex": found.eigenvalues.dtype.kind == "c",
+            "transform_of_kernel": found.transform,
+        }
+    if matrix.shape[0] * matrix.shape[1] <= LARGEST_IN_JSON:
+        rows = matrix.rows(0, matrix.shape[0])
+        result["matrix"] = (rows if isinstance(rows, np.ndarray) else rows.toarray()).tolist()
+    return result

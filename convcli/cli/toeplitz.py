@@ -1,0 +1,222 @@
+"""``convcli toeplitz``: the matrix of a convolution.
+
+Annotations are not strings here (no ``from __future__ import annotations``): typer would have to
+compile each at every start.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convcli.cli.options import (
+    BorderValue,
+    Debug,
+    Dilation,
+    Force,
+    Json,
+    MaxMemory,
+    MaxOutput,
+    MaxPixels,
+    Origin,
+    Quiet,
+    Stride,
+    Verbose,
+    among,
+    amount,
+    axes,
+    kernel_names,
+    origin,
+    real,
+)
+from convcli.errors import UsageError
+from convcli.spec import BORDER_ALIASES, BORDERS, MODES, OPS
+
+if TYPE_CHECKING:
+    from convcli.arrays import Array
+    from convcli.cli.matrices import Sink
+    from convcli.matrices.operator import Operator
+
+
+def toeplitz(
+    image: Annotated[
+        str | None,
+        typer.Argument(metavar="[IMAGE]", help="Takes the shape from it; - is stdin.", show_default=False),
+    ] = None,
+    kernel: Annotated[
+        str,
+        typer.Option(
+            "--kernel", "-k", metavar="SPEC", autocompletion=kernel_names, help="See `convcli kernels`."
+        ),
+    ] = "",
+    shape: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Shape of the image, in place of IMAGE.")
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help=".csv .tsv .npy .npz .mtx .png .json; - is stdout."
+        ),
+    ] = None,
+    op: Annotated[
+        str, typer.Option(metavar="OP", autocompletion=among(*OPS), help="convolve or correlate.")
+    ] = "convolve",
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            autocompletion=among(*MODES),
+            help="full, same or valid.  [default: full; same with --border wrap]",
+        ),
+    ] = None,
+    border: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=among(*BORDERS),
+            help="zero, wrap (circulant), symmetric (Toeplitz plus Hankel), mirror, nearest.",
+        ),
+    ] = "zero",
+    border_value: BorderValue = None,
+    origin_: Origin = None,
+    stride: Stride = "1",
+    dilation: Dilation = "1",
+    channels_in: Annotated[
+        int | None, typer.Option(metavar="N", help="Channels of the image, for a bank of kernels.")
+    ] = None,
+    channels_out: Annotated[
+        int | None, typer.Option(metavar="N", help="Kernels in the bank: (out, in / groups, height, width).")
+    ] = None,
+    groups: Annotated[int, typer.Option(metavar="N", help="Groups of the bank.")] = 1,
+    order: Annotated[
+        str,
+        typer.Option(metavar="C|F", help="vec reads rows first (C), or columns first as MATLAB does (F)."),
+    ] = "C",
+    transpose: Annotated[bool, typer.Option("--transpose", help="Take the transpose.")] = False,
+    symbolic: Annotated[bool, typer.Option("--symbolic", help="Cells by name: w11 w12 ...")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="Show the construction in eight steps.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Multiply, and compare with every backend.")
+    ] = False,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="csv, tsv, npy, npz, mtx, png or json.")
+    ] = None,
+    sparse_csv: Annotated[bool, typer.Option("--sparse-csv", help="Write row,col,value as CSV.")] = False,
+    max_memory: MaxMemory = None,
+    max_output: MaxOutput = None,
+    max_pixels: MaxPixels = None,
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Show or write the matrix T with T · vec(x) = vec(x ∗ k).
+
+    \b
+    Examples:
+      convcli toeplitz -k "1 2; 3 4" --shape 3x3 --mode valid --symbolic
+      convcli toeplitz -k "10 20; 30 40" --shape 2x3 --steps
+      convcli toeplitz -k gaussian:1 --shape 16x16 --border wrap
+      convcli toeplitz -k sobel-x --shape 64x64 -o t.npz
+      convcli toeplitz -k box:3 photo.png --mode same -o - --sparse-csv | head
+    """
+    if not kernel:
+        raise UsageError('no kernel; add -k, for example -k sobel-x or -k "1 2; 3 4"')
+    if as_json and (output == "-" or steps):
+        raise UsageError("--json prints one document on standard output; leave out --steps and -o -")
+    if steps and output == "-":
+        raise UsageError("--steps and -o - would both write to standard output; give -o a file")
+    value = real("0" if border_value is None else border_value, "border value")
+    if value and BORDER_ALIASES.get(border, border) == "constant":
+        raise UsageError(
+            f"border constant with the value {value:g} adds to every result, which no matrix does; "
+            "use --border zero"
+        )
+    from convcli.cli.matrices import Sink
+    from convcli.cli.sources import in_order, operator_for, read_source, spatial
+    from convcli.matrices.build import cell_names
+
+    sink = Sink(
+        output, format_, sparse_csv, force, amount(max_memory, "memory"), amount(max_output, "output")
+    )
+    sink.check_target([image] if image else [])
+    source = read_source(image, shape, sink.max_memory, amount(max_pixels, "pixels"))
+    matrix = operator_for(
+        kernel,
+        source,
+        (channels_in, channels_out),
+        mode=mode or ("same" if BORDER_ALIASES.get(border, border) == "wrap" else "full"),
+        border=border,
+        op=op,
+        origin=origin(origin_),
+        stride=axes(stride, "stride"),
+        dilation=axes(dilation, "dilation"),
+        order=order,
+        groups=groups,
+    )
+    if steps and order == "F":
+        raise UsageError("--steps go row by row; leave out --order F")
+    names = cell_names(matrix.kernels, order) if symbolic or output else []
+    _run(
+        matrix.T if transpose else matrix,
+        lambda: in_order(source.channels(matrix.spec.channels, spatial(matrix, order)), order),
+        sink,
+        names=names,
+        symbolic=symbolic,
+        steps=steps,
+        verify=verify,
+        as_json=as_json,
+    )
+
+
+def _run(
+    matrix: "Operator",
+    image: Callable[[], "Array"],
+    sink: "Sink",
+    *,
+    names: list[str],
+    symbolic: bool,
+    steps: bool,
+    verify: bool,
+    as_json: bool,
+) -> None:
+    """Do what was asked for; what fails to verify is said last."""
+    from convcli.cli import described, settings
+    from convcli.errors import VerificationError
+    from convcli.matrices.facts import facts, sparse_bytes
+    from convcli.matrices.matrix import Symbolic
+    from convcli.verification import verify as compare
+
+    sink.check_memory(matrix.working_bytes, "one block row of the matrix")
+    tally = matrix.tally()
+    sparse = sparse_bytes(matrix.shape, tally.total())
+    if steps or verify:
+        sink.check_memory(2 * sparse, "the matrix")
+    found = Symbolic(matrix, names) if symbolic else matrix
+    checks = compare(matrix, image()) if verify else []
+    if steps:
+        described.print_steps(matrix, image()[0])
+    written: dict[str, Any] = {}
+    if sink.output is not None:
+        written = sink.write(found, names, sparse)
+    if as_json:
+        held = [asdict(check) for check in checks]
+        print(json.dumps(described.document(facts(matrix, tally), found) | written | {"checks": held}))
+    else:
+        if not steps and not (sink.output and settings.quiet):
+            described.print_facts(facts(matrix, tally), stderr=sink.output is not None)
+        if not steps and sink.output is None:
+            print()
+            described.show(found)
+        if checks:
+            print(file=sys.stderr if sink.output else sys.stdout)
+            described.print_checks(checks, stderr=sink.output is not None)
+    failed = [check.backend for check in checks if check.failed]
+    if failed:
+        raise VerificationError(
+            f"T · vec(x) is not what {', '.join(failed)} computes; please report this with the command"
+        )

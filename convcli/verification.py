@@ -1,0 +1,102 @@
+"""Hold a matrix against every backend: T · vec(x) must be vec(x ∗ k)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from convcli import backends
+from convcli.arrays import Array
+from convcli.errors import ConvcliError
+from convcli.matrices.operator import Operator
+from convcli.problem import pose
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of one comparison.
+
+    Attributes
+    ----------
+    backend : str
+    difference, allowed : float or None
+        The largest difference, and what rounding may make of it; None if nothing was compared.
+    reason : str or None
+        Why nothing was compared.
+    """
+
+    backend: str
+    difference: float | None = None
+    allowed: float | None = None
+    reason: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether backend and matrix disagree."""
+        if self.difference is None or self.allowed is None:
+            return False
+        return not self.difference <= self.allowed
+
+
+def verify(matrix: Operator, image: Array) -> list[Check]:
+    """Multiply, and compare with every backend that can run here.
+
+    The transpose is held to what defines it: ⟨Tᵀ y, x⟩ = ⟨y, T x⟩ with a random y.
+
+    Parameters
+    ----------
+    matrix : Operator
+    image : (channels, *spatial) array
+
+    Returns
+    -------
+    list of Check
+
+    Examples
+    --------
+    >>> from convcli.matrices.build import operator
+    >>> checks = verify(operator([[1, 2], [3, 4]], (3, 3)), np.arange(9).reshape(1, 3, 3))
+    >>> any(check.failed for check in checks)
+    False
+    """
+    built = matrix.tocsr()
+    scale = float(np.abs(matrix.kernels).sum(dtype=float)) * float(np.abs(image).max(initial=0))
+    exact = matrix.dtype.kind == "i" and image.dtype.kind in "iu"
+    rounding = np.finfo(np.float64).eps * (matrix.kernels[0].size + 8 * math.log2(image.size + 2))
+    allowed = 0.0 if exact else rounding * scale
+    other = np.random.default_rng(0).integers(-9, 10, matrix.shape[1]) if matrix.transposed else None
+    product = built @ (image.reshape(-1) if other is None else other)
+    checks = []
+    for name in backends.names():
+        try:
+            result = _convolved(matrix, image, name).reshape(-1)  # (groups, outputs / groups, *output)
+        except ConvcliError as error:
+            checks.append(Check(name, reason=backends.load(name).unavailable() or str(error)))
+            continue
+        if other is None:
+            difference = float(np.abs(result - product).max(initial=0))
+            checks.append(Check(name, difference, allowed))
+        else:
+            difference = abs((other @ result - image.reshape(-1) @ product).item())
+            checks.append(Check(name, difference, allowed * 9 * len(other)))
+    return checks
+
+
+def _convolved(matrix: Operator, image: Array, backend: str) -> Array:
+    """Compute T · vec(image) without T."""
+    spec = matrix.spec
+    return pose(
+        image.reshape(matrix.groups, -1, *spec.image_shape),
+        matrix.kernels,
+        groups=matrix.groups,
+        mode=spec.mode,
+        border=spec.border,
+        op=spec.op,
+        origin=spec.origin,
+        stride=spec.stride,
+        dilation=spec.dilation,
+        padding=spec.padding,
+        backend=backend,
+    ).solve()
