@@ -38,8 +38,8 @@ def execute(
     ----------
     plan : Plan
     image : (batch, channels, *spatial) array
-    kernels : (outputs, channels, *taps) array
-        As the user wrote them.
+    kernels : (groups * outputs, channels, *taps) array
+        As the user wrote them; item b of the batch meets group b mod groups of them.
     result : (batch, outputs, *output) array
         Any real type; integers are stored as they are.
     fill : float
@@ -54,15 +54,24 @@ def execute(
     """
     spec = plan.spec
     module = backends.load(plan.backend)
-    tile = tile_shape(module, piece_spec(spec), plan.chosen.rank)
-    parts = list(_prepared(plan, kernels, terms, tile))
+    largest = piece_spec(spec)
+    tile = tile_shape(module, largest, plan.chosen.rank)
+    banks = kernels.reshape(-1, spec.outputs, *kernels.shape[1:])
+    tiles = list(_tiles(spec, tile, len(banks)))
+    workers = max(1, min(plan.chosen.threads, len(tiles)))
     indices, distances = border_indices(spec), steps(spec)
     watch = image.dtype.kind == "f"
+
+    @functools.lru_cache(maxsize=workers)  # one group after the other: no worker needs an earlier one
+    def prepared(group: int) -> list[Part]:
+        return list(_prepared(plan, module, largest, banks[group], terms, tile))
+
+    prepared(0)  # before several threads ask for it at once
 
     @np.errstate(all="ignore")  # what overflows is infinite; a helper thread knows no other state
     def compute(item: int, phase: Phase, corner: tuple[int, ...], shape: tuple[int, ...]) -> None:
         total: Array | None = None
-        for offset, taps, apply in parts:
+        for offset, taps, apply in prepared(item % len(banks)):
             lattice = [
                 index[p + o :: d][c : c + n + t - 1]
                 for index, p, o, d, c, n, t in zip(
@@ -79,16 +88,15 @@ def execute(
         window = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
         np.copyto(target[(slice(None), *window)], total, casting="unsafe")
 
-    jobs = [functools.partial(compute, *job) for job in _tiles(spec, tile)]
-    workers = max(1, min(plan.chosen.threads, len(jobs)))
-    threads.run(jobs, workers, one_blas_thread=module.USES_BLAS)
+    threads.run((functools.partial(compute, *t) for t in tiles), workers, one_blas_thread=module.USES_BLAS)
 
 
 def _tiles(
-    spec: ConvSpec, tile: tuple[int, ...]
+    spec: ConvSpec, tile: tuple[int, ...], groups: int
 ) -> Iterator[tuple[int, Phase, tuple[int, ...], tuple[int, ...]]]:
-    """Every tile as batch item, phase, first output and shape."""
-    for item, phase in itertools.product(range(spec.batch), phases(spec)):
+    """Every tile as batch item, phase, first output and shape, the items of one group together."""
+    items = (item for group in range(groups) for item in range(group, spec.batch, groups))
+    for item, phase in itertools.product(items, phases(spec)):
         sizes = [len(range(a.output)[s]) for a, s in zip(spec.axes, phase.outputs, strict=True)]
         for corner in itertools.product(*(range(0, n, t) for n, t in zip(sizes, tile, strict=True))):
             yield (
@@ -100,16 +108,19 @@ def _tiles(
 
 
 def _prepared(
-    plan: Plan, kernels: Array, terms: list[tuple[Vector, ...]] | None, tile: tuple[int, ...]
+    plan: Plan,
+    module: backends.Backend,
+    part: ConvSpec,
+    kernels: Array,
+    terms: list[tuple[Vector, ...]] | None,
+    tile: tuple[int, ...],
 ) -> Iterator[Part]:
     """Every piece of the kernel: where it acts, its shape, and the function that applies it."""
     spec = plan.spec
-    module = backends.load(plan.backend)
     axes = tuple(range(-len(spec.kernel_shape), 0))
     if spec.op == "convolve":
         kernels = np.flip(kernels, axes)
         terms = terms and [tuple(v[::-1] for v in term) for term in terms]
-    part = piece_spec(spec)
     for piece in pieces(spec):
         block = kernels[(slice(None), slice(None), *piece.cells)]
         apply: Apply

@@ -26,7 +26,7 @@ class Problem:
     Attributes
     ----------
     image : (batch, channels, *spatial) array
-    kernels : (outputs, channels, *taps) array of int64 or float64
+    kernels : (groups * outputs, channels, *taps) array of int64 or float64
     plan : Plan
     terms : list of (one vector per axis)
         Separable form of a single kernel; empty if there is none.
@@ -108,14 +108,18 @@ def pose(
     threads: int | None = None,
     max_memory: int | None = None,
     padding: tuple[tuple[int, int], ...] | None = None,
+    groups: int = 1,
 ) -> Problem:
     """Decide the arithmetic and the plan for a bank of kernels.
 
     Parameters
     ----------
     image : (batch, channels, *spatial) array
-    kernels : (outputs, channels, *taps) array
+    kernels : (groups * outputs, channels, *taps) array
         Both as `samples_of` returns them.
+    groups : int
+        Item b of the batch meets group b mod `groups` of the kernels; several groups leave no room for
+        nan ``interpolate``.
 
     Other parameters are those of `convcli.convolve`; `max_memory` is the number of bytes that
     temporaries may take; `padding`, (before, after) per spatial axis, takes the place of `mode`.
@@ -136,7 +140,7 @@ def pose(
         kernel_shape=kernels.shape[2:],
         batch=image.shape[0],
         channels=image.shape[1],
-        outputs=kernels.shape[0],
+        outputs=kernels.shape[0] // groups,
         mode=mode,
         border=border,
         op=op,

@@ -1,0 +1,197 @@
+"""Pooling: the largest sample of every window, or the mean."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convcli.arrays import Array
+from convcli.errors import UsageError
+from convcli.layers.arguments import image_of
+from convcli.layers.geometry import Padding, Pairs, resolve
+from convcli.spec import Axis, ConvSpec, PerAxis, per_axis, shape_text
+
+
+def max_pool(
+    x: ArrayLike,
+    kernel_shape: int | Iterable[int],
+    *,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+) -> Array:
+    """Take the largest sample of every window.
+
+    y[n, c, i] = max_m x[n, c, s·i + d·m − p] over the cells m of the window that lie inside the image.
+
+    Parameters
+    ----------
+    x : (N, C, *spatial) array of real numbers
+    kernel_shape : int or tuple of int
+        Cells of the window, per spatial axis.
+    stride : int or tuple of int, optional
+        `kernel_shape` by default.
+    padding : int, tuple of int or str
+        As for `conv`; less than the window on either side. It never wins.
+    dilation : int or tuple of int
+    ceil_mode : bool
+        Keep a last window that is cut off by the end, if it begins inside the image or the padding
+        before it.
+
+    Returns
+    -------
+    (N, C, *output) array
+        Of the type of `x`, except that 16-bit floats become 32-bit ones. NaN wins over every number; a
+        dilated window that meets no sample gives the least number of the type.
+
+    Raises
+    ------
+    UsageError
+        For shapes or options that contradict each other.
+
+    Examples
+    --------
+    >>> max_pool([[[3, 1, 4, 1, 5, 9, 2]]], 2)
+    array([[[3, 4, 9]]])
+    >>> max_pool([[[3, 1, 4, 1, 5, 9, 2]]], 2, ceil_mode=True)
+    array([[[3, 4, 9, 2]]])
+    """
+    image = image_of(x)
+    least = -np.inf if image.dtype.kind == "f" else np.iinfo(image.dtype).min
+    spec, _ = _windows(image, kernel_shape, stride, padding, dilation, ceil_mode)
+    return _reduced(image, spec, np.maximum, least)
+
+
+def avg_pool(
+    x: ArrayLike,
+    kernel_shape: int | Iterable[int],
+    *,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Array:
+    """Take the mean of every window.
+
+    y[n, c, i] = (1/D_i) Σ_m x[n, c, s·i + d·m − p], where D_i counts the cells of window i inside image
+    and padding, or inside the image alone.
+
+    Parameters
+    ----------
+    x : (N, C, *spatial) array of real numbers
+    kernel_shape, stride, padding, dilation, ceil_mode
+        As for `max_pool`.
+    count_include_pad : bool
+        Whether zeros of the padding count; what lies beyond the padding never does.
+
+    Returns
+    -------
+    (N, C, *output) array
+        Of the floats of `x`, 16-bit ones made 32-bit, or float64 for integers, whose sums are exact. A
+        dilated window that has nothing to count gives NaN.
+
+    Raises
+    ------
+    UsageError
+        For shapes or options that contradict each other, and for sums beyond 64-bit integers.
+
+    Examples
+    --------
+    >>> avg_pool([[[3, 1, 4, 1, 5, 9, 2]]], 2, padding=1)
+    array([[[1.5, 2.5, 3. , 5.5]]])
+    >>> avg_pool([[[3, 1, 4, 1, 5, 9, 2]]], 2, padding=1, count_include_pad=False)
+    array([[[3. , 2.5, 3. , 5.5]]])
+    """
+    image = image_of(x)
+    spec, counted = _windows(image, kernel_shape, stride, padding, dilation, ceil_mode)
+    if image.dtype.kind != "f":
+        image = _summable(image, math.prod(spec.kernel_shape))
+    sums = _reduced(image, spec, np.add, 0)
+    inside = counted if count_include_pad else ((0, 0),) * len(spec.axes)
+    counts = [_counts(axis, *pair) for axis, pair in zip(spec.axes, inside, strict=True)]
+    divisor = functools.reduce(np.multiply.outer, counts)
+    with np.errstate(invalid="ignore"):
+        return np.divide(sums, divisor, dtype=sums.dtype if sums.dtype.kind == "f" else np.float64)
+
+
+def _summable(image: Array, cells: int) -> Array:
+    """Return integers as int64, unless a window of them may sum up to more than that holds."""
+    largest = max(int(image.max(initial=0)), -int(image.min(initial=0)))
+    if largest * cells > np.iinfo(np.int64).max:
+        raise UsageError(
+            f"the sum of {cells} samples up to {largest} may be beyond 64-bit integers; "
+            "convert the image to float64"
+        )
+    return image.astype(np.int64, copy=False)
+
+
+def _reduced(image: Array, spec: ConvSpec, combine: np.ufunc, outside: float) -> Array:
+    """Combine the samples of every window, axis by axis: a box is the row of its columns."""
+    with np.errstate(all="ignore"):  # what overflows is infinite
+        for number, axis in enumerate(spec.axes, 2):
+            image = _reduced_along(image, number, axis, combine, outside)
+    return image
+
+
+def _reduced_along(image: Array, number: int, axis: Axis, combine: np.ufunc, outside: float) -> Array:
+    before, after = max(axis.before, 0), max(axis.after, 0)
+    if before or after:
+        widths = [(before, after) if a == number else (0, 0) for a in range(image.ndim)]
+        image = np.pad(image, widths, constant_values=np.asarray(outside, image.dtype))
+    lead = (slice(None),) * number
+    reach = (axis.output - 1) * axis.stride + 1
+    starts = range(0, axis.extent, axis.dilation)
+    cells = (image[(*lead, slice(start, start + reach, axis.stride))] for start in starts)
+    result: Array = next(cells).copy()
+    for cell in cells:
+        combine(result, cell, out=result)
+    return result
+
+
+def _counts(axis: Axis, before: int, after: int) -> Array:
+    """Count the cells of every window along an axis that lie in the image or that near to it."""
+    first = np.arange(axis.output) * axis.stride - axis.before
+    below, above = (
+        np.clip(-((first - end) // axis.dilation), 0, axis.taps) for end in (-before, axis.size + after)
+    )
+    return np.asarray(above - below)
+
+
+def _windows(
+    image: Array,
+    kernel_shape: int | Iterable[int],
+    stride: PerAxis | None,
+    padding: Padding,
+    dilation: PerAxis,
+    ceil_mode: bool,
+) -> tuple[ConvSpec, Pairs]:
+    """Work out the windows, the padding going as far as the last of them; and the padding as given."""
+    sizes = image.shape[2:]
+    taps = per_axis(kernel_shape, len(sizes), "kernel shape", 1)
+    strides, dilations, pairs = resolve(sizes, taps, taps if stride is None else stride, padding, dilation)
+    extents = tuple((k - 1) * d + 1 for k, d in zip(taps, dilations, strict=True))
+    if any(max(pair) >= extent for pair, extent in zip(pairs, extents, strict=True)):
+        raise UsageError(
+            f"padding {padding} is as wide as the window {shape_text(extents)}, which would then see "
+            "nothing else; use less"
+        )
+    reach = pairs
+    if ceil_mode:
+        axes = zip(sizes, extents, strides, pairs, strict=True)
+        reach = tuple(_rounded_up(*axis) for axis in axes)
+    spec = ConvSpec(sizes, taps, op="correlate", stride=strides, dilation=dilations, padding=reach)
+    return spec, pairs
+
+
+def _rounded_up(size: int, extent: int, stride: int, padding: tuple[int, int]) -> tuple[int, int]:
+    """Padding as far as the last window goes that begins inside the image or the padding before it."""
+    before, after = padding
+    output = -(-(before + size + after - extent) // stride) + 1
+    output = min(output, -(-(before + size) // stride))
+    return before, max(after, (output - 1) * stride + extent - before - size)
