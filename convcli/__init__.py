@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from convcli.convolution import convolve as convolve
     from convcli.kernels import Kernel as Kernel
     from convcli.kernels import parse_kernel as parse_kernel
+    from convcli.matrices.build import circulant_matrix as circulant_matrix
+    from convcli.matrices.build import toeplitz_matrix as toeplitz_matrix
+    from convcli.matrices.unroll import fold as fold
+    from convcli.matrices.unroll import unroll as unroll
     from convcli.planner import Plan as Plan
     from convcli.planner import plan as plan
     from convcli.spec import ConvSpec as ConvSpec
@@ -20,12 +24,16 @@ _HOMES = {
     "ConvSpec": "convcli.spec",
     "Kernel": "convcli.kernels",
     "Plan": "convcli.planner",
+    "circulant_matrix": "convcli.matrices.build",
     "convolve": "convcli.convolution",
+    "fold": "convcli.matrices.unroll",
     "parse_kernel": "convcli.kernels",
     "plan": "convcli.planner",
+    "toeplitz_matrix": "convcli.matrices.build",
+    "unroll": "convcli.matrices.unroll",
 }
 
-__all__ = ["ConvSpec", "Kernel", "Plan", "__version__", "convolve", "parse_kernel", "plan"]
+__all__ = [*sorted(_HOMES), "__version__"]
 
 
 def __getattr__(name: str) -> Any:

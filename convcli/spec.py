@@ -101,7 +101,7 @@ def bytes_text(count: float) -> str:
     >>> bytes_text(285_212_672), bytes_text(900)
     ('285 MB', '900 bytes')
     """
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, scale in (("EB", 1e18), ("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             return f"{count / scale:.3g} {unit}"
     return f"{count:.0f} bytes"
@@ -139,7 +139,7 @@ class Axis:
     @property
     def output(self) -> int:
         """Samples of the result."""
-        return len(range(self.start, self.stop, self.stride))
+        return max(0, -((self.start - self.stop) // self.stride))  # the length of a range may overflow
 
     @property
     def before(self) -> int:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import struct
+import tracemalloc
 import zipfile
 from contextlib import suppress
 
@@ -153,7 +154,7 @@ BAD_JSON = [
     ('[[1, "2"]]', "row 1, cell 2 is text, not a number"),
     ("[[1, null]]", "row 1, cell 2 is null, not a number"),
     ("[true]", "cell 1 is true or false, not a number"),
-    ("[[[[1]]]]", "nested 4 deep"),
+    ("[[[[[[1]]]]]]", "nested 6 deep"),
     ("[NaN]", '"NaN" is not a finite number'),
     ("[-Infinity]", '"-Infinity" is not a finite number'),
     ("[[1, 1e999]]", "row 1, cell 2 is inf; every cell must be finite"),
@@ -226,9 +227,24 @@ def test_a_bad_file_is_refused_with_its_name_and_the_place(tmp_path, monkeypatch
 def test_an_archive_is_measured_before_it_is_unpacked(tmp_path, monkeypatch):
     path = tmp_path / "bomb.npz"
     path.write_bytes(zipped(k=npy(np.zeros((64, 64)))))
-    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(Exception, match=r"k\.npy unpacks to 32896 bytes; the limit is 1000"):
         npz.read_npz(str(path), max_bytes=1000, name="bomb")
+
+
+def test_an_archive_that_lies_about_its_size_is_not_unpacked_whole(tmp_path):
+    path = tmp_path / "liar.npz"
+    size = 2**26
+    packed = zipped(k=npy(np.zeros(size, np.uint8))).replace(
+        struct.pack("<L", size + 128), struct.pack("<L", 200)
+    )
+    path.write_bytes(packed)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"truncated|damaged"):
+        npz.read_npz(str(path), max_bytes=1000, name="liar")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**23
 
 
 def test_a_black_picture_is_refused(tmp_path):

@@ -188,7 +188,7 @@ def convolve(
       convcli convolve *.jpg -k "0 -1 0; -1 5 -1; 0 -1 0" -o out/{stem}_sharp{ext}
       cat in.png | convcli convolve - -k box:9 -o - --format png > out.png
       convcli convolve x.npy -k k.npy --mode full -b fft -o y.npy
-      convcli convolve x.npy -k bank.npy --padding 1 --bias-file b.npy -o y.npy
+      convcli convolve maps.npy -k bank.npy --padding 1 --stride 2 -o smaller.npy
     """
     if as_json and output == "-":
         raise UsageError("--json and -o - would both write to standard output; give -o a file")

@@ -34,7 +34,7 @@ def print_facts(found: Facts, *, stderr: bool = False) -> None:
     rows = [("matrix", shape_text(found.shape)), ("structure", found.structure)]
     if found.block_shape != (1, 1):
         rows.append(("blocks", f"{shape_text(found.blocks)} of {shape_text(found.block_shape)}"))
-    rows.append(("non-zeros", f"{found.nonzeros} ({share:.3g} %)"))
+    rows.append(("non-zeros", f"{found.nonzeros:,} ({share:.3g} %)"))
     rows.append(("size", f"{bytes_text(found.dense_bytes)} dense, {bytes_text(found.sparse_bytes)} sparse"))
     if found.rank is not None:
         full = min(found.shape) == found.rank

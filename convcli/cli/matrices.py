@@ -75,14 +75,12 @@ class Sink:
                 "raise --max-memory, or use a smaller shape or kernel"
             )
 
-    def write(self, matrix: Matrix, names: Sequence[str] | None, sparse: int | None) -> dict[str, Any]:
+    def write(self, matrix: Matrix, sparse: int | None) -> dict[str, Any]:
         """Write the file; return what was done.
 
         Parameters
         ----------
         matrix : Matrix
-        names : sequence of str, optional
-            Of the cells, for pictures.
         sparse : int or None
             Bytes of the sparse form, if there is one that is worth naming.
         """
@@ -106,7 +104,7 @@ class Sink:
             if self.output == STREAM
             else atomic_write(Path(self.output), force=self.force) as file,
         ):
-            write_matrix(file, matrix, kind, names=names, advance=lambda rows: advance(name, rows))
+            write_matrix(file, matrix, kind, advance=lambda rows: advance(name, rows))
         return {"output": name, "format": kind, "write_seconds": time.perf_counter() - began}
 
     def _check_size(self, matrix: Matrix, size: int, sparse: int | None) -> None:

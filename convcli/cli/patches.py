@@ -89,11 +89,11 @@ def show_patches(
     image = _image(found, taps, channels)
     matrix = unrolled(image, taps, border=border, border_value=border_value, **patches.options)
     flat = None if weights is None else _flattened(weights, len(image), choose(op or "convolve", OPS, "op"))
-    names = sample_names(matrix.image.shape, patches.order) if symbolic or output else []
+    names = sample_names(matrix.image.shape, patches.order) if symbolic else []
     shown: Matrix = Symbolic(matrix, names) if symbolic else matrix
     written: dict[str, Any] = {}
     if output is not None:
-        written = sink.write(shown, names, None)
+        written = sink.write(shown, None)
     elif matrix.dtype.itemsize * matrix.shape[1] > (available_memory() or math.inf):
         sink.check_memory(matrix.dtype.itemsize * matrix.shape[1], "one row of the matrix")
     if flat is not None:

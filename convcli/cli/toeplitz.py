@@ -160,7 +160,7 @@ def toeplitz(
     )
     if steps and order == "F":
         raise UsageError("--steps go row by row; leave out --order F")
-    names = cell_names(matrix.kernels, order) if symbolic or output else []
+    names = cell_names(matrix.kernels, order) if symbolic else []
     _run(
         matrix.T if transpose else matrix,
         lambda: in_order(source.channels(matrix.spec.channels, spatial(matrix, order)), order),
@@ -202,7 +202,7 @@ def _run(
         described.print_steps(matrix, image()[0])
     written: dict[str, Any] = {}
     if sink.output is not None:
-        written = sink.write(found, names, sparse)
+        written = sink.write(found, sparse)
     if as_json:
         held = [asdict(check) for check in checks]
         print(json.dumps(described.document(facts(matrix, tally), found) | written | {"checks": held}))

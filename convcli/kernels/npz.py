@@ -29,14 +29,16 @@ def read_npz(path: str, *, max_bytes: int, name: str) -> Array:
         For an archive that is damaged, holds other things, or is too large.
     """
     with open(path, "rb") as file:
-        _check_directory(file)
+        check_directory(file)
         try:
             with zipfile.ZipFile(file) as archive:
                 member = _choose(archive.namelist())
                 size = archive.getinfo(member).file_size
                 if size > max_bytes:
                     raise UsageError(f"{member} unpacks to {size} bytes; the limit is {max_bytes}")
-                return read_npy(io.BytesIO(archive.read(member)), name=f"{name}: {member}")
+                with archive.open(member) as content:  # archive.read would unpack more than is promised
+                    data = content.read(size)
+                return read_npy(io.BytesIO(data), name=f"{name}: {member}")
         except ConvcliError:
             raise
         # Damage shows up as almost any exception of zipfile and of its decompressors.
@@ -44,7 +46,7 @@ def read_npz(path: str, *, max_bytes: int, name: str) -> Array:
             raise UsageError(f"damaged archive: {brief(str(error) or type(error).__name__)}") from None
 
 
-def _check_directory(file: BinaryIO) -> None:
+def check_directory(file: BinaryIO) -> None:
     """Refuse a directory that zipfile would need gigabytes to hold."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - 2**16 - END_RECORD.size, 0))
@@ -55,7 +57,7 @@ def _check_directory(file: BinaryIO) -> None:
         raise UsageError("is not a .npz archive, or is cut off")
     directory_bytes = END_RECORD.unpack_from(tail, at)[5]
     if directory_bytes > MAX_DIRECTORY_BYTES or ZIP64_LOCATOR in tail[max(at - 20, 0) : at]:
-        raise UsageError("the archive has too many members for a kernel file")
+        raise UsageError("the archive has too many members to hold an array")
     file.seek(0)
 
 

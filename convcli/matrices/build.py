@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from convcli.arrays import Array, samples_of
-from convcli.errors import UsageError
+from convcli.errors import LimitError, UsageError
 from convcli.matrices.operator import Operator
 from convcli.spec import ConvSpec, PerAxis, choose, per_axis, shape_text
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 ORDERS = ("C", "F")
+MOST_ENTRIES = 2**60  # of a row or a column; their numbers have 64 bits
 
 
 def toeplitz_matrix(
@@ -180,7 +181,13 @@ def operator(
         op=op,
         **options,  # type: ignore[arg-type]
     )
-    return Operator(bank, spec, groups)
+    rule = Operator(bank, spec, groups)
+    if max(rule.shape) > MOST_ENTRIES:
+        raise LimitError(
+            f"the matrix would have {shape_text(rule.shape)} entries, beyond what can be counted; "
+            "use a smaller shape"
+        )
+    return rule
 
 
 def cell_names(bank: Array, order: str = "C", letter: str = "w") -> list[str]:

@@ -41,6 +41,11 @@ class Matrix(Protocol):
         """Entries in a row, at most; zeros count where all are stored."""
         ...
 
+    @property
+    def by_blocks(self) -> bool:
+        """Whether part of a block row takes as much work as the whole."""
+        ...
+
     def rows(self, start: int, stop: int) -> csr_array | Array:
         """Return some rows, sparse or dense as they are made."""
         ...
@@ -64,6 +69,8 @@ def blocks(matrix: Matrix) -> Iterator[csr_array | Array]:
     rows = matrix.shape[0]
     height = matrix.block_shape[0]
     step = height * max(1, BLOCK_ENTRIES // max(1, matrix.row_entries * height))
+    if not matrix.by_blocks and matrix.row_entries * height > BLOCK_ENTRIES:
+        step = max(1, BLOCK_ENTRIES // matrix.row_entries)
     for start in range(0, rows, step):
         yield matrix.rows(start, min(rows, start + step))
 
@@ -101,6 +108,11 @@ class Symbolic:
     def row_entries(self) -> int:
         """Zeros are written out too."""
         return self.matrix.shape[1]
+
+    @property
+    def by_blocks(self) -> bool:
+        """As the matrix."""
+        return self.matrix.by_blocks
 
     def rows(self, start: int, stop: int) -> Array:
         """Return names, joined by + where several cells meet, and "0" elsewhere.
@@ -154,6 +166,11 @@ class Dense:
     def row_entries(self) -> int:
         """All columns."""
         return self.shape[1]
+
+    @property
+    def by_blocks(self) -> bool:
+        """Rows are rows."""
+        return False
 
     def rows(self, start: int, stop: int) -> Array:
         """Return a view."""

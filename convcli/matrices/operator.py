@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 NOTHING = -(2**62)  # in place of a distance
 SLICE = 1 << 16  # block rows looked at together
-LONG_SLICE = 1 << 22  # … that are known to be alike
+LONG_SLICE = 1 << 22  # block rows copied together
 SCATTER = 1 << 20  # entries placed one by one together
 
 
@@ -41,12 +41,18 @@ class _Pattern:
 
 @dataclass(frozen=True)
 class _Run:
-    """Block rows `members` of one pattern, the first of all being `first`; where each begins to act."""
+    """Block rows of one pattern: which, from `first` on, and where each begins to act."""
 
     first: int
-    members: Ints
-    shifts: Ints
+    members: Ints | range
+    shifts: Ints | range
     pattern: _Pattern
+
+    def parts(self) -> Iterator[tuple[Ints, Ints]]:
+        """Yield block rows and shifts as arrays of bounded length."""
+        for begin in range(0, len(self.members), LONG_SLICE):
+            part = slice(begin, begin + LONG_SLICE)
+            yield self.first + _numbers(self.members[part]), _numbers(self.shifts[part])
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,11 @@ class Operator:
         """Entries in a row, at most."""
         most = self.kernels[0].size if not self.transposed else self.kernels[:, 0].size // self.groups
         return min(self.shape[1], most)
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether part of a block row takes as much work as the whole: it does."""
+        return True
 
     @property
     def working_bytes(self) -> int:
@@ -240,13 +251,12 @@ class Operator:
             plane, outer = divmod(block, height)
             stop = min(height, outer + last - block)
             if outer in still:
-                stop = min(stop, still.stop, outer + LONG_SLICE)
+                stop = min(stop, still.stop)
                 others, taps = self.meet(0, range(outer, outer + 1))
-                members = np.arange(stop - outer)
-                shifts = others[0, 0] + members * self.spec.axes[0].stride
-                yield _Run(
-                    block - first, members, shifts, self._pattern(plane, others[0] - others[0, 0], taps[0])
-                )
+                pattern = self._pattern(plane, others[0] - others[0, 0], taps[0])
+                count, stride = stop - outer, self.spec.axes[0].stride
+                shifts = range(int(others[0, 0]), int(others[0, 0]) + count * stride, stride)
+                yield _Run(block - first, range(count), shifts, pattern)
             else:
                 stop = min(stop, outer + SLICE, still.start if outer < still.start else stop)
                 yield from self._few(block - first, plane, range(outer, stop))
@@ -280,14 +290,15 @@ class Operator:
         index_type = np.int32 if max(total, *self.shape) < 2**31 else np.int64
         pointers = np.zeros(rows + 1, index_type)
         counts = pointers[1:].reshape(-1, height)
-        for run in runs:
-            counts[run.first + run.members] = run.pattern.counts
+        parts = [(part, run.pattern) for run in runs for part in run.parts()]
+        for (members, _), pattern in parts:
+            counts[members] = pattern.counts
         np.cumsum(pointers, out=pointers)
         columns, values = np.empty(total, index_type), np.empty(total, self.dtype)
-        for run in runs:
-            pattern, size = run.pattern, len(run.pattern.values)
-            shifts = (run.shifts * width).astype(index_type)[:, None]
-            starts = pointers[(run.first + run.members) * height].astype(np.int64)
+        for (members, distances), pattern in parts:
+            size = len(pattern.values)
+            shifts = (distances * width).astype(index_type)[:, None]
+            starts = pointers[members * height].astype(np.int64)
             base: Array = pattern.columns.astype(index_type)
             if len(starts) * size and starts[-1] - starts[0] == (len(starts) - 1) * size:
                 whole = slice(starts[0], starts[-1] + size)
@@ -348,6 +359,10 @@ def meetings(axis: Axis, border: str, op: str, rows: range, transposed: bool = F
     back, through = np.full(shape, OUTSIDE), np.zeros(shape, np.int64)
     back[sample, place], through[sample, place] = met, cell
     return back, through
+
+
+def _numbers(values: Ints | range) -> Ints:
+    return np.arange(values.start, values.stop, values.step) if isinstance(values, range) else values
 
 
 def _alike(rows: Ints) -> Iterator[Ints]:

@@ -21,7 +21,7 @@ def colour(cell: int) -> tuple[int, int, int]:
     Examples
     --------
     >>> colour(0)
-    (255, 186, 210)
+    (255, 179, 206)
     """
     hue = 2 * math.pi * ((cell * GOLDEN_TURN) % 1)
     lightness = LIGHTNESS[cell % len(LIGHTNESS)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convcli.arrays import Array
 from convcli.matrices.matrix import Matrix
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Colour = tuple[int, int, int]
 Look = Callable[[list[int], list[int]], tuple[list[list[str]], list[list[Colour | None]]]]
@@ -34,14 +37,26 @@ def look_at(matrix: Matrix, colours: Callable[[int], Colour]) -> Look:
         text: list[list[str]] = []
         shades: list[list[Colour | None]] = []
         for start, stop in _runs(rows):
-            found = matrix.rows(start, stop)[:, columns]
-            dense: Array = found if isinstance(found, np.ndarray) else found.toarray()
+            dense = _chosen(matrix.rows(start, stop), columns)
             lines = [[entry(value) for value in line] for line in dense.tolist()]
             text += lines
             shades += _shades(matrix, (start, stop), columns, lines, colours)
         return text, shades
 
     return look
+
+
+def _chosen(rows: csr_array | Array, columns: list[int]) -> Array:
+    """Columns of some rows; SciPy's own selection takes memory for every column that there is."""
+    if isinstance(rows, np.ndarray):
+        return rows[:, columns]
+    wanted = np.array(columns)
+    place = np.minimum(np.searchsorted(wanted, rows.indices), len(wanted) - 1)
+    met = wanted[place] == rows.indices
+    line = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    dense = np.zeros((rows.shape[0], len(columns)), rows.dtype)
+    dense[line[met], place[met]] = rows.data[met]
+    return dense
 
 
 def entry(value: Any) -> str:

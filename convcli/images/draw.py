@@ -1,0 +1,65 @@
+"""Text on pictures; with the fonts that Pillow brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMALLEST = 9  # pixels; smaller text is not legible
+FILLED = 0.72, 0.5  # of the width and the height of a box
+
+Pixels = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+
+def print_labels(
+    pixels: Pixels,
+    labels: Sequence[tuple[float, float, str, Colour]],
+    box: tuple[int, int],
+) -> Pixels:
+    """Print short texts, each in the middle of its box, all in the size that lets the longest fit.
+
+    Where that would be too small to read, longer texts are left out.
+
+    Parameters
+    ----------
+    pixels : (height, width, 3) array of uint8
+    labels : sequence of (x, y, text, colour)
+        Middles of the boxes.
+    box : (int, int)
+        Height and width of each box, in pixels.
+
+    Returns
+    -------
+    (height, width, 3) array of uint8
+        `pixels` itself if there is nothing to print.
+
+    Examples
+    --------
+    >>> paper = np.full((20, 20, 3), 255, np.uint8)
+    >>> bool((print_labels(paper, [(10, 10, "1", (0, 0, 0))], (20, 20)) < 128).any())
+    True
+    >>> print_labels(paper, [(10, 10, "a long one", (0, 0, 0))], (20, 20)) is paper
+    True
+    """
+    height, width = box[0] * FILLED[1], box[1] * FILLED[0]
+    if height < SMALLEST or not labels:
+        return pixels
+    from PIL import Image, ImageDraw, ImageFont
+
+    probe = ImageFont.load_default(100)
+    widths = {text: probe.getlength(text) / 100 for _, _, text, _ in labels}
+    size = max(SMALLEST, int(min(height, width / max(widths.values()))))
+    shown = [label for label in labels if widths[label[2]] * size <= width]
+    if not shown:
+        return pixels
+    font = ImageFont.load_default(size)
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image)
+    middle = font.getbbox("0", anchor="ls")
+    baseline = -(middle[1] + middle[3]) / 2
+    for x, y, text, colour in shown:
+        draw.text((x, y + baseline), text, fill=colour, font=font, anchor="ms")
+    return np.asarray(image)

@@ -1,0 +1,115 @@
+"""What unroll and fold are told, checked: shapes, padding, border, and whether columns fit an image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from convcli.arrays import Array
+from convcli.errors import LimitError, UsageError
+from convcli.matrices.build import ORDERS
+from convcli.spec import ConvSpec, PerAxis, bytes_text, choose, per_axis, shape_text
+
+LAYOUTS = ("rows", "columns")
+
+
+def allocate(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> Array:
+    """Return an array with anything in it.
+
+    Raises
+    ------
+    LimitError
+        If memory cannot hold it.
+    """
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError, OverflowError):  # the last two: beyond what an array can be
+        size = bytes_text(math.prod(shape) * np.dtype(dtype).itemsize)
+        raise LimitError(
+            f"{what} {shape_text(shape)} of {np.dtype(dtype)} takes {size}, more than memory can hold; "
+            "use a smaller image or kernel, or a larger stride"
+        ) from None
+
+
+def sizes_of(value: int | Iterable[int], what: str) -> tuple[int, ...]:
+    """Return a shape from a number for one axis, or one per axis."""
+    sizes = tuple(value) if isinstance(value, Iterable) else (value,)
+    if not sizes:
+        raise UsageError(f"{what} () has no axes; give one number per axis")
+    return per_axis(sizes, len(sizes), what, 1)
+
+
+def with_channels(shape: tuple[int, ...], axes: int, what: str) -> tuple[int, ...]:
+    """Put one channel in front of a shape that has none."""
+    if len(shape) not in (axes, axes + 1):
+        raise UsageError(
+            f"{what} {shape} has {len(shape)} axes for a kernel of {axes}; "
+            f"it takes {axes}, or {axes + 1} with channels in front"
+        )
+    if len(shape) > axes and not shape[0]:
+        raise UsageError(f"{what} {shape} has no channels; it needs at least one")
+    return shape if len(shape) > axes else (1, *shape)
+
+
+def pads(padding: object, axes: int) -> tuple[tuple[int, int], ...]:
+    """Return (before, after) per axis.
+
+    >>> pads(1, 2), pads((1, 2), 2), pads((0, 1, 2, 3), 2)
+    (((1, 1), (1, 1)), ((1, 1), (2, 2)), ((0, 2), (1, 3)))
+    """
+    values: tuple[Any, ...] = tuple(padding) if isinstance(padding, Iterable) else (padding,) * axes
+    if isinstance(padding, str) or len(values) not in (axes, 2 * axes):
+        raise UsageError(
+            f"padding {padding} does not fit {axes} axes; give one number, one per axis, "
+            "or all begins and then all ends"
+        )
+    values = per_axis(values, len(values), "padding", 0)
+    return tuple(zip(values[:axes], values[-axes:], strict=True))
+
+
+def patch_spec(
+    sizes: tuple[int, ...], taps: tuple[int, ...], padding: PerAxis | None, order: str, **options: Any
+) -> ConvSpec:
+    """Describe the correlation whose patches are meant.
+
+    For order F its spatial axes are reversed: column by column is row by row of the image turned over.
+    """
+    pairs = None if padding is None else pads(padding, len(taps))
+    spec = ConvSpec(sizes, taps, op="correlate", padding=pairs, **options)
+    if choose(order, ORDERS, "order") == "C":
+        return spec
+    names = ("image_shape", "kernel_shape", "origin", "stride", "dilation", "padding")
+    values = {name: getattr(spec, name) for name in names}
+    return replace(spec, **{name: value and value[::-1] for name, value in values.items()})
+
+
+def fill_of(value: float, dtype: np.dtype[Any]) -> float:
+    """Refuse a border that the image's type would change."""
+    if dtype.kind == "f":
+        return float(value)
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if not low <= value <= high or value != int(value):
+        raise UsageError(
+            f"border value {value} is not a sample of {dtype}; use a whole number from {low} to {high}, "
+            "or an image of floats"
+        )
+    return int(value)
+
+
+def check_fit(given: tuple[int, ...], image: tuple[int, ...], spec: ConvSpec, layout: str) -> None:
+    """Refuse columns that cannot have come from such an image."""
+    sides = math.prod(spec.output_shape), image[0] * math.prod(spec.kernel_shape)
+    expected = sides if layout == "rows" else sides[::-1]
+    if given == expected:
+        return
+    other = LAYOUTS[1 - LAYOUTS.index(layout)]
+    way = f"use layout {other}" if given == expected[::-1] else "check the shapes, stride and padding"
+    raise UsageError(
+        f"columns of shape {given} are not the {sides[0]} positions and {sides[1]} cells, {expected} in "
+        f"layout {layout}, that the image and the kernel make; {way}"
+    )

@@ -1,0 +1,71 @@
+"""Colours of kernel cells by formula: for kernels of any size, neighbours apart in hue or in lightness."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.matrices.matrix import Ints
+
+Colours = NDArray[np.uint8]
+
+FIRST_HUE = 265  # degrees: blue
+HUE_STEP = 180 * (3 - math.sqrt(5))  # the golden angle: no two of the first few rows come close
+LIGHTNESS = 0.60, 0.90  # black text is legible on all of it
+# Parts of the range of lightness, such that neighbours, diagonal ones too, differ for every eye: of those
+# tried, the largest least distance with and without red, green or blue receptors.
+COLUMN_STEP, ROW_STEP = 0.46, 0.30
+CHROMA = 0.13
+# From Oklab to cone responses, and from their cubes to linear sRGB.
+CONES = np.array(
+    [[1, 0.3963377774, 0.2158037573], [1, -0.1055613458, -0.0638541728], [1, -0.0894841775, -1.291485548]]
+)
+PRIMARIES = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.707614701],
+    ]
+)
+
+
+def cell_colours(cells: Ints, shape: tuple[int, ...]) -> Colours:
+    """Return the colours of some cells of an array.
+
+    A row of the kernel has one hue, whose lightness changes from cell to cell; so the blocks of a
+    doubly blocked matrix, each made of one row, can be told apart even where cells are too small to
+    be seen. Where there is but one row, hues change from cell to cell.
+
+    Parameters
+    ----------
+    cells : (n,) array of int
+        Flat indices.
+    shape : tuple of int
+        Of the array.
+
+    Returns
+    -------
+    (n, 3) array of uint8
+        sRGB.
+
+    References
+    ----------
+    Ottosson (2020), "A perceptual color space for image processing" (Oklab).
+
+    Examples
+    --------
+    >>> cell_colours(np.arange(4), (2, 2)).tolist()
+    [[82, 142, 217], [131, 193, 255], [229, 127, 107], [255, 178, 156]]
+    """
+    rows, columns = np.divmod(cells, shape[-1])
+    if math.prod(shape[:-1]) == 1:
+        rows = columns
+    low, high = LIGHTNESS
+    lightness = low + (high - low) * ((columns * COLUMN_STEP + rows * ROW_STEP) % 1)
+    hues = np.radians(FIRST_HUE + rows * HUE_STEP)
+    lab = np.stack([lightness, CHROMA * np.cos(hues), CHROMA * np.sin(hues)])
+    light = np.clip(PRIMARIES @ (CONES @ lab) ** 3, 0, 1)
+    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(255 * encoded).astype(np.uint8).T

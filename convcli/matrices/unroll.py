@@ -1,0 +1,255 @@
+"""im2col and its way back: an image as the matrix of its patches, and patches added up to an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convcli.arrays import Array, samples_of
+from convcli.matrices.build import cell_names
+from convcli.matrices.fitting import LAYOUTS, check_fit, fill_of, patch_spec, sizes_of, with_channels
+from convcli.matrices.folding import put_back
+from convcli.matrices.patches import Unrolled
+from convcli.spec import PerAxis, choose
+
+REDUCTIONS = ("sum", "mean")
+
+
+def unroll(
+    image: ArrayLike,
+    kernel_shape: int | Iterable[int],
+    *,
+    stride: PerAxis = 1,
+    dilation: PerAxis = 1,
+    padding: PerAxis = 0,
+    border: str = "zero",
+    layout: str = "rows",
+) -> Array:
+    """Unroll an image to the matrix of its patches: im2col.
+
+    A patch is what lies under the kernel at one position, as it lies in the image. So the matrix times
+    the flattened kernel is the correlation with that kernel; for a convolution, turn the kernel round.
+
+    Parameters
+    ----------
+    image : (*spatial) or (channels, *spatial) array of real numbers
+        1 to 3 spatial axes.
+    kernel_shape : int or tuple of int
+        Cells per spatial axis; an int for one axis.
+    stride, dilation : int or tuple of int
+        Distance of positions, and of a patch's samples.
+    padding : int or tuple of int
+        Samples added around the image: one number, one per axis, or all begins and then all ends.
+    border : str
+        What those samples are: ``zero`` (``constant`` is the same here), ``nearest``, ``symmetric``,
+        ``mirror`` or ``wrap``, and their aliases.
+    layout : {"rows", "columns"}
+        One patch per row, or one per column as ``torch.nn.Unfold`` has it.
+
+    Returns
+    -------
+    (positions, channels * cells) array, or its transpose
+        Of the image's type. Positions, channels and cells are in row-major order.
+
+    Raises
+    ------
+    UsageError
+        For options or shapes that contradict each other.
+    LimitError
+        If the matrix is more than memory can hold.
+
+    References
+    ----------
+    Chellapilla, Puri and Simard (2006), "High performance convolutional neural networks for document
+    processing".
+
+    Examples
+    --------
+    >>> unroll([[1, 2, 3], [4, 5, 6]], (2, 2))
+    array([[1, 2, 4, 5],
+           [2, 3, 5, 6]])
+    >>> unroll([1, 2, 3], 3, padding=1, layout="columns")
+    array([[0, 1, 2],
+           [1, 2, 3],
+           [2, 3, 0]])
+    """
+    matrix = unrolled(
+        image,
+        kernel_shape,
+        padding=padding,
+        border=border,
+        stride=stride,
+        dilation=dilation,
+        layout=layout,
+    )
+    return matrix.rows(0, matrix.shape[0])
+
+
+def fold(
+    columns: ArrayLike,
+    image_shape: int | Iterable[int],
+    kernel_shape: int | Iterable[int],
+    *,
+    stride: PerAxis = 1,
+    dilation: PerAxis = 1,
+    padding: PerAxis = 0,
+    layout: str = "rows",
+    reduce: str = "sum",
+) -> Array:
+    """Put patches back where `unroll` took them from: col2im.
+
+    What falls on the padding is dropped.
+
+    Parameters
+    ----------
+    columns : (positions, channels * cells) array of real numbers, or its transpose
+        As `unroll` makes it.
+    image_shape : int or tuple of int
+        (*spatial) or (channels, *spatial) of the result.
+    kernel_shape, stride, dilation, padding, layout
+        As in `unroll`.
+    reduce : {"sum", "mean"}
+        What becomes of samples on which several patches lie. ``sum`` makes the adjoint of `unroll`
+        under a border of zeros: ⟨unroll(x), y⟩ = ⟨x, fold(y)⟩. ``mean`` makes its inverse.
+
+    Returns
+    -------
+    array of shape `image_shape`
+        0 where no patch lies. A sum of integers is int64 (of uint64, uint64), a sum of floats has their
+        type, float32 at least; a mean is float64.
+
+    Raises
+    ------
+    UsageError
+        For options or shapes that contradict each other.
+
+    Examples
+    --------
+    >>> fold(unroll([1, 2, 3, 4], 2), 4, 2)
+    array([1, 4, 6, 4])
+    >>> fold(unroll([1, 2, 3, 4], 2), 4, 2, reduce="mean")
+    array([1., 2., 3., 4.])
+    """
+    return folded(
+        columns,
+        image_shape,
+        kernel_shape,
+        padding=padding,
+        stride=stride,
+        dilation=dilation,
+        layout=layout,
+        reduce=reduce,
+    )
+
+
+def unrolled(
+    image: ArrayLike,
+    kernel_shape: int | Iterable[int],
+    *,
+    mode: str = "valid",
+    padding: PerAxis | None = None,
+    border: str = "zero",
+    border_value: float = 0,
+    origin: PerAxis | None = None,
+    stride: PerAxis = 1,
+    dilation: PerAxis = 1,
+    layout: str = "rows",
+    order: str = "C",
+) -> Unrolled:
+    """Describe the matrix that `unroll` builds; `padding`, if given, goes before `mode`.
+
+    Parameters
+    ----------
+    order : {"C", "F"}
+        How positions and cells are read: row by row, or column by column as MATLAB's im2col does.
+
+    Returns
+    -------
+    Unrolled
+        For order F its image has its spatial axes reversed.
+
+    Examples
+    --------
+    >>> matrix = unrolled([[16, 2, 3], [5, 11, 10], [9, 7, 6]], (2, 2), layout="columns", order="F")
+    >>> matrix.rows(0, 4)  # im2col(A, [2 2], "sliding")
+    array([[16,  5,  2, 11],
+           [ 5,  9, 11,  7],
+           [ 2, 11,  3, 10],
+           [11,  7, 10,  6]])
+    """
+    samples_of(image, "image")  # refuses what is not numbers
+    samples = np.asarray(image)  # nothing is computed with: bool and float16 may stay
+    taps = sizes_of(kernel_shape, "kernel_shape")
+    shape = with_channels(samples.shape, len(taps), "image")
+    options = {"mode": mode, "origin": origin, "stride": stride, "dilation": dilation}
+    spec = patch_spec(shape[1:], taps, padding, order, **options, border=border)
+    samples = samples.reshape(shape)
+    if order == "F":
+        samples = samples.transpose(0, *range(samples.ndim - 1, 0, -1))
+    fill = fill_of(border_value, samples.dtype) if spec.border == "constant" else 0
+    return Unrolled(samples, spec, choose(layout, LAYOUTS, "layout"), fill)
+
+
+def folded(
+    columns: ArrayLike,
+    image_shape: int | Iterable[int],
+    kernel_shape: int | Iterable[int],
+    *,
+    mode: str = "valid",
+    padding: PerAxis | None = None,
+    origin: PerAxis | None = None,
+    stride: PerAxis = 1,
+    dilation: PerAxis = 1,
+    layout: str = "rows",
+    order: str = "C",
+    reduce: str = "sum",
+) -> Array:
+    """Do what `fold` does, for every matrix that `unrolled` describes.
+
+    Examples
+    --------
+    >>> folded([[0, 1], [1, 2], [2, 3]], 3, 2, mode="same", origin=1, reduce="mean")
+    array([1., 2., 3.])
+    """
+    taps = sizes_of(kernel_shape, "kernel_shape")
+    sizes = sizes_of(image_shape, "image_shape")
+    shape = with_channels(sizes, len(taps), "image_shape")
+    options = {"mode": mode, "origin": origin, "stride": stride, "dilation": dilation}
+    spec = patch_spec(shape[1:], taps, padding, order, **options)
+    choose(reduce, REDUCTIONS, "reduce")
+    values = samples_of(columns, "columns")
+    check_fit(values.shape, shape, spec, choose(layout, LAYOUTS, "layout"))
+    patches = values if layout == "rows" else values.T
+    patches = patches.reshape(*spec.output_shape, shape[0], *spec.kernel_shape)
+    total = put_back(patches, spec, mean=reduce == "mean")
+    if order == "F":
+        total = total.transpose(0, *range(total.ndim - 1, 0, -1))
+    return total.reshape(sizes)
+
+
+def sample_names(shape: tuple[int, ...], order: str = "C", letter: str = "x") -> list[str]:
+    """Name every sample of an image by row and column, counted from 1; several channels come in front.
+
+    Parameters
+    ----------
+    shape : (channels, *spatial)
+        As an `Unrolled` keeps it: its spatial axes are reversed for order F.
+    order : {"C", "F"}
+    letter : str
+
+    Examples
+    --------
+    >>> sample_names((1, 2, 2)), sample_names((1, 2, 2), "F")
+    (['x11', 'x12', 'x21', 'x22'], ['x11', 'x21', 'x12', 'x22'])
+    """
+    axes = len(shape) - 1
+    spatial = shape[1:] if order == "C" else shape[:0:-1]
+    planes = shape[:1] if shape[0] > 1 else ()
+    names = np.array(cell_names(np.broadcast_to(0, (1, 1, *planes, *spatial)), letter=letter))
+    names = names.reshape(shape[0], *spatial)
+    if order == "F":
+        names = names.transpose(0, *range(axes, 0, -1))
+    result: list[str] = names.reshape(-1).tolist()
+    return result
