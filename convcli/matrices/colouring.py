@@ -147,13 +147,13 @@ class _Samples:
         numbers = np.nan_to_num(self._numbers((start, stop)), nan=self.low, neginf=self.low, posinf=self.high)
         squares = np.arange(start, stop) // down
         counts = np.diff(starts, append=self.where.shape[1])
-        # Means of means, because sums of the largest floats are not floats.
-        numbers = np.add.reduceat(numbers / 2.0, starts, axis=1, dtype=np.float64) / counts
-        np.add.at(self.sums[..., 0], squares, numbers)
+        # Divided first, because sums of the largest floats are not floats.
+        parts = np.add.reduceat(numbers / (2.0 * down * across), starts, axis=1, dtype=np.float64)
+        np.add.at(self.sums[..., 0], squares, parts * (across / counts))
         np.add.at(self.sums[..., 1], squares, 1)
 
     def colours(self) -> Pixels:
-        mean = self.sums[..., 0] / np.maximum(self.sums[..., 1], 1)
-        extent = self.high / 2 - self.low / 2
-        gray = (mean - self.low / 2) / (extent or 1.0) * 255
+        half_mean = self.sums[..., 0] / np.maximum(self.sums[..., 1], 1) * self.where.merged[0]
+        half_extent = self.high / 2 - self.low / 2
+        gray = (half_mean - self.low / 2) / (half_extent or 1.0) * 255
         return np.repeat(np.clip(np.round(gray), 0, 255).astype(np.uint8)[..., None], 3, axis=2)

@@ -163,10 +163,10 @@ class Operator:
             plane, outer = divmod(block, self.row_shape[1])
             others, taps = self.meet(0, range(outer, outer + 1))
             others = np.where(others[0] >= 0, others[0], NOTHING)
-            rows, columns, cells = self._entries(plane, others, taps[0])
-            rows += block * height
-            inside = (rows >= start) & (rows < stop)
-            parts.append((rows[inside], columns[inside], cells[inside]))
+            first = max(0, start - block * height)
+            some = slice(first, min(height, stop - block * height))
+            rows, columns, cells = self._entries(plane, others, taps[0], some)
+            parts.append((rows + block * height + first, columns, cells))
         rows, columns, cells = (np.concatenate(part) for part in zip(*parts, strict=True))
         return rows, columns, cells
 
@@ -210,10 +210,13 @@ class Operator:
         return group * channels + np.arange(channels), plane * channels + np.arange(channels)
 
     def _entries(
-        self, plane: int, others: Ints, taps: Ints, *, numeric: bool = False
+        self, plane: int, others: Ints, taps: Ints, some: slice = slice(None), *, numeric: bool = False
     ) -> tuple[Ints, Ints, Ints]:
-        """Rows, columns and cells of one block row, sorted; of cells other than 0 only if `numeric`."""
-        inner, inner_cells = self._inner
+        """Rows, columns and cells of a block row, or of `some` rows of it, sorted.
+
+        Of cells other than 0 only if `numeric`.
+        """
+        inner, inner_cells = (part[some] for part in self._inner)
         planes, kernels = self._links(plane)
         columns = others[:, None] * self.block_shape[1] + inner[:, None, :]
         columns = columns[:, None] + (planes * math.prod(self.column_shape[1:]))[:, None, None]
@@ -245,7 +248,8 @@ class Operator:
 
     def _runs(self, first: int, last: int) -> Iterator[_Run]:
         """Block rows `first` to `last`, by pattern."""
-        height, still = self.row_shape[1], self._still()
+        height = self.row_shape[1]
+        still = range(0) if self.transposed else untouched(self.spec.axes[0])
         block = first
         while block < last:
             plane, outer = divmod(block, height)
@@ -261,15 +265,6 @@ class Operator:
                 stop = min(stop, outer + SLICE, still.start if outer < still.start else stop)
                 yield from self._few(block - first, plane, range(outer, stop))
             block += stop - outer
-
-    def _still(self) -> range:
-        """Block rows that no border reaches: all alike."""
-        axis = self.spec.axes[0]
-        if self.transposed:
-            return range(0)
-        first = max(0, -(-axis.before // axis.stride))
-        last = (axis.size + axis.before - axis.extent) // axis.stride
-        return range(first, max(first, min(axis.output, last + 1)))
 
     def _few(self, first: int, plane: int, outer: range) -> Iterator[_Run]:
         """Block rows that may all be different."""
@@ -340,7 +335,7 @@ def meetings(axis: Axis, border: str, op: str, rows: range, transposed: bool = F
     >>> others.tolist(), taps.tolist()
     ([[-1, 0], [0, 1], [1, 2], [2, -1]], [[1, 0], [1, 0], [1, 0], [1, 0]])
     """
-    outputs = np.arange(axis.output) if transposed else np.arange(rows.start, rows.stop)
+    outputs = _reaching(axis, rows) if transposed else np.arange(rows.start, rows.stop)
     taps = np.arange(axis.taps)
     wanted = outputs[:, None] * axis.stride + taps * axis.dilation - axis.before
     others = border_positions(wanted, axis.size, border)
@@ -350,7 +345,7 @@ def meetings(axis: Axis, border: str, op: str, rows: range, transposed: bool = F
     if not transposed:
         return others, taps
     met, cell = np.nonzero((others >= rows.start) & (others < rows.stop))
-    sample, cell = others[met, cell] - rows.start, taps[met, cell]
+    sample, met, cell = others[met, cell] - rows.start, outputs[met], taps[met, cell]
     order = np.argsort(sample, kind="stable")
     sample, met, cell = sample[order], met[order], cell[order]
     counts = np.bincount(sample, minlength=len(rows))
@@ -359,6 +354,27 @@ def meetings(axis: Axis, border: str, op: str, rows: range, transposed: bool = F
     back, through = np.full(shape, OUTSIDE), np.zeros(shape, np.int64)
     back[sample, place], through[sample, place] = met, cell
     return back, through
+
+
+def untouched(axis: Axis) -> range:
+    """Outputs along an axis that no border reaches: all alike.
+
+    >>> untouched(ConvSpec((9,), (3,)).axes[0])
+    range(1, 8)
+    """
+    first = min(axis.output, max(0, -(-axis.before // axis.stride)))
+    last = (axis.size + axis.before - axis.extent) // axis.stride
+    return range(first, max(first, min(axis.output, last + 1)))
+
+
+def _reaching(axis: Axis, samples: range) -> Ints:
+    """Outputs that may meet some samples: those around them, and all that a border reaches."""
+    inside = untouched(axis)
+    first = -((axis.extent - 1 - axis.before - samples.start) // axis.stride)
+    last = (samples.stop - 1 + axis.before) // axis.stride
+    around = range(max(inside.start, first), max(inside.start, first, min(inside.stop, last + 1)))
+    ends = np.arange(inside.start), np.arange(around.start, around.stop), np.arange(inside.stop, axis.output)
+    return np.concatenate(ends)
 
 
 def _numbers(values: Ints | range) -> Ints:

@@ -57,7 +57,7 @@ def cell_colours(cells: Ints, shape: tuple[int, ...]) -> Colours:
     Examples
     --------
     >>> cell_colours(np.arange(4), (2, 2)).tolist()
-    [[82, 142, 217], [131, 193, 255], [229, 127, 107], [255, 178, 156]]
+    [[90, 125, 206], [130, 168, 252], [222, 126, 87], [255, 170, 129]]
     """
     rows, columns = np.divmod(cells, shape[-1])
     if math.prod(shape[:-1]) == 1:

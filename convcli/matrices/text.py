@@ -92,6 +92,7 @@ def write_text(file: BinaryIO, matrix: Matrix, style: Style, advance: Callable[[
 
     Examples
     --------
+    >>> import io
     >>> from convcli.matrices.build import operator
     >>> file = io.BytesIO()
     >>> write_text(file, operator([1, 0.5], 3), CSV, lambda rows: None)
@@ -142,15 +143,12 @@ class _Pieces(dict[int, bytes]):
             self.clear()  # codes may stand for others than before
         ends = np.arange(columns - 1 - first, cells, columns)
         zero = len(self.lookup.texts) - 1
-        crowded = where is None or (len(where) * CROWDED > cells) or columns < CROWDED
-        if crowded and self.lookup.width <= WIDEST:
-            if where is not None:
-                dense = np.full(cells, zero)
-                dense[where] = codes
-                codes = dense
-            return self._dense(codes, ends)
         if where is None:
-            where = np.arange(cells)
+            return self._dense(codes, ends)
+        if (len(where) * CROWDED > cells or columns < CROWDED) and self.lookup.width <= WIDEST:
+            dense = np.full(cells, zero)
+            dense[where] = codes
+            return self._dense(dense, ends)
         # Rows end with an entry, and so does what is too long for `zeros`: with a "0" if need be.
         marks = np.concatenate((ends, np.arange(RUN - 1, cells, RUN), [cells - 1]))
         where, chosen = np.unique(np.concatenate((where, marks)), return_index=True)
