@@ -12,13 +12,16 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import ndimage, signal, sparse
 
 import convcli
+from convcli.matrices.build import operator
+from convcli.matrices.write import write_matrix
 
 ROOT = Path(__file__).parent.parent
 BASE = [sys.executable, "-c", "import numpy, typer, PIL.Image"]
@@ -79,6 +82,56 @@ def in_process(side: int, runs: int) -> None:
         )
 
 
+def matrices(runs: int) -> None:
+    """Build the matrix of a 1024×1024 image, and write that of a 64×64 one as text."""
+    kernel = convcli.parse_kernel("gaussian:1,5").weights
+    times = medians(
+        {
+            "ours": lambda: convcli.toeplitz_matrix(kernel, (1024, 1024)),
+            "kron": lambda: kronecker_sum(kernel, 1024, 1024),
+        },
+        runs,
+    )
+    show("toeplitz 1024×1024 5×5 / Kronecker sum", times["ours"], times["kron"], "≤ 0.1")
+    tracemalloc.start()
+    matrix = convcli.toeplitz_matrix(kernel, (1024, 1024))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size = matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes
+    show("  peak memory / the matrix", peak, size, "< 2.5", 1e-6, "MB")
+    rule = operator(convcli.parse_kernel("sobel-x").values, (64, 64))
+    dense = rule.tocsr().toarray()
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = Path(folder, "ours.csv"), Path(folder, "theirs.csv")
+
+        def write() -> None:
+            with ours.open("wb") as file:
+                write_matrix(file, rule, "csv")
+
+        def copy() -> None:
+            theirs.write_bytes(ours.read_bytes())
+
+        times = medians(
+            {"ours": write, "savetxt": lambda: np.savetxt(theirs, dense, "%.17g", delimiter=",")}, 3
+        )
+        show("csv of 4356×4096 / numpy.savetxt", times["ours"], times["savetxt"], "≤ 0.05")
+        times = medians({"ours": write, "copy": copy}, runs)
+        show("  the same / writing the same bytes", times["ours"], times["copy"], "")
+
+
+def kronecker_sum(kernel: np.ndarray, height: int, width: int) -> sparse.csr_array:
+    """Build the same matrix as textbooks do: the sum over kernel rows of shift ⊗ small Toeplitz matrix."""
+    taps, cells = kernel.shape
+    total = None
+    for row, weights in enumerate(kernel):
+        diagonals = [np.full(width, weight) for weight in weights]
+        small = sparse.diags(diagonals, [-j for j in range(cells)], shape=(width + cells - 1, width))
+        shift = sparse.diags([np.ones(height)], [-row], shape=(height + taps - 1, height))
+        part = sparse.kron(shift, small, format="csr")
+        total = part if total is None else total + part
+    return total
+
+
 def whole_process(runs: int) -> None:
     from PIL import Image
 
@@ -112,6 +165,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{'':44} {'convcli':>11} {'rival':>11}   ratio   target")
     in_process(options.side, options.runs)
+    matrices(options.runs)
     whole_process(options.runs)
 
 

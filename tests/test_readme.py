@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,10 +23,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def examples() -> list[tuple[str, str]]:
-    """Every command of the console blocks with the output shown under it."""
-    parts = [part for block in blocks("console") for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
-    return [tuple(part.split("\n", 1)) for part in parts]
+def examples(block: str) -> list[tuple[str, str]]:
+    """Every command of a console block with the output shown under it."""
+    return [tuple(part.split("\n", 1)) for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
 
 
 def unmeasured(text: str) -> list[str]:
@@ -41,24 +41,28 @@ def folder(tmp_path_factory):
     shutil.copytree(ROOT / "sample_images", folder / "sample_images")
     np.save(folder / "x.npy", [[1, 2, 3], [4, 5, 6]])
     np.save(folder / "k.npy", [[10, 20], [30, 40]])
+    np.save(folder / "photo.npy", np.ones((3, 8, 8)))
+    np.save(folder / "bank.npy", np.ones((4, 3, 3, 3)))
+    np.save(folder / "bias.npy", np.arange(4))
     return folder
 
 
-@pytest.mark.parametrize(("command", "shown"), examples(), ids=lambda value: value[:60])
-def test_an_example_prints_what_the_readme_shows(folder, command, shown):
+@pytest.mark.parametrize("block", blocks("console"), ids=lambda block: block.split("\n")[0][2:60])
+def test_examples_print_what_the_readme_shows(folder, block):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    printed = unmeasured(done.stdout + done.stderr)
-    for line in unmeasured(shown):
-        assert line in printed
+    for command, shown in examples(block):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        printed = unmeasured(done.stdout + done.stderr)
+        for line in unmeasured(shown):
+            assert line in printed
 
 
 def test_the_python_example_runs_and_says_what_its_comments_say(capsys):
@@ -67,7 +71,29 @@ def test_the_python_example_runs_and_says_what_its_comments_say(capsys):
     exec(code, scope)
     assert scope["full"].tolist()[:2] == [[10, 40, 70, 60], [70, 230, 330, 240]]
     assert scope["soft"].shape == (2, 3)
+    assert scope["T"].shape == (12, 6)
+    assert scope["patches"].tolist() == [[1, 2, 4, 5], [2, 3, 5, 6]]
+    assert (scope["back"] == scope["image"]).all()
+    ours, transform = (
+        np.sort_complex(v) for v in (np.linalg.eigvals(scope["C"].toarray()), np.fft.fft([1, 2, 0, 0]))
+    )
+    np.testing.assert_allclose(ours, transform, atol=1e-12)
+    assert scope["y"].shape == (1, 4, 4, 4)
+    assert (scope["dx"].shape, scope["dw"].shape) == (scope["x"].shape, scope["w"].shape)
     assert capsys.readouterr().out == "fft\n"
+
+
+@pytest.mark.parametrize("name", ["w_conv", "circulant"])
+def test_pictures_of_matrices_are_what_their_captions_make(folder, name):
+    caption, links = re.search(r"^(\| `-k .*)\n\|---\|---\|\n(.*)$", README, re.MULTILINE).groups()
+    place = [link.partition("readme/")[2].partition(".png")[0] for link in links.split(" | ")].index(name)
+    arguments = shlex.split(re.findall(r"`(.*?)`", caption)[place])
+    arguments[-1] = f"{name}.png"
+    subprocess.run([sys.executable, "-m", "convcli", "toeplitz", *arguments, "-q"], cwd=folder, check=True)
+    made, kept = (
+        cv2.imread(str(path)) for path in (folder / f"{name}.png", ROOT / f"sample_images/readme/{name}.png")
+    )
+    assert np.abs(made.astype(int) - kept).mean() < 2  # fonts are not drawn alike everywhere
 
 
 def test_the_picture_is_what_the_demo_makes(tmp_path):
