@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 
@@ -13,12 +14,11 @@ from convcli.filtering import Filtered, finished
 from convcli.kernels import Kernel
 from convcli.layers import conv_transpose
 from convcli.layers.arguments import add_bias, bias_of, refuse_groups
-from convcli.layers.geometry import Padding, geometry
+from convcli.layers.geometry import Padding, geometry, padding_pairs
 from convcli.machine import available_memory
 from convcli.options import Filter
-from convcli.planner import plan
 from convcli.problem import Problem, pose
-from convcli.spec import ConvSpec, PerAxis, bytes_text, per_axis, shape_text
+from convcli.spec import PerAxis, bytes_text, per_axis, shape_text
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,14 @@ class Layer:
     bias: Array | None = None
     transposed: bool = False
     output_padding: PerAxis = 0
+
+    def channels(self, bank: Array) -> int:
+        """Channels that the bank takes."""
+        return len(bank) if self.transposed else bank.shape[1] * self.groups
+
+    def outputs(self, bank: Array) -> int:
+        """Channels that it makes of them."""
+        return bank.shape[1] * self.groups if self.transposed else len(bank)
 
 
 def apply_bank(
@@ -82,54 +90,66 @@ def apply_bank(
     images = image if image.ndim == axes + 2 else image[None]
     bank = kernel.values if kernel.divisor == 1 else kernel.weights
     layer = replace(layer, groups=per_axis(layer.groups, 1, "groups", 1)[0])
-    _check_channels(bank, images, layer)
+    if how.origin is None:
+        how = replace(how, origin=kernel.origin)
+    _check_channels(bank, images, how, layer)
+    outputs = layer.outputs(bank)
+    bias = bias_of(layer.bias, outputs)
     if layer.transposed:
-        filtered = Filtered([], plan(_part(bank, images, how, layer), how.backend, threads=how.threads))
-        result = None if dry_run else _transposed(images, bank, how, layer)
+        problem, spatial = _transposed_part(images, bank, how, layer)
     else:
         problem = _posed(images, bank, how, layer)
-        filtered = Filtered([], problem.plan, plan_seconds=time.perf_counter() - began)
-        began = time.perf_counter()
-        result = None if dry_run else problem.solve()
-    if result is None:
+        spatial = problem.plan.spec.output_shape
+    leading = image.shape[: image.ndim - axes - 1]
+    _check_memory(images, len(images) * outputs, spatial, problem, how, layer)
+    filtered = Filtered([], problem.plan, shape=(*leading, outputs, *spatial))
+    filtered.plan_seconds = time.perf_counter() - began
+    if dry_run:
         return filtered
-    result = result.reshape(len(images), -1, *result.shape[2:])
-    result = add_bias(result, bias_of(layer.bias, result.shape[1]))
-    output, filtered.clipped = finished(
-        result if image.ndim == axes + 2 else result[0],
-        image.dtype,
-        how,
-        alpha=False,
-        photo=photo,
-        snap=photo and bank.dtype.kind == "f",
-    )
+    began = time.perf_counter()
+    with np.errstate(all="ignore"):  # what overflows is infinite, and clipped or shown as such
+        result = _transposed(images, bank, how, layer) if layer.transposed else problem.solve()
+        result = add_bias(result.reshape(len(images), outputs, *spatial), bias)
+        output, filtered.clipped = finished(
+            result.reshape(filtered.shape),
+            image.dtype,
+            how,
+            alpha=False,
+            photo=photo,
+            snap=photo and bank.dtype.kind == "f",
+        )
     filtered.outputs.append(output)
     filtered.compute_seconds = time.perf_counter() - began
     return filtered
 
 
-def _check_channels(bank: Array, images: Array, layer: Layer) -> None:
+def _check_channels(bank: Array, images: Array, how: Filter, layer: Layer) -> None:
     channels = images.shape[1]
     refuse_groups(layer.groups, len(bank), "kernels" if not layer.transposed else "channels of the bank")
     refuse_groups(layer.groups, channels, "channels of the image")
-    needed = len(bank) if layer.transposed else bank.shape[1] * layer.groups
+    needed = layer.channels(bank)
     if channels != needed:
         raise UsageError(
-            f"the bank {shape_text(bank.shape)} is for {needed} channels"
+            f"the bank {shape_text(bank.shape)} is for {needed} channel{'s' if needed > 1 else ''}"
             + (f" in {layer.groups} groups" if layer.groups > 1 else "")
             + f", and the image {shape_text(images.shape[1:])} has {channels}; "
             "the bank is (out, in / groups, *taps)"
             + (", or (in, out / groups, *taps) with --transposed" if layer.transposed else "")
         )
+    if layer.groups > 1 and how.nan == "interpolate":
+        raise UsageError(
+            f"nan interpolate renormalises all channels together, and there are {layer.groups} groups; "
+            "use propagate or fill:V"
+        )
 
 
 def _posed(images: Array, bank: Array, how: Filter, layer: Layer) -> Problem:
-    """Plan a convolution, and refuse it if its arrays would not fit."""
+    """Plan a convolution."""
     spatial = images.shape[2:]
     padding = None
     if layer.padding is not None:
         padding = geometry(spatial, bank.shape[2:], how.stride, layer.padding, how.dilation).padding
-    problem = pose(
+    return pose(
         images.reshape(len(images) * layer.groups, -1, *spatial),
         bank,
         groups=layer.groups,
@@ -147,28 +167,69 @@ def _posed(images: Array, bank: Array, how: Filter, layer: Layer) -> Problem:
         threads=how.threads,
         max_memory=how.max_memory,
     )
-    needed = images.nbytes + 2 * problem.plan.spec.samples * 8 + problem.plan.cost.memory_bytes
-    _check_memory(needed, problem.plan.spec.output_shape, how)
-    return problem
 
 
-def _part(bank: Array, images: Array, how: Filter, layer: Layer) -> ConvSpec:
-    """Describe what a transposed convolution consists of: one convolution for every residue of the stride."""
-    stride = per_axis(how.stride, images.ndim - 2, "stride", 1)
-    return ConvSpec(
-        image_shape=images.shape[2:],
-        kernel_shape=tuple(-(-n // s) for n, s in zip(bank.shape[2:], stride, strict=True)),
-        batch=len(images) * layer.groups,
-        channels=len(bank) // layer.groups,
-        outputs=bank.shape[1] * int(np.prod(stride)),
+def _transposed_part(
+    images: Array, bank: Array, how: Filter, layer: Layer
+) -> tuple[Problem, tuple[int, ...]]:
+    """Plan the first convolution of a transposed one, which has one per residue of the stride.
+
+    Returns
+    -------
+    (problem, shape)
+        The shape is that of the whole result, spatial.
+    """
+    sizes, taps = images.shape[2:], bank.shape[2:]
+    strides = per_axis(how.stride, len(sizes), "stride", 1)
+    dilations = per_axis(how.dilation, len(sizes), "dilation", 1)
+    shape = _enlarged(sizes, taps, strides, dilations, layer)
+    common = [math.gcd(s, d) for s, d in zip(strides, dilations, strict=True)]
+    kernels = bank.reshape(layer.groups, -1, *bank.shape[1:]).swapaxes(1, 2)
+    kernels = kernels.reshape(-1, *kernels.shape[2:])
+    steps = [slice(None, None, min(s // g, k)) for s, g, k in zip(strides, common, taps, strict=True)]
+    problem = pose(
+        images.reshape(len(images) * layer.groups, -1, *sizes),
+        kernels[(slice(None), slice(None), *steps)],
+        groups=layer.groups,
         mode="full",
-        dtype="float64" if bank.dtype.kind == "i" or images.dtype.itemsize > 4 else "float32",
+        dilation=tuple(d // g for d, g in zip(dilations, common, strict=True)),
+        precision=how.precision,
+        backend=how.backend,
+        threads=how.threads,
+        max_memory=how.max_memory,
     )
+    return problem, shape
+
+
+def _enlarged(
+    sizes: tuple[int, ...],
+    taps: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    layer: Layer,
+) -> tuple[int, ...]:
+    """Return the spatial shape of a transposed convolution."""
+    extra = per_axis(layer.output_padding, len(sizes), "output padding", 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
+        raise UsageError(
+            f"output padding {shape_text(extra)} is not below stride {shape_text(strides)} or dilation "
+            f"{shape_text(dilations)}; use less, or a larger stride"
+        )
+    padding = 0 if layer.padding is None else layer.padding
+    if padding in ("same-upper", "same-lower"):
+        return tuple(n * s for n, s in zip(sizes, strides, strict=True))
+    numbers = zip(sizes, taps, strides, dilations, extra, strict=True)
+    uncut = [s * (n - 1) + d * (k - 1) + 1 + e for n, k, s, d, e in numbers]
+    pairs = padding_pairs(padding, [n - m for n, m in zip(uncut, sizes, strict=True)], strides)
+    shape = tuple(n - sum(pair) for n, pair in zip(uncut, pairs, strict=True))
+    if min(shape) < 1:
+        raise UsageError(
+            f"padding {padding} cuts the result {shape_text(uncut)} down to {shape_text(shape)}; use less"
+        )
+    return shape
 
 
 def _transposed(images: Array, bank: Array, how: Filter, layer: Layer) -> Array:
-    spec = _part(bank, images, how, layer)
-    _check_memory(images.nbytes + 3 * spec.samples * 8, spec.output_shape, how)
     return conv_transpose(
         images,
         np.flip(bank, tuple(range(2, bank.ndim))) if how.op == "convolve" else bank,
@@ -183,10 +244,16 @@ def _transposed(images: Array, bank: Array, how: Filter, layer: Layer) -> Array:
     )
 
 
-def _check_memory(needed: float, shape: tuple[int, ...], how: Filter) -> None:
+def _check_memory(
+    images: Array, planes: int, shape: tuple[int, ...], problem: Problem, how: Filter, layer: Layer
+) -> None:
+    """Refuse what would not fit, before it is begun."""
     limit = how.max_memory if how.max_memory is not None else available_memory()
+    samples = planes * math.prod(shape)
+    needed = images.nbytes + 2 * samples * 8 + problem.plan.cost.memory_bytes
     if limit is not None and needed > limit:
+        way = "a smaller stride or dilation" if layer.transposed else "--stride or less padding"
         raise LimitError(
             f"the result {shape_text(shape)} needs {bytes_text(needed)} of memory, more than the "
-            f"{bytes_text(limit)} allowed; raise --max-memory, or use --stride or less padding"
+            f"{bytes_text(limit)} allowed; raise --max-memory, or use {way}"
         )

@@ -34,6 +34,8 @@ class Filtered:
     clipped : int
         Samples cut off at the ends of the range.
     plan_seconds, compute_seconds : float
+    shape : tuple of int
+        Of an output, where `plan` does not tell.
     notes : list of str
         What the user should know.
     """
@@ -43,6 +45,7 @@ class Filtered:
     clipped: int = 0
     plan_seconds: float = 0.0
     compute_seconds: float = 0.0
+    shape: tuple[int, ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -146,8 +149,8 @@ def check_options(kernels: Sequence[Kernel], how: Filter) -> None:
     gap_rule(how.nan)
     for kernel in kernels:
         spec = ConvSpec(
-            kernel.values.shape,
-            kernel.values.shape,
+            kernel.taps,
+            kernel.taps,
             mode="full" if how.mode == "valid" else how.mode,
             border=how.border,
             op=how.op,

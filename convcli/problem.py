@@ -149,7 +149,7 @@ def pose(
         dilation=dilation,
         padding=padding,
     )
-    _refuse_wide_borders(spec)
+    refuse_wide_borders(spec)
     fill = _real(border_value, "border value") if spec.border == "constant" and spec.mode != "valid" else 0
     image, interpolate = _without_gaps(image, kernels, nan)
     dtype, exact, bound, result_type = _arithmetic(image, kernels, fill, precision)
@@ -170,7 +170,7 @@ def pose(
     return Problem(image, kernels, chosen, terms, fill, interpolate, result_type)
 
 
-def _refuse_wide_borders(spec: ConvSpec) -> None:
+def refuse_wide_borders(spec: ConvSpec) -> None:
     """Refuse what is nearly all border: where each sample comes from takes 8 bytes."""
     for axis in spec.axes:
         if axis.padded > max(LONGEST_BORDER, 4 * axis.size):

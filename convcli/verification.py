@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from convcli import backends
-from convcli.arrays import Array
-from convcli.errors import ConvcliError
+from convcli.arrays import Array, all_finite
+from convcli.errors import ConvcliError, UsageError
 from convcli.matrices.operator import Operator
 from convcli.problem import pose
 
@@ -54,6 +54,11 @@ def verify(matrix: Operator, image: Array) -> list[Check]:
     -------
     list of Check
 
+    Raises
+    ------
+    UsageError
+        For an image that is not finite: where a gap spreads to is no matter of products.
+
     Examples
     --------
     >>> from convcli.matrices.build import operator
@@ -61,6 +66,11 @@ def verify(matrix: Operator, image: Array) -> list[Check]:
     >>> any(check.failed for check in checks)
     False
     """
+    if not all_finite(image):
+        raise UsageError(
+            "the image has NaN or infinite samples, which leave nothing to compare; "
+            "use an image without them, or --shape"
+        )
     built = matrix.tocsr()
     scale = float(np.abs(matrix.kernels).sum(dtype=float)) * float(np.abs(image).max(initial=0))
     exact = matrix.dtype.kind == "i" and image.dtype.kind in "iu"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import io
 import json
 import os
 import pty
@@ -148,3 +150,22 @@ def exactly(image, kernel, *, divisor=1, bias=0, low=0, high=255, border="neares
     rounded = np.vectorize(lambda y: round(y / Fraction(divisor) + Fraction(bias)), otypes=[object])(values)
     clipped = int(((rounded < low) | (rounded > high)).sum())
     return np.clip(rounded, low, high).astype(np.int64), clipped
+
+
+def within(*arguments, cwd) -> Done:
+    """Run ``convcli`` in this process: for what a process of its own adds nothing to.
+
+    Standard input is not to be read, and what goes to stdout is text.
+    """
+    from convcli.cli import _failed, settings
+    from convcli.cli.app import invoke
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = invoke([str(argument) for argument in arguments])
+        except Exception as error:
+            status = _failed(error)
+        finally:
+            settings.quiet = settings.verbose = settings.debug = False
+    return Done(status, out.getvalue().encode(), err.getvalue())

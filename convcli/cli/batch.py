@@ -89,7 +89,7 @@ class Batch:
         todo = jobs(sources, output, labels, self.files.extension)
         self.makes_folders = output is not None and (len(todo) > 1 or todo[0].targets != [output])
         self.files.check_use([target for job in todo for target in job.targets])
-        if len(todo) > 1 and self.layer is None:
+        if len(todo) > 1:
             check_options(self.kernels, self.how)
         status = 0
         with report.progress(len(todo), shown=not settings.quiet) as advance:
@@ -139,7 +139,13 @@ class Batch:
         else:
             from convcli.banks import apply_bank
 
-            source = source.for_bank(self.kernels[0].values, self.layer)
+            bank, whole = self.kernels[0].values, source
+            source = source.for_bank(bank, self.layer)
+            if len(source.planes) < len(whole.planes):
+                record.notes.append(f"alpha was dropped: the bank is for {len(source.planes)} channels")
+            for target in job.targets:
+                outputs = self.layer.outputs(bank)
+                record.notes += self.files.check_bank_holds(target, source, self.how, outputs)
             filtered = apply_bank(
                 source.planes,
                 self.kernels[0],
@@ -162,11 +168,9 @@ class Batch:
 
     def _describe(self, record: Record, filtered: Filtered, source: Source) -> None:
         plan = filtered.plan
-        pixels = math.prod(plan.spec.output_shape)
-        record.output_size = shape_text(plan.spec.output_shape)
-        if filtered.outputs:
-            shape = filtered.outputs[0].shape
-            record.output_size = shape_text(shape[-2:] if source.image else shape)
+        shape = filtered.outputs[0].shape if filtered.outputs else filtered.shape or plan.spec.output_shape
+        record.output_size = shape_text(shape[-2:] if source.image else shape)
+        pixels = math.prod(shape[-len(plan.spec.kernel_shape) :])
         record.backend, record.why = plan.chosen.name, plan.why
         record.arithmetic = plan.spec.dtype + (", exact integers" if plan.spec.exact else "")
         record.threads = plan.chosen.threads

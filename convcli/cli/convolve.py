@@ -192,6 +192,8 @@ def convolve(
     """
     if as_json and output == "-":
         raise UsageError("--json and -o - would both write to standard output; give -o a file")
+    from convcli import report
+    from convcli.cli import settings
     from convcli.cli.batch import Batch
     from convcli.cli.files import Files
     from convcli.kernels import parse_kernel
@@ -204,7 +206,8 @@ def convolve(
             f"--border-value {border_value} is for --border constant, and border is {border or 'another'}"
         )
     layer = None
-    if is_bank or padding or groups != 1 or bias_file or transposed or output_padding != "0":
+    asked = padding is not None or bias_file is not None or output_padding != "0" or groups != 1
+    if is_bank or asked or transposed:
         from convcli.cli.layer import layer_of
 
         layer = layer_of(
@@ -279,6 +282,12 @@ def convolve(
         if as_json and batch.records:  # the only file failed, and its record says why
             _print_json(batch.records)
         raise
+    if layer is not None and op is None and not settings.quiet:
+        what = "the transpose of correlation" if transposed else "correlation"
+        report.note(
+            f"the bank {kernels[0].name} is applied as a layer: {what}, as in neural networks; "
+            "--op convolve turns its kernels round"
+        )
     if as_json:
         _print_json(batch.records)
     else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -20,12 +22,13 @@ from convcli.spec import bytes_text, shape_text
 from convcli.verification import Check
 
 LARGEST_IN_JSON = 4096  # entries
+INDENT = "   "
 
 
-def show(matrix: Matrix, first: int = 0) -> None:
+def show(matrix: Matrix, first: int = 0, indent: int = 0) -> None:
     """Print a matrix, or its ends, coloured by cell; `first` is the number of its first cell."""
     look = look_at(matrix, lambda cell: colour(cell + first))
-    grid(matrix.shape, look, block_shape=matrix.block_shape)
+    grid(matrix.shape, look, block_shape=matrix.block_shape, indent=indent)
 
 
 def print_facts(found: Facts, *, stderr: bool = False) -> None:
@@ -59,13 +62,18 @@ def _short(value: float) -> str:
 def print_steps(matrix: Operator, image: Array) -> None:
     """Print the construction stage by stage."""
     for number, stage in enumerate(steps(matrix, image), 1):
-        print(f"{number}. {stage.title}")
+        print("\n" * (number > 1) + f"{number}. {stage.title}")
         for line in stage.lines:
-            print(f"   {line}")
+            print(_wrapped(line))
         for caption, part, first in stage.parts:
-            print(f"   {caption}:")
-            show(part, first)
-        print()
+            print(f"{INDENT}{caption}:")
+            show(part, first, len(INDENT))
+
+
+def _wrapped(line: str) -> str:
+    """Indent a line; on a terminal, in as many as there is room for."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6
+    return textwrap.fill(line, max(width, 40), initial_indent=INDENT, subsequent_indent=INDENT)
 
 
 def print_checks(checks: list[Check], *, stderr: bool) -> None:

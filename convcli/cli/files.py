@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -60,8 +60,7 @@ class Source:
         """Drop alpha if the bank has no channel for it; otherwise it is a channel like the others."""
         if self.image is None or not self.alpha:
             return self
-        channels = len(bank) if layer.transposed else bank.shape[1] * layer.groups
-        planes = self.planes[:-1] if channels == len(self.planes) - 1 else self.planes
+        planes = self.planes[:-1] if layer.channels(bank) == len(self.planes) - 1 else self.planes
         return Source(planes, replace(self.image, alpha=False))
 
 
@@ -185,6 +184,24 @@ class Files:
             raise LimitError(f"{name} has {array.size:,} samples, over --max-pixels {self.max_pixels:,}")
         return Source(array)
 
+    def check_bank_holds(self, target: str, source: Source, how: Filter, outputs: int) -> list[str]:
+        """Refuse a format that cannot hold what a bank makes; return what the user should know."""
+        kind = self.kind(target, source.image.format if source.image else NPY)
+        if kind == NPY:
+            return []
+        if source.planes.ndim != 3:
+            raise UsageError(
+                f"what the bank makes of an array {shape_text(source.planes.shape)} is no image; "
+                "write it to a .npy file"
+            )
+        dtype = source.planes.dtype if how.dtype == "keep" else np.dtype(how.dtype)
+        if not source.image and how.dtype == "keep":  # the type of the result is not known yet
+            dtype = np.dtype(np.uint8)
+        check_planes(kind, source.planes.shape[1:], outputs, dtype, "output")
+        if outputs in (2, 4):
+            return [f"{outputs} outputs were written as {'gray' if outputs == 2 else 'RGB'} and alpha"]
+        return []
+
     def check_holds(self, target: str, source: Source, how: Filter) -> None:
         """Refuse a format that cannot hold the result, before the result is computed."""
         kind = self.kind(target, source.image.format if source.image else NPY)
@@ -248,6 +265,34 @@ class Files:
                 quality=self.quality,
             )
         return notes
+
+
+def check_planes(kind: str, shape: tuple[int, ...], count: int, dtype: np.dtype[Any], what: str) -> None:
+    """Refuse an image format that cannot hold so many planes of a type.
+
+    Parameters
+    ----------
+    kind : str
+    shape : (height, width)
+    count : int
+    what : str
+        What a plane is.
+    """
+    from convcli.images import check_holds
+    from convcli.images.formats import FORMATS, MODES
+
+    try:
+        check_holds(kind, (*shape, count), dtype)
+    except UsageError as error:
+        if "cannot hold" not in str(error):
+            raise
+        mode = MODES.get((dtype.name, count))
+        able = [made.extensions[0] for made in FORMATS.values() if mode in made.modes]
+        narrow = MODES.get(("uint8", count)) in FORMATS[kind].modes
+        raise UsageError(
+            f"{kind} cannot hold {count} {what}{'s' if count > 1 else ''} of {dtype}; "
+            f"use {' or '.join([*able, '.npy'])}" + (", or --dtype uint8" if narrow else "")
+        ) from None
 
 
 def _format_name(text: str) -> str:

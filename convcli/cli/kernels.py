@@ -1,14 +1,19 @@
 """``convcli kernels``: list the named kernels, or show one kernel."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convcli.cli.options import Debug
 
+if TYPE_CHECKING:
+    from convcli.arrays import Array
+    from convcli.kernels import Kernel
+
 LARGEST_SHOWN = 15  # cells per side
 LARGEST_SVD = 512
+MOST_PLANES = 16  # of a bank
 
 
 def kernels(
@@ -49,46 +54,89 @@ def _show(spec: str, as_json: bool) -> None:
     from convcli.spec import shape_text
 
     kernel = parse_kernel(spec)
+    if kernel.is_bank:
+        _show_bank(kernel, as_json)
+        return
     values = kernel.values
     terms = low_rank(values)
     flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
     small = min(flat.shape) <= LARGEST_SVD
     rank = len(terms) or (int(np.linalg.matrix_rank(flat)) if small else None)
     origin = kernel.origin or tuple((n - 1) // 2 for n in values.shape)
-    total = float(kernel.weights.sum())
-    if abs(total) < 1e-12 * float(np.abs(kernel.weights).sum()):
-        total = 0.0  # but for rounding
     if as_json:
-        document = {
-            "name": kernel.name,
-            "kernel": values.tolist(),
-            "divisor": kernel.divisor,
-            "bias": kernel.bias,
-            "origin": list(reversed(origin)),
-            "sum": total,
-            "rank": rank,
-            "separable": len(terms) == 1,
-        }
-        print(json.dumps(document))
+        print(json.dumps(_document(kernel, origin) | {"rank": rank, "separable": len(terms) == 1}))
         return
     facts = [
         ("kernel", kernel.name),
         ("size", shape_text(values.shape)),
-        ("sum", f"{total:g}"),
+        ("sum", f"{_sum(kernel):g}"),
         ("rank", f"more than {HIGHEST_RANK}" if rank is None else str(rank)),
         ("separable", _passes(values.shape, len(terms))),
         ("origin", ",".join(str(o) for o in reversed(origin)) + " (x,y)"),
     ]
-    if kernel.divisor != 1:
-        facts.append(("divisor", f"{kernel.divisor:g}"))
-    if kernel.bias:
-        facts.append(("bias", f"{kernel.bias:g}"))
-    report.table(("", ""), facts)
+    report.table(("", ""), facts + _scale(kernel))
     print()
     small = max(values.shape) <= LARGEST_SHOWN
     for plane in values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[None, None]:
-        rows = plane.tolist()
-        report.matrix(rows, [[f"{v:.4g}" for v in row] for row in rows] if small else None)
+        _print_plane(plane, small)
+
+
+def _show_bank(kernel: "Kernel", as_json: bool) -> None:
+    """Show a bank: its planes, or the first of them."""
+    from convcli import report
+    from convcli.kernels.kernel import place
+    from convcli.spec import shape_text
+
+    outputs, channels = kernel.values.shape[:2]
+    origin = kernel.origin or tuple((n - 1) // 2 for n in kernel.taps)
+    if as_json:
+        print(json.dumps(_document(kernel, origin) | {"outputs": outputs, "channels": channels}))
+        return
+    facts = [
+        ("bank", kernel.name),
+        ("size", shape_text(kernel.taps)),
+        ("outputs", str(outputs)),
+        ("channels", str(channels)),
+        ("sum", f"{_sum(kernel):g}"),
+    ]
+    report.table(("", ""), facts + _scale(kernel))
+    planes = kernel.values.reshape(-1, *kernel.values.shape[-2:])
+    for number, plane in enumerate(planes[:MOST_PLANES]):
+        print(f"\n{place(number, kernel.values.shape[:-2], kernel.values.ndim)}:")
+        _print_plane(plane, max(plane.shape) <= LARGEST_SHOWN)
+    if len(planes) > MOST_PLANES:
+        print(f"\nand {len(planes) - MOST_PLANES:,} more like these; --json prints all")
+
+
+def _print_plane(plane: "Array", small: bool) -> None:
+    from convcli import report
+
+    rows = plane.tolist()
+    report.matrix(rows, [[f"{v:.4g}" for v in row] for row in rows] if small else None)
+
+
+def _document(kernel: "Kernel", origin: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "name": kernel.name,
+        "kernel": kernel.values.tolist(),
+        "divisor": kernel.divisor,
+        "bias": kernel.bias,
+        "origin": list(reversed(origin)),
+        "sum": _sum(kernel),
+    }
+
+
+def _sum(kernel: "Kernel") -> float:
+    """Sum the weights; what only rounding keeps from 0 is 0."""
+    weights = kernel.weights
+    total = float(weights.sum())
+    return 0.0 if abs(total) < 1e-12 * float(abs(weights).sum()) else total
+
+
+def _scale(kernel: "Kernel") -> list[tuple[str, str]]:
+    """Divisor and bias, where the kernel has them."""
+    facts = [("divisor", f"{kernel.divisor:g}")] if kernel.divisor != 1 else []
+    return facts + ([("bias", f"{kernel.bias:g}")] if kernel.bias else [])
 
 
 def _passes(shape: tuple[int, ...], terms: int) -> str:

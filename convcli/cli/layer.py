@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from convcli.arrays import Array
+from convcli.atomic import shown
 from convcli.banks import Layer
 from convcli.cli.options import axes
-from convcli.errors import UsageError
+from convcli.errors import InputError, UsageError
 from convcli.kernels import Kernel, parse_kernel
 from convcli.layers.geometry import PADDING_NAMES, Padding
-from convcli.spec import PerAxis, shape_text
+from convcli.spec import PerAxis, per_axis, shape_text
 
 
 def layer_of(
@@ -73,7 +74,7 @@ def layer_of(
         raise UsageError(f"the bias {bank.bias:g} of bank {bank.name} has no place; use --bias-file")
     return Layer(
         padding=None if mode is not None else _padding(padding),
-        groups=groups,
+        groups=per_axis(groups, 1, "groups", 1)[0],
         bias=None if bias_file is None else _bias(bias_file),
         transposed=transposed,
         output_padding=output_padding,
@@ -96,10 +97,13 @@ def _padding(text: str | None) -> Padding:
 
 def _bias(path: str) -> Array:
     """Read one number per output from a file of any kind that a kernel may come from."""
-    found = parse_kernel(f"@{path.removeprefix('@')}")
+    try:
+        found = parse_kernel(f"@{path.removeprefix('@')}")
+    except InputError as error:
+        raise InputError(str(error).replace("kernel file", "bias file", 1)) from None
     if max(found.values.shape) != found.values.size:
-        raise UsageError(
-            f"bias file {found.name} holds {shape_text(found.values.shape)} numbers; "
+        raise InputError(
+            f"bias file {shown(path)} holds {shape_text(found.values.shape)} numbers; "
             "it takes a row of them, one per output"
         )
     return (found.values if found.divisor == 1 else found.weights).reshape(-1)

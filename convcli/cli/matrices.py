@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -19,12 +21,14 @@ from convcli.cli import settings
 from convcli.cli.targets import STREAM
 from convcli.errors import LimitError, UsageError
 from convcli.machine import available_memory
-from convcli.matrices.matrix import Matrix
+from convcli.matrices.matrix import Matrix, Symbolic
 from convcli.matrices.write import FORMATS, file_size, format_for, memory_needed, write_matrix
-from convcli.spec import bytes_text, shape_text
+from convcli.spec import bytes_text, choose, shape_text
 
 LARGEST_FILE = 4 * 10**9  # without --max-output
 LONG_WRITE = 10**7  # bytes from which a progress bar is worth its start
+FREE = "free on the disk"
+SPARSE = ("npz", "mtx", "sparse-csv")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Sink:
     def __post_init__(self) -> None:
         if self.output == "":
             raise UsageError("the output has no name; use -o FILE, or -o - for standard output")
+        if self.output not in (None, STREAM) and os.path.isdir(str(self.output)):
+            raise UsageError(f"{shown(str(self.output))} is a folder; name a file in it")
         for option, given in (("format", self.format), ("sparse-csv", self.sparse_csv)):
             if given and self.output is None:
                 raise UsageError(f"--{option} has no effect for want of -o; add -o FILE, or leave it out")
@@ -50,13 +56,33 @@ class Sink:
     @property
     def kind(self) -> str:
         """Name of the format: asked for, by extension, or csv for a stream."""
+        name = self._kind_of_name() if self.format is None else self.format.lower().removeprefix(".")
+        choose(name, tuple(FORMATS), "format")
+        if self.sparse_csv and name not in ("csv", "sparse-csv"):
+            raise UsageError(f"--sparse-csv writes csv, not {name}; leave it out, or name a .csv file")
+        return "sparse-csv" if self.sparse_csv else name
+
+    def _kind_of_name(self) -> str:
         assert self.output is not None
-        stream = self.output == STREAM or is_stream(Path(self.output))
-        asked = self.format or ("csv" if stream or self.sparse_csv else self.output)
-        kind = format_for(asked)
-        if self.sparse_csv and kind.name != "csv":
-            raise UsageError(f"--sparse-csv writes .csv, not {kind.name}; leave one of the two out")
-        return "sparse-csv" if self.sparse_csv else kind.name
+        if self._is_stream:
+            return "csv"
+        try:
+            return format_for(self.output).name
+        except UsageError:
+            if self.sparse_csv:
+                return "csv"
+            raise
+
+    @property
+    def _is_stream(self) -> bool:
+        assert self.output is not None
+        return self.output == STREAM or is_stream(Path(self.output))
+
+    @property
+    def name(self) -> str:
+        """What messages call the output."""
+        assert self.output is not None
+        return "standard output" if self.output == STREAM else shown(self.output)
 
     def check_target(self, inputs: Sequence[str] = ()) -> None:
         """Refuse a target that must not be written, before any work."""
@@ -75,14 +101,14 @@ class Sink:
                 "raise --max-memory, or use a smaller shape or kernel"
             )
 
-    def write(self, matrix: Matrix, sparse: int | None) -> dict[str, Any]:
+    def write(self, matrix: Matrix, sparse: str | None) -> dict[str, Any]:
         """Write the file; return what was done.
 
         Parameters
         ----------
         matrix : Matrix
-        sparse : int or None
-            Bytes of the sparse form, if there is one that is worth naming.
+        sparse : str or None
+            A format that would take less, if there is one that is worth naming.
         """
         assert self.output is not None
         kind = self.kind
@@ -90,12 +116,11 @@ class Sink:
             able = ", ".join(name for name, made in FORMATS.items() if made.holds_names)
             raise UsageError(f"--symbolic writes names, which {kind} cannot hold; use one of {able}")
         size, exact = file_size(matrix, kind)
-        self._check_size(matrix, size, sparse)
-        self.check_memory(memory_needed(matrix, kind), f"writing {shown(self.output)}")
-        name = "standard output" if self.output == STREAM else shown(self.output)
+        self._check_size(matrix, size, None if kind in SPARSE else sparse)
+        self.check_memory(memory_needed(matrix, kind), f"writing {self.name}")
         about = "" if exact else "about "
         if not settings.quiet:
-            report.note(f"writing {name}: {shape_text(matrix.shape)}, {kind}, {about}{bytes_text(size)}")
+            report.note(f"writing {self.name}: {shape_text(matrix.shape)}, {kind}, {about}{bytes_text(size)}")
         began = time.perf_counter()
         long = size > LONG_WRITE and not settings.quiet
         with (
@@ -104,41 +129,80 @@ class Sink:
             if self.output == STREAM
             else atomic_write(Path(self.output), force=self.force) as file,
         ):
-            write_matrix(file, matrix, kind, advance=lambda rows: advance(name, rows))
-        return {"output": name, "format": kind, "write_seconds": time.perf_counter() - began}
+            write_matrix(file, matrix, kind, advance=lambda rows: advance(self.name, rows))
+        return {"output": self.name, "format": kind, "write_seconds": time.perf_counter() - began}
 
-    def _check_size(self, matrix: Matrix, size: int, sparse: int | None) -> None:
-        assert self.output is not None
-        stream = self.output == STREAM or is_stream(Path(self.output))
-        limit, which = self.max_output, "allowed"
-        if limit is None and not stream:
-            folder = os.path.dirname(os.path.realpath(self.output))
-            with contextlib.suppress(OSError):
-                limit, which = shutil.disk_usage(folder).free, "free on the disk"
-            if limit is None or limit > LARGEST_FILE:
-                limit, which = LARGEST_FILE, "written without --max-output"
+    def _check_size(self, matrix: Matrix, size: int, sparse: str | None) -> None:
+        """Refuse a file over the limit, with a command that writes one below it if there is such."""
+        limit, which = self._limit()
         if limit is None or size <= limit:
             return
         text = (
-            f"{shown(self.output)} would have {bytes_text(size)} ({shape_text(matrix.shape)} entries), "
+            f"{self.name} would have {bytes_text(size)} ({shape_text(matrix.shape)} entries), "
             f"more than the {bytes_text(limit)} {which}"
         )
-        if sparse is not None and self.kind not in ("npz", "mtx", "sparse-csv"):
-            text += f"; the same matrix, sparse, has {bytes_text(sparse)}: {self._instead()}"
+        smaller = size
+        if sparse is not None:
+            smaller = min(size, file_size(_numbers(matrix) if sparse == "npz" else matrix, sparse)[0])
+        if smaller < size:
+            text += f"; the same matrix, sparse, has {bytes_text(smaller)}"
+        raised = None if smaller <= limit else at_least(smaller)
+        if raised and which == FREE:
+            text += "; name a file on another"
+        elif smaller < size:
+            text += f": {self._instead(str(sparse), raised)}"
         else:
-            text += f"; raise it with --max-output {bytes_text(size).replace(' ', '')}"
+            text += f"; raise it with --max-output {raised}"
         raise LimitError(text)
 
-    def _instead(self) -> str:
-        """Rewrite the command line so that it writes the sparse form."""
+    def _limit(self) -> tuple[int | None, str]:
+        """Bytes that the file may have, and what they are."""
         assert self.output is not None
-        better = "matrix.npz" if self.output == STREAM else os.path.splitext(self.output)[0] + ".npz"
-        words, skip = [], False
-        for word in sys.argv[1:]:
-            if skip or word.startswith("--format="):
-                skip = False
-                continue
-            skip = word == "--format"
-            if not skip:
-                words.append(word.replace(self.output, better) if word.endswith(self.output) else word)
+        if self.max_output is not None or self._is_stream:
+            return self.max_output, "allowed"
+        folder = os.path.dirname(os.path.realpath(self.output))
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(folder).free
+            if free <= LARGEST_FILE:
+                return free, FREE
+        return LARGEST_FILE, "written without --max-output"
+
+    def _instead(self, sparse: str, limit: str | None) -> str:
+        """Rewrite the command line so that it writes the sparse form, under another limit if need be."""
+        assert self.output is not None
+        stem = "matrix" if self._is_stream else os.path.splitext(self.output)[0]
+        target = stem + (".npz" if sparse == "npz" else ".csv")
+        options = ["--sparse-csv"] if sparse != "npz" else []
+        options += ["--max-output", limit] if limit else []
+        dropped = ("--format", "--max-output") if limit else ("--format",)
+        words: list[str] = []
+        given = iter(sys.argv[1:])
+        for word in given:
+            if word in dropped:
+                next(given, None)
+            elif re.fullmatch("--output|-[fqv]*o", word):
+                next(given, None)
+                words += [word, target, *options]
+            elif found := re.match("--output=|-[fqv]*o", word):
+                words += [found[0] + target, *options]
+            elif word == "--":  # what follows are no options
+                words += [word, *given]
+            elif not word.startswith(tuple(f"{option}=" for option in dropped)):
+                words.append(word)
         return shlex.join(["convcli", *words])
+
+
+def _numbers(matrix: Matrix) -> Matrix:
+    return matrix.matrix if isinstance(matrix, Symbolic) else matrix
+
+
+def at_least(size: float) -> str:
+    """Write an amount that is not less than so many bytes, as options take it.
+
+    >>> at_least(37_234), at_least(2e15), at_least(5)
+    ('37.3kB', '2000TB', '5B')
+    """
+    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{math.ceil(size * 10 / scale) / 10:.1f}".removesuffix(".0") + unit
+    return f"{math.ceil(size)}B"

@@ -1,35 +1,37 @@
-"""What ``convcli unroll`` does: show or write the matrix of an image's patches, and fold one back."""
+"""What ``convcli unroll`` does without ``--fold``: show or write the matrix of an image's patches."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from convcli import report
-from convcli.arrays import Array
-from convcli.atomic import check_target
+from convcli.arrays import Array, samples_of
 from convcli.cli import described, settings
-from convcli.cli.files import Files
-from convcli.cli.files import Source as Picture
 from convcli.cli.matrices import Sink
 from convcli.cli.sources import Source, read_source, weights_of
 from convcli.cli.targets import STREAM
-from convcli.errors import UsageError
-from convcli.machine import available_memory
-from convcli.matrices.matrix import Dense, Matrix, Symbolic
+from convcli.errors import LimitError, UsageError
+from convcli.matrices.matrix import Dense, Matrix, Symbolic, blocks
+from convcli.matrices.palette import colour
 from convcli.matrices.patches import Unrolled
-from convcli.matrices.read import read_matrix
-from convcli.matrices.unroll import folded, sample_names, unrolled
-from convcli.options import Filter
-from convcli.spec import OPS, PerAxis, bytes_text, choose, shape_text
+from convcli.matrices.unroll import sample_names, unrolled
+from convcli.matrices.window import Colour, look_at
+from convcli.problem import LONGEST_BORDER
+from convcli.report.grid import grid
+from convcli.spec import OPS, ConvSpec, PerAxis, bytes_text, choose, per_axis, shape_text
 
-DTYPES = ("uint8", "uint16", "float32")
+Cell = TypeVar("Cell")
+Seen = tuple[list[list[str]], list[list[Colour | None]]]
+
+MOST_OUTPUTS = 16  # of a bank that are printed
+SHOWN_BYTES = 4096  # of memory, for each entry of a row that is shown
+NAME_BYTES = 300
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,19 @@ class Patches:
     dilation: PerAxis
     mode: str
     order: str
+    origin: PerAxis | None = None
+
+    def __post_init__(self) -> None:
+        if self.origin is not None and self.mode != "same":
+            raise UsageError(f"--origin has no effect in mode {self.mode}; leave it out, or use --mode same")
 
     @property
     def taps(self) -> tuple[int, ...]:
         """Shape of a patch."""
         if self.size is None:
             raise UsageError("no size of the patches; add -s, for example -s 3x3")
-        return (self.size,) if isinstance(self.size, int) else self.size
+        sizes = (self.size,) if isinstance(self.size, int) else self.size
+        return per_axis(sizes, len(sizes), "size", 1)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -81,33 +89,44 @@ def show_patches(
         raise UsageError(f"--op {op} is for the kernel of -k; leave it out, or add -k")
     if kernel is not None and output == STREAM:
         raise UsageError("-k prints to standard output, and so does -o -; give -o a file")
+    op = choose(op or "convolve", OPS, "op")
     sink = Sink(output, format_, sparse_csv, force, max_memory, max_output)
     sink.check_target([source] if source else [])
     found = read_source(source, shape, max_memory, max_pixels)
-    weights = None if kernel is None else weights_of(kernel, found)[0]
+    weights, origin = (None, None) if kernel is None else weights_of(kernel, found)
     taps = patches.taps if weights is None else _taps(weights, patches)
-    image = _image(found, taps, channels)
+    if weights is not None:
+        patches = replace(patches, origin=_patch_origin(taps, patches, origin, op))
+    image = _image(found, taps, channels, sink)
     matrix = unrolled(image, taps, border=border, border_value=border_value, **patches.options)
-    flat = None if weights is None else _flattened(weights, len(image), choose(op or "convolve", OPS, "op"))
-    names = sample_names(matrix.image.shape, patches.order) if symbolic else []
+    refuse_wide(matrix.spec)
+    names = []
+    if symbolic:
+        if matrix.fill and patches.mode != "valid":
+            raise UsageError(
+                f"--symbolic has no name for the border value {matrix.fill:g}; use --border zero, or another"
+            )
+        sink.check_memory(NAME_BYTES * image.size, "naming the samples")
+        names = sample_names(matrix.image.shape, patches.order)
     shown: Matrix = Symbolic(matrix, names) if symbolic else matrix
-    written: dict[str, Any] = {}
-    if output is not None:
-        written = sink.write(shown, None)
-    elif matrix.dtype.itemsize * matrix.shape[1] > (available_memory() or math.inf):
-        sink.check_memory(matrix.dtype.itemsize * matrix.shape[1], "one row of the matrix")
-    if flat is not None:
-        sink.check_memory(2.0 * matrix.dtype.itemsize * math.prod(matrix.shape), "the product")
+    flat = product = None
+    if weights is not None:
+        _check_channels(weights, image, found)
+        flat = _flattened(weights, op, patches.order)
+        product = _product(matrix, flat, sink)
+    if output is None and not as_json:  # whole rows are made of what is shown
+        sink.check_memory(SHOWN_BYTES * min(matrix.shape), "showing the matrix")
+    written = sink.write(shown, None) if output is not None else {}
     if as_json:
-        print(json.dumps(_document(matrix, shown, flat, patches) | written))
+        print(json.dumps(_document(matrix, shown, flat, product, patches) | written))
         return
     if not (output and settings.quiet):
-        _print_facts(matrix, stderr=output is not None)
+        _print_facts(matrix, patches, stderr=output is not None)
     if output is None:
         print()
-        described.show(shown)
-    if flat is not None:
-        _print_product(matrix, flat, patches)
+        _show(matrix, names)
+    if flat is not None and product is not None:
+        _print_product(matrix, flat, product, patches)
 
 
 def _taps(weights: Array, patches: Patches) -> tuple[int, ...]:
@@ -120,180 +139,206 @@ def _taps(weights: Array, patches: Patches) -> tuple[int, ...]:
     return taps
 
 
-def _image(source: Source, taps: tuple[int, ...], channels: int | None) -> Array:
+def _patch_origin(
+    taps: tuple[int, ...], patches: Patches, own: tuple[int, ...] | None, op: str
+) -> tuple[int, ...] | None:
+    """Return the cell of a patch that lies on its position, from that of the kernel as written."""
+    if patches.mode != "same":
+        return None
+    origin = patches.origin if patches.origin is not None else own
+    cells = per_axis(origin, len(taps), "origin", 0) if origin is not None else None
+    if op == "correlate":
+        return cells
+    return tuple(n - 1 - o for n, o in zip(taps, cells or ((n - 1) // 2 for n in taps), strict=True))
+
+
+def _image(source: Source, taps: tuple[int, ...], channels: int | None, sink: Sink) -> Array:
     """Return the samples as (channels, *spatial)."""
     axes = len(taps)
+    if channels is not None:
+        channels = per_axis(channels, 1, "channels", 1)[0]
     if source.planes is None:
         if len(source.shape) != axes:
             raise UsageError(
-                f"--shape {shape_text(source.shape)} has {len(source.shape)} axes for patches "
-                f"{shape_text(taps)}; they need as many (channels are given by --channels)"
+                f"--shape {shape_text(source.shape)} has {len(source.shape)} axes and the patches "
+                f"{shape_text(taps)} have {axes}; write {_as_many(taps, len(source.shape))}"
             )
-        return source.channels(1 if channels is None else channels, source.shape)
-    there = source.planes.ndim - axes
-    if there not in (0, 1):
+        per_axis(source.shape, axes, "shape", 1)
+        count = channels or 1
+        sink.check_memory(8.0 * count * math.prod(source.shape), f"the image {shape_text(source.shape)}")
+        return source.channels(count, source.shape)
+    spatial = source.shape[1:] if source.photo else source.shape
+    if len(spatial) - axes not in ((0,) if source.photo else (0, 1)):
+        way = _as_many(taps, 2) if source.photo else "as many, or one less if the first axis is channels"
         raise UsageError(
-            f"the image {shape_text(source.shape)} has {len(source.shape)} axes for patches "
-            f"{shape_text(taps)}; it has as many, and one more if there are channels"
+            f"the image {shape_text(spatial)} has {len(spatial)} axes and the patches {shape_text(taps)} "
+            f"have {axes}; write {way}"
         )
-    count = source.shape[0] if there else 1
-    return source.channels(count if channels is None else channels, source.spatial(axes), own_type=True)
+    count = source.shape[0] if source.planes.ndim > axes else 1
+    image = source.channels(channels or count, source.spatial(axes), own_type=True)
+    return samples_of(image, "image")
 
 
-def _flattened(weights: Array, channels: int, op: str) -> Array:
+def _as_many(taps: tuple[int, ...], axes: int) -> str:
+    """Write the option with as many numbers as there are axes: the first, repeated."""
+    return "-s " + "x".join(str(taps[0]) for _ in range(axes))
+
+
+def refuse_wide(spec: ConvSpec) -> None:
+    """Refuse what is nearly all border: where each sample comes from takes memory."""
+    if any(axis.padded > max(LONGEST_BORDER, 4 * axis.size) for axis in spec.axes):
+        raise LimitError(
+            f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
+            "samples; use a smaller -s or --dilation, or --mode valid"
+        )
+
+
+def _check_channels(weights: Array, image: Array, source: Source) -> None:
+    needed = weights.shape[1] if weights.ndim > 3 else 1
+    if needed == len(image):
+        return
+    can = source.planes is None or (source.photo and needed == 1)
+    raise UsageError(
+        f"the kernel is for {needed} channel{'s' if needed > 1 else ''} and the image has {len(image)}; "
+        "use a bank (out, in, height, width)" + (f", or --channels {needed}" if can else "")
+    )
+
+
+def _flattened(weights: Array, op: str, order: str) -> Array:
     """W_flat: one kernel per row, in the order of a patch; convolution turns it round first."""
     bank = weights if weights.ndim > 3 else weights[None, None]
-    if bank.shape[1] != channels:
+    taps = tuple(range(2, bank.ndim))
+    bank = np.flip(bank, taps) if op == "convolve" else bank
+    return bank.transpose(0, 1, *(taps if order == "C" else taps[::-1])).reshape(len(bank), -1)
+
+
+def _product(matrix: Unrolled, flat: Array, sink: Sink) -> Array:
+    """Multiply, some rows of the matrix at a time; what is not finite makes all it is part of NaN.
+
+    Returns
+    -------
+    (kernels, positions) array
+    """
+    positions = math.prod(matrix.spec.output_shape)
+    sink.check_memory(16.0 * len(flat) * positions, "the product")
+    whole = matrix.dtype.kind != "f" and flat.dtype.kind != "f"
+    if whole:
+        _refuse_overflow(matrix, flat)
+    kind = np.dtype(np.int64 if whole else np.float64)
+    flat = flat.astype(kind)
+    total = np.zeros((len(flat), positions), kind)
+    gaps = np.zeros(positions, bool)
+    start = 0
+    with np.errstate(all="ignore"):
+        for part in blocks(matrix):
+            assert isinstance(part, np.ndarray)
+            stop = start + len(part)
+            if matrix.layout == "rows":
+                total[:, start:stop] = flat @ part.T.astype(kind)
+                gaps[start:stop] = ~np.isfinite(part).all(axis=1)
+            else:
+                total += flat[:, start:stop] @ part.astype(kind)
+                gaps |= ~np.isfinite(part).all(axis=0)
+            start = stop
+    if gaps.any():
+        total[:, gaps] = np.nan
+    return total
+
+
+def _refuse_overflow(matrix: Unrolled, flat: Array) -> None:
+    """Refuse whole numbers whose sum may not be one of 64 bits."""
+    image = matrix.image
+    largest = max(abs(int(image.min())), abs(int(image.max())), abs(int(matrix.fill)))
+    bound = largest * float(np.abs(flat.astype(np.float64)).sum(axis=1).max())
+    if not bound < 2**63 * (1 - 1e-9):
         raise UsageError(
-            f"the kernel is for {bank.shape[1]} channels and the image has {channels}; "
-            "use a bank (out, in, height, width), or --channels 1"
+            f"the product may reach {bound:.3g}, beyond 64-bit integers; convert the image to float64"
         )
-    if op == "convolve":
-        bank = np.flip(bank, tuple(range(2, bank.ndim)))
-    return bank
 
 
-def _print_facts(matrix: Unrolled, *, stderr: bool) -> None:
-    spec = matrix.spec
+def _in_order(shape: tuple[int, ...], order: str) -> tuple[int, ...]:
+    """Turn a shape as a matrix of that order has it into that of the image, and back."""
+    return shape if order == "C" else shape[::-1]
+
+
+def _print_facts(matrix: Unrolled, patches: Patches, *, stderr: bool) -> None:
+    spec, order = matrix.spec, patches.order
     channels = len(matrix.image)
     size = matrix.dtype.itemsize * math.prod(matrix.shape)
-    each = f"{shape_text(spec.kernel_shape)} of {channels} channel{'s' if channels > 1 else ''}"
+    patch = shape_text(_in_order(spec.kernel_shape, order))
     rows = [
         ("matrix", f"{shape_text(matrix.shape)}, a patch per {matrix.layout.removesuffix('s')}"),
-        ("positions", shape_text(spec.output_shape)),
-        ("patch", each),
+        ("positions", shape_text(_in_order(spec.output_shape, order))),
+        ("patch", f"{patch} of {channels} channel{'s' if channels > 1 else ''}"),
         ("size", f"{bytes_text(size)}, {size / matrix.image.nbytes:.3g} times the image's"),
     ]
+    if patches.mode == "same" and spec.origin != tuple((n - 1) // 2 for n in spec.kernel_shape):
+        rows.insert(3, ("origin", f"{_origin(matrix, order)} (x,y), the cell of a patch on its position"))
     report.table(("", ""), rows, file=sys.stderr if stderr else sys.stdout)
 
 
-def _print_product(matrix: Unrolled, bank: Array, patches: Patches) -> None:
+def _origin(matrix: Unrolled, order: str) -> str:
+    assert isinstance(matrix.spec.origin, tuple)
+    return ",".join(map(str, _in_order(matrix.spec.origin, order)[::-1]))
+
+
+def _show(matrix: Unrolled, names: list[str]) -> None:
+    """Print the matrix, or its ends; whole rows are made for that, so a wide one is looked at turned."""
+    turn = matrix.shape[1] > matrix.shape[0]
+    seen = replace(matrix, layout="columns" if matrix.layout == "rows" else "rows") if turn else matrix
+    look = look_at(Symbolic(seen, names) if names else seen, colour)
+
+    def turned(rows: list[int], columns: list[int]) -> Seen:
+        text, shades = look(columns, rows)
+        return _transposed(text), _transposed(shades)
+
+    grid(matrix.shape, turned if turn else look, block_shape=matrix.block_shape)
+
+
+def _transposed(cells: list[list[Cell]]) -> list[list[Cell]]:
+    return [list(line) for line in zip(*cells, strict=True)]
+
+
+def _print_product(matrix: Unrolled, flat: Array, product: Array, patches: Patches) -> None:
     """Print W_flat, and what it makes of the matrix."""
-    order = patches.order
-    if order == "F":
-        bank = bank.transpose(0, 1, *range(bank.ndim - 1, 1, -1))
-    flat = bank.reshape(len(bank), -1)
-    values = matrix.rows(0, matrix.shape[0])
-    values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
-    columns = values.T if matrix.layout == "rows" else values
-    product = flat @ columns
     print("\nW_flat:")
     described.show(Dense(flat, own_cells=True))
     symbols = "W_flat · Xᵀ" if matrix.layout == "rows" else "W_flat · X"
-    positions = matrix.spec.output_shape if order == "C" else matrix.spec.output_shape[::-1]
-    for number, row in enumerate(product, 1):
+    results = _images(matrix, product[:MOST_OUTPUTS], patches.order)
+    for number, result in enumerate(results, 1):
         which = f", output {number}" if len(product) > 1 else ""
-        print(f"\n{symbols}{which}, as {shape_text(positions)}:")
-        result = row.reshape(matrix.spec.output_shape)
-        result = result.T if order == "F" else result
+        print(f"\n{symbols}{which}, as {shape_text(result.shape)}:")
         described.show(Dense(result.reshape(-1, result.shape[-1])))
+    if len(product) > MOST_OUTPUTS:
+        print(f"\nand {len(product) - MOST_OUTPUTS:,} more outputs")
 
 
-def _document(matrix: Unrolled, shown: Matrix, bank: Array | None, patches: Patches) -> dict[str, Any]:
-    small = math.prod(matrix.shape) <= described.LARGEST_IN_JSON
-    rows: Any = shown.rows(0, shown.shape[0]) if small else None
+def _images(matrix: Unrolled, product: Array, order: str) -> Array:
+    """Return the product as (kernels, *positions)."""
+    result = product.reshape(len(product), *matrix.spec.output_shape)
+    return result if order == "C" else result.transpose(0, *range(result.ndim - 1, 0, -1))
+
+
+def _document(
+    matrix: Unrolled, shown: Matrix, flat: Array | None, product: Array | None, patches: Patches
+) -> dict[str, Any]:
+    """Return facts and, as far as they are small, numbers."""
+    rows: Any = None
+    if math.prod(matrix.shape) <= described.LARGEST_IN_JSON:
+        rows = shown.rows(0, shown.shape[0])
+    if product is not None and product.size > described.LARGEST_IN_JSON:
+        product = None
+    order = patches.order
+    origin = _origin(matrix, order).split(",") if patches.mode == "same" else None
     return {
         "shape": matrix.shape,
         "layout": matrix.layout,
-        "positions": matrix.spec.output_shape,
-        "patch": matrix.spec.kernel_shape,
+        "positions": _in_order(matrix.spec.output_shape, order),
+        "patch": _in_order(matrix.spec.kernel_shape, order),
         "channels": len(matrix.image),
+        "origin": origin and [int(number) for number in origin],
         "bytes": matrix.dtype.itemsize * math.prod(matrix.shape),
         "matrix": None if rows is None else rows.tolist(),
-        "w_flat": None if bank is None else bank.reshape(len(bank), -1).tolist(),
+        "w_flat": None if flat is None else flat.tolist(),
+        "product": None if product is None else _images(matrix, product, order).tolist(),
     }
-
-
-def fold_back(
-    source: str | None,
-    shape: str | None,
-    channels: int,
-    patches: Patches,
-    output: str | None,
-    *,
-    reduce: str,
-    dtype: str | None,
-    format_: str | None,
-    force: bool,
-    max_memory: int | None,
-) -> None:
-    """Read a matrix of patches, and make the image of them."""
-    if source is None or shape is None:
-        what = "the file of a matrix" if source is None else "--shape HxW of the image"
-        raise UsageError(f"--fold needs {what}: convcli unroll patches.csv --fold --shape 256x256 -s 3x3")
-    if dtype is not None:
-        choose(dtype, DTYPES, "dtype")
-    files = Files(format=format_, force=force, max_memory=max_memory)
-    if output not in (None, STREAM):
-        check_target(Path(str(output)), force=force, inputs=[Path(source)])
-    from convcli.cli.options import axes
-
-    sizes = axes(shape, "shape")
-    spatial = (sizes,) if isinstance(sizes, int) else sizes
-    limit = max_memory if max_memory is not None else available_memory() or 2**62
-    stream = source == STREAM
-    matrix = read_matrix(
-        sys.stdin.buffer if stream else Path(source),
-        max_bytes=limit,
-        extension="csv" if stream else None,
-        shape=None if stream else _expected(spatial, channels, patches),
-    )
-    dense = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
-    image_shape = spatial if channels == 1 else (channels, *spatial)
-    image = folded(dense, image_shape, patches.taps, reduce=reduce, **patches.options)
-    _say_uncovered(image_shape, patches)
-    if output is None:
-        for plane in image.reshape(-1, *(1, *spatial)[-2:]):
-            described.show(Dense(plane))
-        return
-    _write_image(image, output, files, dtype)
-
-
-def _expected(spatial: tuple[int, ...], channels: int, patches: Patches) -> tuple[int, int]:
-    """Shape of the matrix, for files that do not say it themselves."""
-    blank = np.broadcast_to(np.uint8(0), (channels, *spatial))
-    return unrolled(blank, patches.taps, **patches.options).shape
-
-
-def _say_uncovered(shape: tuple[int, ...], patches: Patches) -> None:
-    """Tell how many samples no patch covers: what they were is not in the matrix."""
-    blank = np.broadcast_to(np.uint8(0), shape)
-    spec = unrolled(blank, patches.taps, **patches.options).spec
-    covered = 1
-    for axis in spec.axes:
-        reached = np.zeros(axis.size, bool)
-        for tap in range(axis.taps):
-            at = np.arange(axis.output) * axis.stride + tap * axis.dilation - axis.before
-            reached[at[(at >= 0) & (at < axis.size)]] = True
-        covered *= int(reached.sum())
-    missing = math.prod(spec.image_shape) - covered
-    if missing and not settings.quiet:
-        report.note(
-            f"{missing} of {math.prod(spec.image_shape)} samples lie under no patch and became 0; "
-            "--mode same or full, when unrolling, covers all"
-        )
-
-
-def _write_image(image: Array, output: str, files: Files, dtype: str | None) -> None:
-    """Write the image: as it is to .npy, in the type of its samples to an image file."""
-    if files.kind(output, "npy") == "npy":
-        files.write(output, image, Picture(image), Filter())
-        return
-    if image.ndim > 3 or (image.ndim == 3 and len(image) > 4):
-        raise UsageError(f"an array {shape_text(image.shape)} is no image; write it to a .npy file")
-    kept = _in_type(image, np.dtype(dtype or "uint8"))
-    files.write(output, kept if kept.ndim == 3 else kept[None], Picture(kept), Filter())
-
-
-def _in_type(image: Array, dtype: np.dtype[Any]) -> Array:
-    if dtype.kind == "f":
-        return image.astype(dtype)
-    rounded = np.rint(image)
-    top = np.iinfo(dtype).max
-    low, high = rounded.min(), rounded.max()
-    if not (low >= 0 and high <= top):
-        raise UsageError(
-            f"the image has samples from {low:g} to {high:g}, beyond {dtype}; "
-            "use --dtype uint16 or float32, --reduce mean, or -o with .npy"
-        )
-    return rounded.astype(dtype)

@@ -20,6 +20,7 @@ from convcli.matrices.build import operator
 from convcli.matrices.operator import Operator
 from convcli.options import Filter
 from convcli.pixels import luma
+from convcli.problem import refuse_wide_borders
 from convcli.spec import shape_text
 
 
@@ -48,7 +49,7 @@ class Source:
         """Return the samples of an image with so many channels.
 
         Colours become their brightness where one channel is wanted; without an image the samples count
-        1, 2, 3, … Integers become int64 unless their `own_type` is to stay.
+        1, 2, 3, … They become int64 or float64 unless their `own_type` is to stay.
 
         Returns
         -------
@@ -61,10 +62,17 @@ class Source:
             planes = luma(planes)
         if len(planes) != count:
             raise UsageError(
-                f"the image has {len(planes)} channels, and {count} {'is' if count == 1 else 'are'} wanted; "
+                f"the image has {len(planes)} channel{'s' if len(planes) > 1 else ''}, and {count} "
+                f"{'is' if count == 1 else 'are'} wanted; "
                 "use an image with as many, or a bank of kernels (out, in, height, width)"
             )
-        return planes.astype(np.int64) if planes.dtype.kind in "bui" and not own_type else planes
+        if own_type:
+            return planes
+        if planes.dtype == np.uint64 and planes.max() >= 2**63:
+            raise UsageError(
+                f"the image has samples up to {planes.max()}, beyond 64-bit integers with a sign; use floats"
+            )
+        return planes.astype(np.float64 if planes.dtype.kind == "f" else np.int64)
 
 
 def read_source(
@@ -105,6 +113,9 @@ def operator_for(
     """
     weights, known = weights_of(text, source)
     groups = options["groups"]
+    for option, given in zip(("in", "out"), channels, strict=True):
+        if given is not None and given < 1:
+            raise UsageError(f"--channels-{option} {given} is below 1; leave it out for one kernel")
     if weights.ndim > 3:
         _check_channels(weights.shape, channels, groups)
     elif channels != (None, None):
@@ -112,7 +123,9 @@ def operator_for(
     if options["origin"] is None:
         options["origin"] = known
     axes = weights.ndim if weights.ndim <= 3 else weights.ndim - 2
-    return operator(weights, source.spatial(axes), **options)
+    matrix = operator(weights, source.spatial(axes), **options)
+    refuse_wide_borders(matrix.spec)
+    return matrix
 
 
 def weights_of(text: str, source: Source) -> tuple[Array, tuple[int, ...] | None]:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from convcli.cli.matrices import Sink
     from convcli.matrices.operator import Operator
 
+NAME_BYTES = 300
+VECTORS = 32  # bytes of memory for each number of image and result, while T is multiplied
+
 
 def toeplitz(
     image: Annotated[
@@ -130,12 +133,10 @@ def toeplitz(
         raise UsageError("--json prints one document on standard output; leave out --steps and -o -")
     if steps and output == "-":
         raise UsageError("--steps and -o - would both write to standard output; give -o a file")
-    value = real("0" if border_value is None else border_value, "border value")
-    if value and BORDER_ALIASES.get(border, border) == "constant":
-        raise UsageError(
-            f"border constant with the value {value:g} adds to every result, which no matrix does; "
-            "use --border zero"
-        )
+    others = {"order F": order == "F", "transpose": transpose, "symbolic": symbolic}
+    for name in (name for name, given in others.items() if steps and given):
+        raise UsageError(f"--steps build T of numbers, row by row; leave out --{name}")
+    _check_border(BORDER_ALIASES.get(border, border), border_value)
     from convcli.cli.matrices import Sink
     from convcli.cli.sources import in_order, operator_for, read_source, spatial
     from convcli.matrices.build import cell_names
@@ -158,9 +159,10 @@ def toeplitz(
         order=order,
         groups=groups,
     )
-    if steps and order == "F":
-        raise UsageError("--steps go row by row; leave out --order F")
-    names = cell_names(matrix.kernels, order) if symbolic else []
+    names = []
+    if symbolic:
+        sink.check_memory(NAME_BYTES * matrix.kernels.size, "naming the cells")
+        names = cell_names(matrix.kernels, order)
     _run(
         matrix.T if transpose else matrix,
         lambda: in_order(source.channels(matrix.spec.channels, spatial(matrix, order)), order),
@@ -171,6 +173,20 @@ def toeplitz(
         verify=verify,
         as_json=as_json,
     )
+
+
+def _check_border(border: str, value: str | None) -> None:
+    """Refuse a value that has no effect, and one that has no matrix."""
+    if value is None:
+        return
+    if border != "constant":
+        raise UsageError(f"--border-value {value} is for --border constant, and border is {border}")
+    number = real(value, "border value")
+    if number:
+        raise UsageError(
+            f"border constant with the value {number:g} adds to every result, which no matrix does; "
+            "use --border zero"
+        )
 
 
 def _run(
@@ -195,14 +211,14 @@ def _run(
     tally = matrix.tally()
     sparse = sparse_bytes(matrix.shape, tally.total())
     if steps or verify:
-        sink.check_memory(2 * sparse, "the matrix")
+        sink.check_memory(2 * sparse + VECTORS * sum(matrix.shape), "the matrix")
     found = Symbolic(matrix, names) if symbolic else matrix
     checks = compare(matrix, image()) if verify else []
     if steps:
         described.print_steps(matrix, image()[0])
     written: dict[str, Any] = {}
     if sink.output is not None:
-        written = sink.write(found, sparse)
+        written = sink.write(found, "sparse-csv" if symbolic else "npz")
     if as_json:
         held = [asdict(check) for check in checks]
         print(json.dumps(described.document(facts(matrix, tally), found) | written | {"checks": held}))
@@ -212,7 +228,7 @@ def _run(
         if not steps and sink.output is None:
             print()
             described.show(found)
-        if checks:
+        if checks and not (sink.output and settings.quiet):
             print(file=sys.stderr if sink.output else sys.stdout)
             described.print_checks(checks, stderr=sink.output is not None)
     failed = [check.backend for check in checks if check.failed]
@@ -220,3 +236,5 @@ def _run(
         raise VerificationError(
             f"T · vec(x) is not what {', '.join(failed)} computes; please report this with the command"
         )
+    if checks and all(check.difference is None for check in checks):
+        raise VerificationError(f"no backend could be compared: {checks[-1].reason}")

@@ -17,6 +17,7 @@ from convcli.cli.options import (
     MaxMemory,
     MaxOutput,
     MaxPixels,
+    Origin,
     Quiet,
     Stride,
     Verbose,
@@ -24,6 +25,7 @@ from convcli.cli.options import (
     amount,
     axes,
     kernel_names,
+    origin,
     real,
 )
 from convcli.errors import UsageError
@@ -71,6 +73,7 @@ def unroll(
         ),
     ] = None,
     border_value: BorderValue = None,
+    origin_: Origin = None,
     channels: Annotated[
         int | None, typer.Option(metavar="N", help="Channels of the image; 1 makes colours gray.")
     ] = None,
@@ -107,7 +110,8 @@ def unroll(
     dtype: Annotated[
         str | None,
         typer.Option(
-            metavar="TYPE", help="Of an image that is folded: uint8, uint16 or float32.  [default: uint8]"
+            metavar="TYPE",
+            help="Of an image that is folded: uint8, uint16 or float32.  [default: uint8; .npy: as computed]",
         ),
     ] = None,
     format_: Annotated[
@@ -136,7 +140,7 @@ def unroll(
         raise UsageError("--json and -o - would both write to standard output; give -o a file")
     if border_value is not None and BORDER_ALIASES.get(border or "", border) != "constant":
         raise UsageError(f"--border-value {border_value} is for --border constant, and border is not that")
-    from convcli.cli.patches import Patches, fold_back, show_patches
+    from convcli.cli.patches import Patches, show_patches
 
     patches = Patches(
         size=None if size is None else axes(size, "size"),
@@ -145,8 +149,11 @@ def unroll(
         dilation=axes(dilation, "dilation"),
         mode=mode,
         order=order,
+        origin=origin(origin_),
     )
     if fold:
+        from convcli.cli.folding import fold_back
+
         useless = {
             "border": border is not None,
             "kernel": kernel is not None,
@@ -162,7 +169,7 @@ def unroll(
         fold_back(
             source,
             shape,
-            channels or 1,
+            channels,
             patches,
             output,
             reduce=reduce or "mean",

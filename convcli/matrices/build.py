@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from convcli.arrays import Array, samples_of
@@ -163,14 +166,9 @@ def operator(
     groups = per_axis(groups, 1, "groups", 1)[0]
     if len(bank) % groups:
         raise UsageError(
-            f"groups {groups} does not divide the {len(bank)} outputs of kernel {shape_text(weights.shape)}"
+            f"groups {groups} does not divide the {len(bank)} output{'s' if len(bank) > 1 else ''} of kernel "
+            f"{shape_text(weights.shape)}; use a bank (outputs, channels / groups, *taps) where it does"
         )
-    options = {"stride": stride, "dilation": dilation, "origin": origin}
-    if choose(order, ORDERS, "order") == "F":
-        # Column by column is row by row of the image with its axes exchanged.
-        bank = bank.transpose(0, 1, *range(axes + 1, 1, -1))
-        sizes = sizes[::-1]
-        options = {k: v if v is None else per_axis(v, axes, k, 0)[::-1] for k, v in options.items()}
     spec = ConvSpec(
         image_shape=sizes,
         kernel_shape=bank.shape[2:],
@@ -179,15 +177,37 @@ def operator(
         mode=mode,
         border=border,
         op=op,
-        **options,  # type: ignore[arg-type]
+        origin=origin,
+        stride=stride,
+        dilation=dilation,
     )
+    if choose(order, ORDERS, "order") == "F":
+        # Column by column is row by row of the image with its axes exchanged.
+        bank = bank.transpose(0, 1, *range(axes + 1, 1, -1))
+        turned = ("image_shape", "kernel_shape", "origin", "stride", "dilation")
+        spec = replace(spec, **{name: getattr(spec, name)[::-1] for name in turned})
+    _refuse_overflow(bank, spec)
     rule = Operator(bank, spec, groups)
-    if max(rule.shape) > MOST_ENTRIES:
+    reach = max(max(axis.padded, axis.stride) for axis in spec.axes)
+    if max(*rule.shape, reach) > MOST_ENTRIES:
         raise LimitError(
-            f"the matrix would have {shape_text(rule.shape)} entries, beyond what can be counted; "
-            "use a smaller shape"
+            f"the matrix {shape_text(rule.shape)}, or what its kernel reaches, is beyond what can be "
+            "counted; use a smaller shape, stride or dilation"
         )
     return rule
+
+
+def _refuse_overflow(bank: Array, spec: ConvSpec) -> None:
+    """Refuse cells whose sums, where a border makes several meet in one entry, may be no numbers."""
+    met = spec.border not in ("zero", "constant") and any(a.before > 0 or a.after > 0 for a in spec.axes)
+    with np.errstate(over="ignore"):
+        sums = np.abs(bank.astype(np.float64)).sum(axis=tuple(range(1, bank.ndim)))
+    largest = float(sums.max()) if met else 0
+    if largest >= (2.0**63 if bank.dtype.kind == "i" else math.inf):
+        raise UsageError(
+            f'cells of the kernel sum up to {largest:.3g} under border "{spec.border}", '
+            f"beyond {bank.dtype}; use smaller ones, or --border zero"
+        )
 
 
 def cell_names(bank: Array, order: str = "C", letter: str = "w") -> list[str]:

@@ -14,6 +14,8 @@ from convcli.matrices.operator import Operator
 from convcli.spec import shape_text
 
 DENSE_SIDE = 512  # rows or columns up to which a decomposition takes no time to speak of
+TRANSFORMED = 2**24  # samples up to which a Fourier transform does not
+SURE = 1e-6  # of the largest eigenvalue: the most that rounding may have moved one that is told
 TOEPLITZ = {1: "Toeplitz", 2: "doubly blocked Toeplitz", 3: "triply blocked Toeplitz"}
 CIRCULANT = {1: "circulant", 2: "doubly block circulant", 3: "triply block circulant"}
 
@@ -128,28 +130,55 @@ def _spectrum(matrix: Operator, nonzeros: int) -> tuple[int | None, Array | None
     """Rank and eigenvalues where they are cheap."""
     rows, columns = matrix.shape
     if is_circulant(matrix):
+        if rows > TRANSFORMED:
+            return None, None
         first = matrix.T.rows(0, 1).toarray().reshape(matrix.spec.image_shape)  # its first column
         transform = np.fft.fftn(first).reshape(-1)
         return _above_rounding(np.abs(transform), rows), _real_if_so(transform)
     small = max(rows, columns) <= DENSE_SIDE
     dense = matrix.rows(0, rows).toarray().astype(np.float64) if small else None
-    values: Array | None = None
-    if dense is not None and rows == columns:
-        symmetric = bool((dense == dense.T).all())
-        values = np.linalg.eigvalsh(dense) if symmetric else _real_if_so(np.linalg.eigvals(dense))
+    values = None if dense is None or rows != columns else _eigenvalues(dense)
     if nonzeros == 0:
         return 0, values
-    if _is_product(matrix):
+    if _has_full_rank(matrix):
         return min(rows, columns), values
     rank = None if dense is None else int(np.linalg.matrix_rank(dense))
     return rank, values
 
 
-def _is_product(matrix: Operator) -> bool:
-    """Whether T·x holds all of the product of two polynomials, which is 0 only if x is."""
+def _has_full_rank(matrix: Operator) -> bool:
+    """Whether a look at the first entries of rows or columns tells: no two are at one place.
+
+    Mode full, with zeros around, has the product of two polynomials, which is 0 only if one of them
+    is; in mode valid each row begins further to the right than the one before.
+    """
     spec = matrix.spec
+    if matrix.kernels.shape[:2] != (1, 1):
+        return False
+    if all(axis.before <= 0 and axis.after <= 0 for axis in spec.axes):
+        return True
     whole = spec.mode == "full" and spec.padding is None and all(a.stride == 1 for a in spec.axes)
-    return whole and spec.border in ("zero", "constant") and matrix.kernels.shape[:2] == (1, 1)
+    return whole and spec.border in ("zero", "constant")
+
+
+def _eigenvalues(dense: Array) -> Array | None:
+    """Return the eigenvalues of a square matrix, unless rounding may have moved them.
+
+    Those of a Toeplitz matrix that is not symmetric can be anywhere near the curve of its symbol for
+    changes as small as rounding: only what the theorem of Bauer and Fike vouches for is returned.
+
+    References
+    ----------
+    Trefethen and Embree (2005), "Spectra and Pseudospectra", chapter II; Bauer and Fike (1960),
+    "Norms and exclusion theorems".
+    """
+    if (dense == dense.T).all():
+        return np.linalg.eigvalsh(dense)
+    if not np.triu(dense, 1).any() or not np.tril(dense, -1).any():
+        return dense.diagonal()
+    values, vectors = np.linalg.eig(dense)
+    moved = np.linalg.cond(vectors) * np.linalg.norm(dense, 2) * np.finfo(np.float64).eps
+    return _real_if_so(values) if moved <= SURE * np.abs(values).max() else None
 
 
 def _above_rounding(sizes: Array, rows: int) -> int:

@@ -16,6 +16,7 @@ from convcli.matrices.build import ORDERS
 from convcli.spec import ConvSpec, PerAxis, bytes_text, choose, per_axis, shape_text
 
 LAYOUTS = ("rows", "columns")
+LONGEST_STRIDE = 2**62
 
 
 def allocate(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> Array:
@@ -81,6 +82,9 @@ def patch_spec(
     """
     pairs = None if padding is None else pads(padding, len(taps))
     spec = ConvSpec(sizes, taps, op="correlate", padding=pairs, **options)
+    assert isinstance(spec.stride, tuple)
+    if max(spec.stride) > LONGEST_STRIDE:  # beyond what an index can be; so far there is one position
+        spec = replace(spec, stride=tuple(min(n, LONGEST_STRIDE) for n in spec.stride))
     if choose(order, ORDERS, "order") == "C":
         return spec
     names = ("image_shape", "kernel_shape", "origin", "stride", "dilation", "padding")

@@ -121,7 +121,7 @@ class Operator:
     def working_bytes(self) -> int:
         """Memory that a block row takes while it is worked out, roughly."""
         cells = self.kernels[0].size if not self.transposed else self.kernels[:, 0].size // self.groups
-        return 50 * self.block_shape[0] * cells
+        return 75 * self.block_shape[0] * cells
 
     def tocsr(self) -> csr_array:
         """Build the whole matrix.
@@ -172,12 +172,9 @@ class Operator:
 
     def tally(self) -> Counter[Any]:
         """Count the entries by value, zeros left out, without building the matrix."""
-        total: Counter[Any] = Counter()
-        for run in self._runs(0, math.prod(self.row_shape[:2])):
-            values, counts = np.unique(run.pattern.values, return_counts=True)
-            for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-                total[value] += count * len(run.members)
-        return total
+        from convcli.matrices.tally import tally
+
+        return tally(self)
 
     def meet(self, axis: int, rows: range) -> tuple[Ints, Ints]:
         """Apply `meetings` to an axis."""

@@ -59,11 +59,15 @@ def steps(matrix: Operator, image: Array) -> Iterator[Stage]:
     s of the matrix is the small Toeplitz matrix of kernel row r − s.
     """
     spec = matrix.spec
-    if len(spec.axes) != 2 or matrix.kernels.shape[:2] != (1, 1) or matrix.transposed:
+    if matrix.kernels.shape[:2] != (1, 1):
         raise UsageError(
-            f"--steps are for one kernel with 2 axes, not {shape_text(matrix.kernels.shape)}; "
-            "leave out --transpose and name one kernel"
+            f"--steps are for one kernel, and {shape_text(matrix.kernels.shape)} is a bank; name one kernel"
         )
+    if len(spec.axes) != 2:
+        way = f"; a signal is an image with one row, 1x{spec.image_shape[0]}" if len(spec.axes) == 1 else ""
+        raise UsageError(f"--steps are for images with 2 axes, not {shape_text(spec.image_shape)}{way}")
+    if matrix.transposed:
+        raise UsageError("--steps build T, not its transpose; leave out --transpose")
     kernel = matrix.kernels[0, 0]
     if len(kernel) > MOST_ROWS_OF_KERNEL:
         raise UsageError(
@@ -103,14 +107,15 @@ def _output_size(matrix: Operator) -> Stage:
     lines = []
     for name, axis in zip(("height", "width"), spec.axes, strict=True):
         extent = axis.extent
-        dilated = f" ({axis.taps} cells at distance {axis.dilation})" if axis.dilation > 1 else ""
+        spread = axis.dilation > 1 and spec.mode != "same"
+        dilated = f" ({axis.taps} cells at distance {axis.dilation})" if spread else ""
         sums = {
             "full": f"{axis.size} + {extent} − 1",
             "same": f"{axis.size}, that of x",
             "valid": f"{axis.size} − {extent} + 1",
         }
         total = axis.stop - axis.start
-        step = f", every {axis.stride} of them: {axis.output}" if axis.stride > 1 else ""
+        step = f", one in {axis.stride} kept: {axis.output}" if axis.stride > 1 else ""
         whole = "" if spec.mode == "same" else f" = {total}"
         lines.append(f"{name:6} {sums[spec.mode]}{whole}{dilated}{step}")
     return Stage(f"Output size in mode {spec.mode}: {shape_text(spec.output_shape)}", lines, [])
@@ -122,10 +127,10 @@ def _padded_filter(matrix: Operator, applied: Array) -> Stage:
     distances = (slice(0, axis.extent, axis.dilation) for axis in matrix.spec.axes)
     padded[tuple(distances)] = applied
     turned = [] if matrix.spec.op == "convolve" else ["Correlation is convolution with k turned by 180°."]
-    size = shape_text(sizes)
+    size, last = shape_text(sizes), matrix.spec.axes[0].extent
     return Stage(
         "The filter, padded with zeros",
-        [*turned, f"To {size}, the size of the full result: its rows begin what follows."],
+        [*turned, f"To {size}, the size of the full result; the rows after row {last} add nothing."],
         [("padded filter", Dense(padded), 0)],
     )
 
@@ -147,7 +152,7 @@ def _small_matrices(matrix: Operator, kernel: Array) -> Stage:
             taps=None,
         )
         small = Operator(row[None, None], line)
-        caption = f"F{number} of filter row {number}: {shape_text(small.shape)}"
+        caption = f"F{number}, of filter row {number} ({shape_text(small.shape)})"
         parts.append((caption, small, (number - 1) * kernel.shape[1]))
     return Stage(
         "A small matrix for each filter row",
@@ -160,9 +165,13 @@ def _blocks(matrix: Operator) -> Stage:
     from convcli.matrices.facts import structure
 
     rows, columns = (n // m for n, m in zip(matrix.shape, matrix.block_shape, strict=True))
+    name = structure(matrix)
     return Stage(
-        f"The matrix T: {structure(matrix)}",
-        [f"{rows}×{columns} blocks of {shape_text(matrix.block_shape)}; the small matrices stand so:"],
+        "The matrix T",
+        [
+            f"{name[0].upper()}{name[1:]}: {rows}×{columns} blocks of {shape_text(matrix.block_shape)}; "
+            "the small matrices stand so:"
+        ],
         [("blocks", Dense(_layout(matrix)), 0), ("T", matrix, 0)],
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convcli.arrays import Array
-from convcli.matrices.matrix import Matrix
+from convcli.matrices.matrix import Matrix, Symbolic
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -37,13 +37,33 @@ def look_at(matrix: Matrix, colours: Callable[[int], Colour]) -> Look:
         text: list[list[str]] = []
         shades: list[list[Colour | None]] = []
         for start, stop in _runs(rows):
-            dense = _chosen(matrix.rows(start, stop), columns)
-            lines = [[entry(value) for value in line] for line in dense.tolist()]
+            lines = _lines(matrix, (start, stop), columns)
             text += lines
             shades += _shades(matrix, (start, stop), columns, lines, colours)
         return text, shades
 
     return look
+
+
+def _lines(matrix: Matrix, rows: tuple[int, int], columns: list[int]) -> list[list[str]]:
+    """Text of some rows and columns; of names only those are made that are shown."""
+    if not isinstance(matrix, Symbolic):
+        dense = _chosen(matrix.rows(*rows), columns)
+        return [[entry(value) for value in line] for line in dense.tolist()]
+    names = [[""] * len(columns) for _ in range(*rows)]
+    for row, place, cell in _cells(matrix, rows, columns):
+        before = names[row][place]
+        names[row][place] = before + ("+" if before else "") + matrix.names[cell]
+    return [[name or "0" for name in line] for line in names]
+
+
+def _cells(matrix: Matrix, rows: tuple[int, int], columns: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield row, place among the columns, and cell of what stands in some rows and columns."""
+    places = {column: place for place, column in enumerate(columns)}
+    found = matrix.cells(*rows)
+    wanted = np.isin(found[1], columns)
+    for row, column, cell in zip(*(part[wanted].tolist() for part in found), strict=True):
+        yield row - rows[0], places[column], cell
 
 
 def _chosen(rows: csr_array | Array, columns: list[int]) -> Array:
@@ -75,12 +95,10 @@ def _shades(
     text: list[list[str]],
     colours: Callable[[int], Colour],
 ) -> list[list[Colour | None]]:
-    places = {column: place for place, column in enumerate(columns)}
     shades: list[list[Colour | None]] = [[None] * len(columns) for _ in text]
-    for row, column, cell in zip(*(part.tolist() for part in matrix.cells(*rows)), strict=True):
-        place = places.get(column)
-        if place is not None and text[row - rows[0]][place] != "0":
-            shades[row - rows[0]][place] = colours(cell)
+    for row, place, cell in _cells(matrix, rows, columns):
+        if text[row][place] != "0":
+            shades[row][place] = colours(cell)
     return shades
 
 

@@ -20,7 +20,9 @@ GAP = "…"
 BARE = "0"
 
 
-def grid(shape: tuple[int, int], look: Look, *, block_shape: tuple[int, int] = (1, 1)) -> None:
+def grid(
+    shape: tuple[int, int], look: Look, *, block_shape: tuple[int, int] = (1, 1), indent: int = 0
+) -> None:
     """Print a matrix on stdout: with colours and block borders on a terminal, as plain text elsewhere.
 
     Parameters
@@ -31,6 +33,8 @@ def grid(shape: tuple[int, int], look: Look, *, block_shape: tuple[int, int] = (
         Takes the rows and the columns wanted, returns what stands there and its colour, None for none.
     block_shape : (int, int)
         Rows and columns after which a line is drawn.
+    indent : int
+        Spaces in front.
 
     Examples
     --------
@@ -42,43 +46,61 @@ def grid(shape: tuple[int, int], look: Look, *, block_shape: tuple[int, int] = (
 999996 999997 999998 999999
     """
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        _on_terminal(shape, look, block_shape)
+        _on_terminal(shape, look, block_shape, indent)
         return
     small = shape[0] * shape[1] <= MOST_PIPED
     rows, columns = (_ends(n, n if small else 17) for n in shape)
     text, _ = look(_wanted(rows), _wanted(columns))
     width = max(len(cell) for row in text for cell in row)
     for row in _with_gaps(text, rows, columns, GAP):
-        print(" ".join(cell.rjust(width) for cell in row).rstrip())
+        print((" " * indent + " ".join(cell.rjust(width) for cell in row)).rstrip())
 
 
-def _on_terminal(shape: tuple[int, int], look: Look, block_shape: tuple[int, int]) -> None:
+def _on_terminal(shape: tuple[int, int], look: Look, block_shape: tuple[int, int], indent: int) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    room = shutil.get_terminal_size().columns + 1
+    room = max(6, shutil.get_terminal_size().columns + 1 - indent)
     rows, columns = _ends(shape[0], MOST_ROWS), _ends(shape[1], max(3, room // 2))
     seen = _wanted(columns)
     text, colours = look(_wanted(rows), seen)
-    text = [[_short(cell) for cell in row] for row in text]
-    width = max(len(cell) for row in text for cell in row)
-    columns = _ends(shape[1], max(3, room // (width + 1)))
-    fitting = set(_wanted(columns))
-    kept = [place for place, column in enumerate(seen) if column in fitting]
+    text = [[_short(cell, min(WIDEST_CELL, room // 3 - 1)) for cell in row] for row in text]
+    columns, widths = _fitting(columns, [max(map(len, cells)) for cells in zip(*text, strict=True)], room)
+    kept = [seen.index(column) for column in _wanted(columns)]
     text = _with_gaps([[row[k] for k in kept] for row in text], rows, columns, GAP)
     shades = _with_gaps([[row[k] for k in kept] for row in colours], rows, columns, None)
     borders, rulers = _breaks(columns, block_shape[1]), _breaks(rows, block_shape[0])
-    ruler = "".join("─" * width + ("┼" if place in borders else "─") for place in range(len(columns)))
+    ruler = "".join("─" * n + ("┼" if place in borders else "─") for place, n in enumerate(widths))
     console = Console()
     for number, row in enumerate(text):
-        line = Text()
+        line = Text(" " * indent)
         for place, (cell, shade) in enumerate(zip(row, shades[number], strict=True)):
-            line.append(cell.rjust(width), style=_style(cell, shade))
+            line.append(cell.rjust(widths[place]), style=_style(cell, shade))
             line.append("│" if place in borders else " ", style="dim")
         line.right_crop(1)
         console.print(line, no_wrap=True, crop=False)
         if number in rulers:
-            console.print(Text(ruler[:-1], style="dim"), no_wrap=True, crop=False)
+            console.print(Text(" " * indent + ruler[:-1], style="dim"), no_wrap=True, crop=False)
+
+
+def _fitting(columns: list[int | None], widths: list[int], room: int) -> tuple[list[int | None], list[int]]:
+    """Choose columns that fit, and their widths: the same for all, unless that leaves some out.
+
+    >>> _fitting([0, 1, 2], [1, 2, 1], 9)
+    ([0, 1, 2], [2, 2, 2])
+    >>> _fitting([0, 1, 2, None, 7, 8], [1, 5, 1, 1, 1], 12)
+    ([0, 1, None, 8], [1, 5, 1, 1])
+    """
+    if None not in columns and (max(widths) + 1) * len(columns) <= room:
+        return columns, [max(widths)] * len(columns)
+    known = dict(zip(_wanted(columns), widths, strict=True))
+    count = 1 + max(known)
+    for most in range(len(columns), 2, -1):
+        columns = _ends(count, most)
+        chosen = [1 if column is None else known[column] for column in columns]
+        if sum(chosen) + len(chosen) <= room:
+            break
+    return columns, chosen
 
 
 def _style(cell: str, shade: Colour | None) -> str:
@@ -124,5 +146,5 @@ def _breaks(indices: Sequence[int | None], block: int) -> set[int]:
     return {i for i, (a, b) in pairs if a is not None and b is not None and a // block != b // block}
 
 
-def _short(cell: str) -> str:
-    return cell if len(cell) <= WIDEST_CELL else cell[: WIDEST_CELL - 1] + GAP
+def _short(cell: str, most: int) -> str:
+    return cell if len(cell) <= most else cell[: most - 1] + GAP
