@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from convcli.errors import UsageError
-from convcli.spec import ConvSpec
+from convcli.errors import LimitError, UsageError
+from convcli.spec import ConvSpec, shape_text
 
 Array = NDArray[Any]
 OUTSIDE = -1
+LONGEST_BORDER = 2**26  # samples
 
 
 def border_index(size: int, before: int, after: int, border: str) -> NDArray[np.intp]:
@@ -64,6 +65,16 @@ def border_positions(wanted: NDArray[np.intp], size: int, border: str) -> NDArra
 def border_indices(spec: ConvSpec) -> list[NDArray[np.intp]]:
     """`border_index` for every spatial axis of `spec`."""
     return [border_index(a.size, a.before, a.after, spec.border) for a in spec.axes]
+
+
+def refuse_wide_borders(spec: ConvSpec) -> None:
+    """Refuse what is nearly all border: where each sample comes from takes 8 bytes."""
+    for axis in spec.axes:
+        if axis.padded > max(LONGEST_BORDER, 4 * axis.size):
+            raise LimitError(
+                f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
+                "samples; use a smaller kernel or dilation, or --mode valid"
+            )
 
 
 def gather(

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from convcli.arrays import Array, covered
-from convcli.errors import LimitError, UsageError
+from convcli.arrays import Array, covered, refuse_wide_borders
+from convcli.errors import UsageError
 from convcli.execute import NonFiniteError, execute
 from convcli.planner import Plan, plan
 from convcli.separable import Vector, low_rank
-from convcli.spec import MANTISSA_BITS, ConvSpec, choose, shape_text
+from convcli.spec import MANTISSA_BITS, ConvSpec, choose
 
 PRECISIONS = ("auto", "float32", "float64")
-LONGEST_BORDER = 2**26  # samples
 
 
 @dataclass(frozen=True)
@@ -168,16 +167,6 @@ def pose(
     )
     chosen = plan(spec, backend, threads=threads, max_memory=max_memory)
     return Problem(image, kernels, chosen, terms, fill, interpolate, result_type)
-
-
-def refuse_wide_borders(spec: ConvSpec) -> None:
-    """Refuse what is nearly all border: where each sample comes from takes 8 bytes."""
-    for axis in spec.axes:
-        if axis.padded > max(LONGEST_BORDER, 4 * axis.size):
-            raise LimitError(
-                f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
-                "samples; use a smaller kernel or dilation, or --mode valid"
-            )
 
 
 def _without_gaps(image: Array, kernels: Array, nan: str) -> tuple[Array, bool]:

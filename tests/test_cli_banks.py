@@ -566,7 +566,7 @@ CASES = [
     ),
     (f"{UP} --output-padding 1", 2, r"output padding 1×1 is not below stride 1×1 or dilation 1×1; use less"),
     (f"{UP} --output-padding -1", 2, r"output padding -1×-1 is below 0"),
-    (f"{UP} --output-padding x", 2, r'output padding "x" is not a number'),
+    (f"{UP} --output-padding x", 2, r'output padding "x" is not a whole number'),
     (f"{UP} --padding 9", 2, r"padding 9 cuts the result 8×8 down to -10×-10; use less"),
     (f"{UP} --padding 9 --dry-run", 2, r"padding 9 cuts the result 8×8 down to -10×-10; use less"),
     (f"{UP} --groups 3", 2, r"groups 3 does not divide the 4 channels of the bank"),

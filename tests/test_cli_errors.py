@@ -167,7 +167,7 @@ CASES = [
     (f"{GOOD} --dilation 0 -o out.png", 2, r"dilation 0\b.* below 1"),
     (f"{GOOD} --stride 0 -o out.png", 2, r"stride 0\b.* below 1"),
     (f"{GOOD} --stride 2x2x2 -o out.png", 2, r"stride .* has 3 numbers for 2 axes"),
-    (f"{GOOD} --stride two -o out.png", 2, r'stride "two" is not a number'),
+    (f"{GOOD} --stride two -o out.png", 2, r'stride "two" is not a whole number'),
     (f"{GOOD} --dilation 99999999999999999999999 -o out.png", (2, 5), r"dilat|memory"),
     (f"{GOOD} --origin 3,0 -o out.png", 2, r"origin .* is outside the kernel 3×3"),
     (f"{GOOD} --origin=-1,0 -o out.png", 2, r"origin .* is below 0"),

@@ -555,10 +555,10 @@ def test_what_is_free_on_the_disk_is_a_limit(tmp_path, monkeypatch, free, said):
 
 @pytest.mark.parametrize("options", ["", "-o t.csv", "--verify", "--steps"])
 def test_memory_over_the_limit_is_refused_first(tmp_path, options):
-    done = within(*LARGE, *options.split(), "--max-memory", "20kB", cwd=tmp_path)
+    done = within(*LARGE, *options.split(), "--max-memory", "10kB", cwd=tmp_path)
     assert (done.status, done.out, contents(tmp_path)) == (5, b"", {})
     assert re.fullmatch(
-        r"convcli: .* needs [\d.]+ .?B of memory, more than the 20 kB allowed; "
+        r"convcli: .* needs [\d.]+ .?B of memory, more than the 10 kB allowed; "
         r"raise --max-memory, or use a smaller shape or kernel\n",
         done.err,
     )

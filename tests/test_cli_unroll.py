@@ -558,7 +558,7 @@ def test_json_is_one_document_with_everything(folder, tmp_path):
         ("gray.png -s 3x3 --max-pixels 41", r"gray\.png has 42 pixels, over the limit of 41"),
         ("gray.npy -s 3x3 --max-memory 10", r"gray\.npy holds .* bytes, over the limit of 10"),
         ("--shape 9x9 -s 3x3 --mode full --dilation 99999999999", r"with its border has 400000000005×40"),
-        (f"--shape 9 -s {10**25} --mode full", r"with its border has \d+ samples; use a smaller -s"),
+        (f"--shape 9 -s {10**25} --mode full", r"with its border has \d+ samples; use a smaller kernel"),
     ],
 )
 def test_what_is_too_much_is_refused_with_its_size(folder, options, text):
@@ -849,7 +849,7 @@ CASES = [
     ("gray.png -s 3x9", 2, r'kernel 3×9 is larger than image 6×7 in mode "valid"; use --mode full'),
     ("gray.png -s 3x3 --dilation 3", 2, r"kernel 3×3 \(dilated: 7×7\) is larger than image 6×7"),
     ("gray.png -s 0x3", 2, r"size 0×3 is below 1"),
-    ("gray.png -s three", 2, r'size "three" is not a number, or one per axis such as 2x3'),
+    ("gray.png -s three", 2, r'size "three" is not a whole number, or one per axis such as 2x3'),
     ("--shape 0x3 -s 1x1", 2, r"shape 0×3 is below 1"),
     ("--shape 2x2x2x2 -s 2x2x2x2", 2, r"kernel has 4 axes; convolution here has 1, 2 or 3"),
     (f"{GOOD} --stride 0", 2, r"stride 0×0 is below 1"),

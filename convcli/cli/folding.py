@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from convcli import report
-from convcli.arrays import Array
+from convcli.arrays import Array, refuse_wide_borders
 from convcli.atomic import check_target, is_stream, open_input, shown
 from convcli.cli import described, settings
 from convcli.cli.files import NPY, Files, Source, check_planes
 from convcli.cli.options import axes
-from convcli.cli.patches import Patches, refuse_wide
+from convcli.cli.patches import Patches
 from convcli.cli.targets import STREAM
 from convcli.errors import InputError, LimitError, UsageError
 from convcli.machine import available_memory
@@ -71,7 +71,7 @@ def fold_back(
     image_bytes = SAMPLE_BYTES * planes * math.prod(spatial)
     _check_memory(image_bytes, limit, f"the image {shape_text(spatial)}")
     spec = _spec(spatial, patches)
-    refuse_wide(spec)
+    refuse_wide_borders(spec)
     expected = math.prod(spec.output_shape), planes * math.prod(spec.kernel_shape)
     if choose(patches.layout, ("rows", "columns"), "layout") == "columns":
         expected = expected[::-1]

@@ -108,10 +108,9 @@ def axes(text: str, what: str) -> int | tuple[int, ...]:
     (2, (2, 3), (2, 3))
     """
     words = re.split("[x,×]", text)
-    try:
-        numbers = tuple(int(word) for word in words)
-    except ValueError:
-        raise UsageError(f'{what} "{text}" is not a number, or one per axis such as 2x3') from None
+    if not all(re.fullmatch("[+-]?[0-9]{1,40}", word.strip()) for word in words):
+        raise UsageError(f'{what} "{text}" is not a whole number, or one per axis such as 2x3')
+    numbers = tuple(int(word) for word in words)
     return numbers[0] if len(numbers) == 1 else numbers
 
 

@@ -11,20 +11,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from convcli import report
-from convcli.arrays import Array, samples_of
+from convcli.arrays import Array, refuse_wide_borders, samples_of
 from convcli.cli import described, settings
 from convcli.cli.matrices import Sink
 from convcli.cli.sources import Source, read_source, weights_of
 from convcli.cli.targets import STREAM
-from convcli.errors import LimitError, UsageError
+from convcli.errors import UsageError
 from convcli.matrices.matrix import Dense, Matrix, Symbolic, blocks
 from convcli.matrices.palette import colour
 from convcli.matrices.patches import Unrolled
 from convcli.matrices.unroll import sample_names, unrolled
 from convcli.matrices.window import Colour, look_at
-from convcli.problem import LONGEST_BORDER
 from convcli.report.grid import grid
-from convcli.spec import OPS, ConvSpec, PerAxis, bytes_text, choose, per_axis, shape_text
+from convcli.spec import OPS, PerAxis, bytes_text, choose, per_axis, shape_text
 
 Cell = TypeVar("Cell")
 Seen = tuple[list[list[str]], list[list[Colour | None]]]
@@ -99,7 +98,7 @@ def show_patches(
         patches = replace(patches, origin=_patch_origin(taps, patches, origin, op))
     image = _image(found, taps, channels, sink)
     matrix = unrolled(image, taps, border=border, border_value=border_value, **patches.options)
-    refuse_wide(matrix.spec)
+    refuse_wide_borders(matrix.spec)
     names = []
     if symbolic:
         if matrix.fill and patches.mode != "valid":
@@ -182,15 +181,6 @@ def _image(source: Source, taps: tuple[int, ...], channels: int | None, sink: Si
 def _as_many(taps: tuple[int, ...], axes: int) -> str:
     """Write the option with as many numbers as there are axes: the first, repeated."""
     return "-s " + "x".join(str(taps[0]) for _ in range(axes))
-
-
-def refuse_wide(spec: ConvSpec) -> None:
-    """Refuse what is nearly all border: where each sample comes from takes memory."""
-    if any(axis.padded > max(LONGEST_BORDER, 4 * axis.size) for axis in spec.axes):
-        raise LimitError(
-            f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
-            "samples; use a smaller -s or --dilation, or --mode valid"
-        )
 
 
 def _check_channels(weights: Array, image: Array, source: Source) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convcli import report
-from convcli.arrays import Array
+from convcli.arrays import Array, refuse_wide_borders
 from convcli.cli import settings
 from convcli.cli.files import Files
 from convcli.cli.options import axes as per_axis_text
@@ -20,7 +20,6 @@ from convcli.matrices.build import operator
 from convcli.matrices.operator import Operator
 from convcli.options import Filter
 from convcli.pixels import luma
-from convcli.problem import refuse_wide_borders
 from convcli.spec import shape_text
 
 

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convcli.arrays import Array
-from convcli.matrices.entries import CELLS, count_entries, nonzeros_in, numbers_in, part_of, segments, spans
-from convcli.matrices.matrix import Ints, Matrix
+from convcli.matrices.entries import CELLS, count_entries, nonzeros_in, numbers_in, part_of, segments
+from convcli.matrices.matrix import Ints, Matrix, spans
 
 SAMPLE = 1 << 16  # entries compressed to see whether that pays
 WORTHWHILE = 2.0  # times smaller, for deflate to be faster than a disk

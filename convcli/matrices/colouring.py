@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrays import Array
-from convcli.matrices.entries import spans
 from convcli.matrices.layout import Layout
-from convcli.matrices.matrix import Ints, Matrix, Symbolic
+from convcli.matrices.matrix import Ints, Matrix, Symbolic, spans
 from convcli.matrices.operator import Operator
 from convcli.matrices.patches import Unrolled
 from convcli.matrices.shades import cell_colours

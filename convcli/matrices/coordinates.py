@@ -9,8 +9,8 @@ from typing import BinaryIO
 import numpy as np
 
 from convcli.arrays import Array
-from convcli.matrices.entries import Lookup, count_entries, entries_of, plain_number, spans
-from convcli.matrices.matrix import Ints, Matrix, Symbolic
+from convcli.matrices.entries import Lookup, count_entries, entries_of, plain_number
+from convcli.matrices.matrix import Ints, Matrix, Symbolic, spans
 from convcli.matrices.text import quoted
 
 GROUP = 10_000  # digits are looked up four at a time

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrays import Array
-from convcli.matrices.matrix import BLOCK_ENTRIES, Ints, Matrix, Symbolic
-from convcli.matrices.operator import Operator
+from convcli.matrices.matrix import Ints, Matrix, Symbolic, spans
 
 CELLS = 1 << 18  # of a dense matrix, written together
 KNOWN = 1 << 16  # distinct numbers remembered from block to block
@@ -57,17 +56,6 @@ def entries_of(matrix: Matrix, number: Spell, name: Spell) -> Entries:
     ([0, 2, 3, 5], [b'3', b'-1', b'3', b'-1'])
     """
     return _Names(matrix, name) if isinstance(matrix, Symbolic) else _Numbers(matrix, number)
-
-
-def spans(matrix: Matrix) -> Iterator[tuple[int, int]]:
-    """Yield first and last row of as many rows at a time as memory is not strained by."""
-    inner = matrix.matrix if isinstance(matrix, Symbolic) else matrix
-    rows = matrix.shape[0]
-    # An operator works out a block row whole, others any rows.
-    height = matrix.block_shape[0] if isinstance(inner, Operator) else 1
-    step = height * max(1, BLOCK_ENTRIES // max(1, inner.row_entries * height))
-    for start in range(0, rows, step):
-        yield start, min(rows, start + step)
 
 
 def part_of(positions: Ints | None, found: Array, first: int, last: int) -> tuple[Ints | None, Array]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Ints = NDArray[np.int64]
-BLOCK_ENTRIES = 1 << 18
+BLOCK_ENTRIES = 1 << 18  # of some rows, made together
 
 
 class Matrix(Protocol):
@@ -41,11 +41,6 @@ class Matrix(Protocol):
         """Entries in a row, at most; zeros count where all are stored."""
         ...
 
-    @property
-    def by_blocks(self) -> bool:
-        """Whether part of a block row takes as much work as the whole."""
-        ...
-
     def rows(self, start: int, stop: int) -> csr_array | Array:
         """Return some rows, sparse or dense as they are made."""
         ...
@@ -59,20 +54,28 @@ class Matrix(Protocol):
         ...
 
 
+def spans(matrix: Matrix) -> Iterator[tuple[int, int]]:
+    """Yield first and last row of as many rows at a time as memory is not strained by.
+
+    Block rows stay whole where they are small.
+    """
+    rows, height = matrix.shape[0], matrix.block_shape[0]
+    step = max(1, BLOCK_ENTRIES // max(1, matrix.row_entries))
+    if step > height:
+        step -= step % height
+    for start in range(0, rows, step):
+        yield start, min(rows, start + step)
+
+
 def blocks(matrix: Matrix) -> Iterator[csr_array | Array]:
-    """Yield all rows of a matrix in order, as many at a time as memory is not strained by.
+    """Yield all rows of a matrix in order, some at a time, as `spans` says.
 
     Yields
     ------
     csr_array or array
     """
-    rows = matrix.shape[0]
-    height = matrix.block_shape[0]
-    step = height * max(1, BLOCK_ENTRIES // max(1, matrix.row_entries * height))
-    if not matrix.by_blocks and matrix.row_entries * height > BLOCK_ENTRIES:
-        step = max(1, BLOCK_ENTRIES // matrix.row_entries)
-    for start in range(0, rows, step):
-        yield matrix.rows(start, min(rows, start + step))
+    for start, stop in spans(matrix):
+        yield matrix.rows(start, stop)
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,8 @@ class Symbolic:
 
     @property
     def row_entries(self) -> int:
-        """Zeros are written out too."""
-        return self.matrix.shape[1]
-
-    @property
-    def by_blocks(self) -> bool:
-        """As the matrix."""
-        return self.matrix.by_blocks
+        """Those of the matrix; `rows` returns zeros too."""
+        return self.matrix.row_entries
 
     def rows(self, start: int, stop: int) -> Array:
         """Return names, joined by + where several cells meet, and "0" elsewhere.
@@ -166,11 +164,6 @@ class Dense:
     def row_entries(self) -> int:
         """All columns."""
         return self.shape[1]
-
-    @property
-    def by_blocks(self) -> bool:
-        """Rows are rows."""
-        return False
 
     def rows(self, start: int, stop: int) -> Array:
         """Return a view."""

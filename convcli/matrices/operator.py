@@ -7,7 +7,6 @@ once for each kind and then copied, and nothing loops over pixels.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ NOTHING = -(2**62)  # in place of a distance
 SLICE = 1 << 16  # block rows looked at together
 LONG_SLICE = 1 << 22  # block rows copied together
 SCATTER = 1 << 20  # entries placed one by one together
+PART = 1 << 18  # entries worked out together
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,9 @@ class Operator:
         return min(self.shape[1], most)
 
     @property
-    def by_blocks(self) -> bool:
-        """Whether part of a block row takes as much work as the whole: it does."""
-        return True
-
-    @property
     def working_bytes(self) -> int:
-        """Memory that a block row takes while it is worked out, roughly."""
-        cells = self.kernels[0].size if not self.transposed else self.kernels[:, 0].size // self.groups
-        return 75 * self.block_shape[0] * cells
+        """Memory that the pattern of a block row takes, at most, roughly."""
+        return 24 * self.block_shape[0] * self.row_entries
 
     def tocsr(self) -> csr_array:
         """Build the whole matrix.
@@ -140,13 +134,18 @@ class Operator:
         -------
         (stop - start, columns) csr_array
         """
+        from scipy.sparse import vstack
+
         height = self.block_shape[0]
-        first, last = start // height, -(-stop // height)
-        matrix = self._assembled(list(self._runs(first, last)), (last - first) * height)
-        if (start, stop) == (first * height, last * height):
-            return matrix
-        part: csr_array = matrix[start - first * height : stop - first * height]
-        return part
+        parts = []
+        for first, last, some in self._pieces(start, stop):
+            count = (last - first) * height if some is None else some.stop - some.start
+            parts.append(self._assembled(list(self._runs(first, last, some)), count))
+        if len(parts) == 1:
+            return parts[0]
+        whole: csr_array = vstack(parts, format="csr")
+        whole.has_canonical_format = True
+        return whole
 
     def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
         """Tell which kernel cells stand where in rows `start` to `stop`.
@@ -157,18 +156,21 @@ class Operator:
             By row, column and cell, both from 0; a cell is its flat index in `kernels`. Cells that
             meet in one entry, as borders make them, are listed one by one; cells of value 0 are too.
         """
-        height = self.block_shape[0]
+        height, width = self.block_shape
         parts = []
-        for block in range(start // height, -(-stop // height)):
-            plane, outer = divmod(block, self.row_shape[1])
-            others, taps = self.meet(0, range(outer, outer + 1))
-            others = np.where(others[0] >= 0, others[0], NOTHING)
-            first = max(0, start - block * height)
-            some = slice(first, min(height, stop - block * height))
-            rows, columns, cells = self._entries(plane, others, taps[0], some)
-            parts.append((rows + block * height + first, columns, cells))
+        for first, last, some in self._pieces(start, stop):
+            above = first * height if some is None else first * height + some.start
+            for run in self._runs(first, last, some, numeric=False):
+                pattern = run.pattern
+                within = np.repeat(np.arange(len(pattern.counts)), pattern.counts)
+                for members, shifts in run.parts():
+                    rows = above + members[:, None] * height + within
+                    columns = shifts[:, None] * width + pattern.columns
+                    cells = np.broadcast_to(pattern.values, columns.shape)
+                    parts.append((rows.reshape(-1), columns.reshape(-1), cells.reshape(-1)))
         rows, columns, cells = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return rows, columns, cells
+        order = np.argsort(rows, kind="stable")
+        return rows[order], columns[order], cells[order]
 
     def tally(self) -> Counter[Any]:
         """Count the entries by value, zeros left out, without building the matrix."""
@@ -180,13 +182,29 @@ class Operator:
         """Apply `meetings` to an axis."""
         return meetings(self.spec.axes[axis], self.spec.border, self.spec.op, rows, self.transposed)
 
-    @functools.cached_property
-    def _inner(self) -> tuple[Ints, Ints]:
-        """Of every row of a block: columns, -1 where there is none, and cells of the kernel."""
+    def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, slice | None]]:
+        """Split rows into whole block rows, and some rows of the block rows at either end."""
+        height = self.block_shape[0]
+        while start < stop:
+            block, above = divmod(start, height)
+            if above == 0 and stop - start >= height:
+                last = stop // height
+                yield block, last, None
+                start = last * height
+            else:
+                below = min(height, above + stop - start)
+                yield block, block + 1, slice(above, below)
+                start += below - above
+
+    def _inner(self, some: slice) -> tuple[Ints, Ints]:
+        """Of some rows of a block: columns, -1 where there is none, and cells of the kernel."""
+        below = math.prod(self.row_shape[3:])  # rows of the block for each step of its first axis
+        first, last = some.start // below, -(-some.stop // below)
         columns: Ints = np.zeros((1, 1), np.int64)
         cells: Ints = np.zeros((1, 1), np.int64)
         for number in range(1, len(self.spec.axes)):
-            others, taps = self.meet(number, range(self.row_shape[1 + number]))
+            wanted = range(first, last) if number == 1 else range(self.row_shape[1 + number])
+            others, taps = self.meet(number, wanted)
             both = (columns >= 0)[:, None, :, None] & (others >= 0)[None, :, None, :]
             columns = columns[:, None, :, None] * self.column_shape[1 + number] + others[None, :, None, :]
             columns = np.where(both, columns, OUTSIDE)
@@ -194,7 +212,8 @@ class Operator:
             cells = np.broadcast_to(cells, columns.shape)
             flat = math.prod(columns.shape[:2]), math.prod(columns.shape[2:])
             columns, cells = columns.reshape(flat), cells.reshape(flat)
-        return columns, cells
+        part = slice(some.start - first * below, some.stop - first * below)
+        return columns[part], cells[part]
 
     def _links(self, plane: int) -> tuple[Ints, Ints]:
         """Planes of the columns that a plane of the rows meets, and the kernel between the two."""
@@ -207,13 +226,10 @@ class Operator:
         return group * channels + np.arange(channels), plane * channels + np.arange(channels)
 
     def _entries(
-        self, plane: int, others: Ints, taps: Ints, some: slice = slice(None), *, numeric: bool = False
+        self, plane: int, others: Ints, taps: Ints, some: slice, numeric: bool
     ) -> tuple[Ints, Ints, Ints]:
-        """Rows, columns and cells of a block row, or of `some` rows of it, sorted.
-
-        Of cells other than 0 only if `numeric`.
-        """
-        inner, inner_cells = (part[some] for part in self._inner)
+        """Rows, columns and cells of some rows of a block row, sorted; of all cells if not `numeric`."""
+        inner, inner_cells = self._inner(some)
         planes, kernels = self._links(plane)
         columns = others[:, None] * self.block_shape[1] + inner[:, None, :]
         columns = columns[:, None] + (planes * math.prod(self.column_shape[1:]))[:, None, None]
@@ -231,20 +247,36 @@ class Operator:
             rows, columns, cells = rows[order], columns[order], cells[order]
         return rows, columns, cells
 
-    def _pattern(self, plane: int, others: Ints, taps: Ints) -> _Pattern:
-        """Values of one block row: what meets in one entry is added up."""
-        rows, columns, cells = self._entries(plane, others, taps, numeric=True)
-        values = self.kernels.reshape(-1)[cells]
+    def _pattern(self, plane: int, others: Ints, taps: Ints, some: slice | None, numeric: bool) -> _Pattern:
+        """Work out a block row, or some rows of it, a part at a time."""
+        rows = some or slice(0, self.block_shape[0])
+        step = max(1, PART // self.kernels[0].size)
+        parts = [
+            self._part(plane, others, taps, slice(start, min(start + step, rows.stop)), numeric)
+            for start in range(rows.start, rows.stop, step)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return _Pattern(
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part.columns for part in parts]),
+            np.concatenate([part.values for part in parts]),
+        )
+
+    def _part(self, plane: int, others: Ints, taps: Ints, some: slice, numeric: bool) -> _Pattern:
+        """Work out some rows of a block row: what meets in one entry is added up if `numeric`."""
+        rows, columns, cells = self._entries(plane, others, taps, some, numeric)
+        values = self.kernels.reshape(-1)[cells] if numeric else cells
         same = (np.diff(rows) == 0) & (np.diff(columns) == 0)
-        if same.any():
+        if numeric and same.any():
             starts = np.flatnonzero(np.concatenate(([True], ~same)))
             values = np.add.reduceat(values, starts)
             kept = values != 0
             rows, columns, values = rows[starts][kept], columns[starts][kept], values[kept]
-        return _Pattern(np.bincount(rows, minlength=self.block_shape[0]), columns, values)
+        return _Pattern(np.bincount(rows, minlength=some.stop - some.start), columns, values)
 
-    def _runs(self, first: int, last: int) -> Iterator[_Run]:
-        """Block rows `first` to `last`, by pattern."""
+    def _runs(self, first: int, last: int, some: slice | None, *, numeric: bool = True) -> Iterator[_Run]:
+        """Block rows `first` to `last`, or some rows of each, by pattern."""
         height = self.row_shape[1]
         still = range(0) if self.transposed else untouched(self.spec.axes[0])
         block = first
@@ -254,30 +286,31 @@ class Operator:
             if outer in still:
                 stop = min(stop, still.stop)
                 others, taps = self.meet(0, range(outer, outer + 1))
-                pattern = self._pattern(plane, others[0] - others[0, 0], taps[0])
+                pattern = self._pattern(plane, others[0] - others[0, 0], taps[0], some, numeric)
                 count, stride = stop - outer, self.spec.axes[0].stride
                 shifts = range(int(others[0, 0]), int(others[0, 0]) + count * stride, stride)
                 yield _Run(block - first, range(count), shifts, pattern)
             else:
                 stop = min(stop, outer + SLICE, still.start if outer < still.start else stop)
-                yield from self._few(block - first, plane, range(outer, stop))
+                yield from self._few(block - first, plane, range(outer, stop), some, numeric)
             block += stop - outer
 
-    def _few(self, first: int, plane: int, outer: range) -> Iterator[_Run]:
+    def _few(self, first: int, plane: int, outer: range, some: slice | None, numeric: bool) -> Iterator[_Run]:
         """Block rows that may all be different."""
         others, taps = self.meet(0, outer)
         nearest = np.argmax(others >= 0, axis=1)[:, None]
         shifts = np.maximum(np.take_along_axis(others, nearest, axis=1), 0)
         distances = np.where(others >= 0, others - shifts, NOTHING)
         for members in _alike(np.hstack((distances, taps))):
-            pattern = self._pattern(plane, distances[members[0]], taps[members[0]])
+            pattern = self._pattern(plane, distances[members[0]], taps[members[0]], some, numeric)
             yield _Run(first, members, shifts[members, 0], pattern)
 
     def _assembled(self, runs: list[_Run], rows: int) -> csr_array:
         """Copy every pattern to where it belongs."""
         from scipy.sparse import csr_array
 
-        height, width = self.block_shape
+        width = self.block_shape[1]
+        height = len(runs[0].pattern.counts) if runs else 1  # of a block row, or of what is wanted of it
         total = sum(len(run.members) * len(run.pattern.values) for run in runs)
         index_type = np.int32 if max(total, *self.shape) < 2**31 else np.int64
         pointers = np.zeros(rows + 1, index_type)

@@ -86,11 +86,6 @@ class Unrolled:
         """Entries in a row."""
         return self.shape[1]
 
-    @property
-    def by_blocks(self) -> bool:
-        """Whether part of a block row takes as much work as the whole: it does not."""
-        return False
-
     def rows(self, start: int, stop: int) -> Array:
         """Build rows `start` to `stop`.
 

@@ -41,14 +41,15 @@ def read_mtx(request: Request) -> Array | csr_array:
     cells = table(request, lines, b" ", width)
     if len(cells) != promised:
         raise request.refusal(f"is damaged: {promised:,} entries are promised, and {len(cells):,} follow")
+    dtype = np.float64 if field in ("real", "double") else cells.dtype
     if form == "array":
-        return _dense(cells[:, 0], shape, mirrored)
+        return _dense(cells[:, 0].astype(dtype), shape, mirrored)
     if field == "pattern":
         cells = np.column_stack((cells, np.ones(len(cells), np.int64)))
     if mirrored:
         other = cells[cells[:, 0] != cells[:, 1]][:, [1, 0, 2]] * np.array([1, 1, mirrored])
         cells = np.concatenate((cells, other))
-    return from_entries(request, cells, shape, first=1)
+    return from_entries(request, cells, shape, first=1).astype(dtype, copy=False)
 
 
 def _banner(request: Request) -> tuple[str, str, int]:

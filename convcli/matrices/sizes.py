@@ -8,9 +8,10 @@ import numpy as np
 
 from convcli.matrices.binary import compression, held_type, index_type, npy_header
 from convcli.matrices.coordinates import market_header
-from convcli.matrices.entries import entries_of, plain_number, spans
-from convcli.matrices.matrix import Matrix, Symbolic
+from convcli.matrices.entries import entries_of, plain_number
+from convcli.matrices.matrix import Matrix, Symbolic, spans
 from convcli.matrices.operator import Operator
+from convcli.matrices.tally import sorts
 from convcli.matrices.text import Style, quoted
 
 SAMPLES = 16  # places in a matrix where entries are counted, ...
@@ -51,6 +52,12 @@ def census(matrix: Matrix, style: Style | None = None) -> Census:
         tally = matrix.tally()
         characters = sum(n * len(number(matrix.dtype.type(value))) for value, n in tally.items())
         return Census(tally.total(), characters, True)
+    if isinstance(matrix, Symbolic) and isinstance(matrix.matrix, Operator):
+        count = characters = 0
+        for cells, times in sorts(matrix.matrix):
+            count += times
+            characters += times * len(name("+".join(matrix.names[cell] for cell in cells)))
+        return Census(count, characters, True)
     entries = entries_of(matrix, number, name)
     every = list(spans(matrix))
     chosen = every[:: max(1, len(every) // SAMPLES)]

@@ -68,6 +68,21 @@ def tally(matrix: Operator) -> Counter[Any]:
     return total + _counted(waiting) if waiting else total
 
 
+def sorts(matrix: Operator) -> Iterator[tuple[list[int], int]]:
+    """Yield what may stand in an entry, as flat indices of `kernels`, and how many entries are so.
+
+    Examples
+    --------
+    >>> from convcli.matrices.build import operator
+    >>> list(sorts(operator([3, 4], 5, mode="same", border="nearest")))
+    [([1], 4), ([0], 4), ([0, 1], 1)]
+    """
+    size = math.prod(matrix.spec.kernel_shape)
+    for plane in range(matrix.kernels.shape[0] * matrix.kernels.shape[1]):
+        for cells, counts in _combinations(matrix.spec):
+            yield from zip((cells + plane * size).tolist(), counts.tolist(), strict=True)
+
+
 def sorts_of(axis: Axis, border: str, op: str) -> list[Sorts]:
     """List what may stand in an entry as far as one axis goes, by number of cells.
 

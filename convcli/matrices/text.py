@@ -22,9 +22,8 @@ from convcli.matrices.entries import (
     part_of,
     plain_number,
     segments,
-    spans,
 )
-from convcli.matrices.matrix import Ints, Matrix
+from convcli.matrices.matrix import Ints, Matrix, spans
 
 RUN = 1 << 11  # zeros written together: pieces of text stay in the cache
 CROWDED = 8  # entries with fewer cells to each are not worth finding the zeros between

@@ -12,8 +12,7 @@ from convcli.errors import UsageError
 from convcli.matrices import picture, sizes
 from convcli.matrices.binary import write_dense_npy, write_npz
 from convcli.matrices.coordinates import write_matrix_market, write_sparse_csv
-from convcli.matrices.entries import spans
-from convcli.matrices.matrix import Matrix, Symbolic
+from convcli.matrices.matrix import Matrix, Symbolic, spans
 from convcli.matrices.operator import Operator
 from convcli.matrices.text import CSV, JSON, TSV, Style, write_text
 
