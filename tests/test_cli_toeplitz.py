@@ -732,7 +732,7 @@ CASES = [
     (f"-k box:3 {S} --origin x", 2, r'origin "x" is not X,Y'),
     (f"-k box:3 {S} --stride 0", 2, r"stride 0×0 is below 1"),
     (f"-k box:3 {S} --stride 1x2x3", 2, r"stride .* has 3 numbers for 2 axes"),
-    (f"-k box:3 {S} --dilation two", 2, r'dilation "two" is not a number'),
+    (f"-k box:3 {S} --dilation two", 2, r'dilation "two" is not a whole number'),
     (f"-k box:3 {S} --groups 0", 2, r"groups 0 is below 1"),
     (f"-k box:3 {S} --groups 2", 2, r"groups 2 does not divide the 1 output of kernel 3×3; use a bank"),
     (f"-k bank.npy {S} --groups 3", 2, r"groups 3 does not divide the 2 outputs"),

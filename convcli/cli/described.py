@@ -14,7 +14,7 @@ from convcli.arrays import Array
 from convcli.matrices.facts import Facts
 from convcli.matrices.matrix import Matrix
 from convcli.matrices.operator import Operator
-from convcli.matrices.palette import colour
+from convcli.matrices.shades import colour_of
 from convcli.matrices.steps import steps
 from convcli.matrices.window import look_at
 from convcli.report.grid import grid
@@ -25,8 +25,12 @@ LARGEST_IN_JSON = 4096  # entries
 INDENT = "   "
 
 
-def show(matrix: Matrix, first: int = 0, indent: int = 0) -> None:
-    """Print a matrix, or its ends, coloured by cell; `first` is the number of its first cell."""
+def show(matrix: Matrix, *, first: int = 0, of: tuple[int, ...] | None = None, indent: int = 0) -> None:
+    """Print a matrix, or its ends, coloured by cell.
+
+    Its cells may be part of an array of the shape `of`, its first cell being number `first` there.
+    """
+    colour = colour_of(of or matrix.cell_shape)
     look = look_at(matrix, lambda cell: colour(cell + first))
     grid(matrix.shape, look, block_shape=matrix.block_shape, indent=indent)
 
@@ -67,7 +71,7 @@ def print_steps(matrix: Operator, image: Array) -> None:
             print(_wrapped(line))
         for caption, part, first in stage.parts:
             print(f"{INDENT}{caption}:")
-            show(part, first, len(INDENT))
+            show(part, first=first, of=matrix.cell_shape, indent=len(INDENT))
 
 
 def _wrapped(line: str) -> str:

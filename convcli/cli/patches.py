@@ -18,8 +18,8 @@ from convcli.cli.sources import Source, read_source, weights_of
 from convcli.cli.targets import STREAM
 from convcli.errors import UsageError
 from convcli.matrices.matrix import Dense, Matrix, Symbolic, blocks
-from convcli.matrices.palette import colour
 from convcli.matrices.patches import Unrolled
+from convcli.matrices.shades import colour_of
 from convcli.matrices.unroll import sample_names, unrolled
 from convcli.matrices.window import Colour, look_at
 from convcli.report.grid import grid
@@ -276,7 +276,7 @@ def _show(matrix: Unrolled, names: list[str]) -> None:
     """Print the matrix, or its ends; whole rows are made for that, so a wide one is looked at turned."""
     turn = matrix.shape[1] > matrix.shape[0]
     seen = replace(matrix, layout="columns" if matrix.layout == "rows" else "rows") if turn else matrix
-    look = look_at(Symbolic(seen, names) if names else seen, colour)
+    look = look_at(Symbolic(seen, names) if names else seen, colour_of(seen.cell_shape))
 
     def turned(rows: list[int], columns: list[int]) -> Seen:
         text, shades = look(columns, rows)

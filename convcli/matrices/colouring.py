@@ -14,7 +14,6 @@ from convcli.arrays import Array
 from convcli.matrices.layout import Layout
 from convcli.matrices.matrix import Ints, Matrix, Symbolic, spans
 from convcli.matrices.operator import Operator
-from convcli.matrices.patches import Unrolled
 from convcli.matrices.shades import cell_colours
 
 MOST_ENTRIES = 1 << 22  # looked at one by one
@@ -82,15 +81,10 @@ class _Cells:
 
     def __init__(self, matrix: Matrix, where: Layout) -> None:
         self.matrix, self.where = matrix, where
-        inner = matrix.matrix if isinstance(matrix, Symbolic) else matrix
         self.zero: Array | None = None
-        if isinstance(inner, Operator):
-            self.shape: tuple[int, ...] = inner.kernels.shape
-            self.zero = inner.kernels.reshape(-1) == 0 if matrix is inner else None
-        elif isinstance(inner, Unrolled):
-            self.shape = inner.image.shape
-        else:
-            self.shape = inner.shape
+        self.shape = matrix.cell_shape
+        if isinstance(matrix, Operator):
+            self.zero = matrix.kernels.reshape(-1) == 0
         self.sums = np.zeros((*where.squares, 4), np.float32)
 
     def add(self, start: int, stop: int) -> None:

@@ -37,6 +37,11 @@ class Matrix(Protocol):
         ...
 
     @property
+    def cell_shape(self) -> tuple[int, ...]:
+        """Shape of the array whose flat indices `cells` returns: the kernels, or the image."""
+        ...
+
+    @property
     def row_entries(self) -> int:
         """Entries in a row, at most; zeros count where all are stored."""
         ...
@@ -108,6 +113,11 @@ class Symbolic:
         return np.dtype(f"U{max(map(len, self.names))}")
 
     @property
+    def cell_shape(self) -> tuple[int, ...]:
+        """That of the matrix."""
+        return self.matrix.cell_shape
+
+    @property
     def row_entries(self) -> int:
         """Those of the matrix; `rows` returns zeros too."""
         return self.matrix.row_entries
@@ -159,6 +169,11 @@ class Dense:
     def dtype(self) -> np.dtype[Any]:
         """Type of the array."""
         return self.array.dtype
+
+    @property
+    def cell_shape(self) -> tuple[int, ...]:
+        """That of the array."""
+        return self.shape
 
     @property
     def row_entries(self) -> int:

@@ -107,6 +107,11 @@ class Operator:
         return math.prod(self.row_shape[2:]), math.prod(self.column_shape[2:])
 
     @property
+    def cell_shape(self) -> tuple[int, ...]:
+        """Shape of the kernels."""
+        return self.kernels.shape
+
+    @property
     def row_entries(self) -> int:
         """Entries in a row, at most."""
         most = self.kernels[0].size if not self.transposed else self.kernels[:, 0].size // self.groups

@@ -82,6 +82,11 @@ class Unrolled:
         return (positions, cells) if self.layout == "rows" else (cells, positions)
 
     @property
+    def cell_shape(self) -> tuple[int, ...]:
+        """Shape of the image."""
+        return self.image.shape
+
+    @property
     def row_entries(self) -> int:
         """Entries in a row."""
         return self.shape[1]

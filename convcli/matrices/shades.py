@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,3 +71,20 @@ def cell_colours(cells: Ints, shape: tuple[int, ...]) -> Colours:
     light = np.clip(PRIMARIES @ (CONES @ lab) ** 3, 0, 1)
     encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(255 * encoded).astype(np.uint8).T
+
+
+def colour_of(shape: tuple[int, ...]) -> Callable[[int], tuple[int, int, int]]:
+    """Return a function from a flat index of an array to its colour, for a few of them.
+
+    Examples
+    --------
+    >>> colour_of((2, 2))(3)
+    (255, 170, 129)
+    """
+
+    @functools.cache
+    def colour(cell: int) -> tuple[int, int, int]:
+        red, green, blue = cell_colours(np.array([cell]), shape)[0].tolist()
+        return red, green, blue
+
+    return colour
