@@ -33,10 +33,14 @@ _HOMES = {
     "unroll": "convcli.matrices.unroll",
 }
 
+_MODULES = ("backends", "errors", "layers")
+
 __all__ = [*sorted(_HOMES), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"convcli.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'convcli' has no attribute '{name}'")
     value = getattr(importlib.import_module(_HOMES[name]), name)
@@ -45,4 +49,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*__all__, *_MODULES])

@@ -9,7 +9,7 @@ import functools
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, SupportsIndex, get_args
 
 from convcli.errors import UsageError
@@ -84,6 +84,31 @@ def per_axis(value: int | Iterable[int], axes: int, what: str, minimum: int) -> 
             f"{what} {shape_text(result)} is below {minimum}; every number must be at least {minimum}"
         )
     return result
+
+
+def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], ...]:
+    """Write padding as (before, after) per axis.
+
+    Parameters
+    ----------
+    padding : int or iterable of int
+        One number, one per axis, or all begins and then all ends.
+
+    Examples
+    --------
+    >>> paddings(1, 2), paddings((1, 2), 2), paddings((0, 1, 2, 3), 2)
+    (((1, 1), (1, 1)), ((1, 1), (2, 2)), ((0, 2), (1, 3)))
+    """
+    if not isinstance(padding, Iterable):
+        return tuple((n, n) for n in per_axis(padding, axes, "padding", 0))
+    values: tuple[int, ...] = tuple(padding)
+    if len(values) not in (axes, 2 * axes) or not all(hasattr(n, "__index__") for n in values):
+        raise UsageError(
+            f"padding {padding} does not fit {axes} axes; give one number, one per axis, "
+            "or all begins and then all ends"
+        )
+    values = per_axis(values, len(values), "padding", 0)
+    return tuple(zip(values[:axes], values[-axes:], strict=True))
 
 
 def shape_text(shape: Iterable[int]) -> str:
@@ -309,6 +334,12 @@ class ConvSpec:
         if padding is not None:
             start, stop = reach_left - padding[0], size + padding[1] - reach_right
         return Axis(size, taps, origin, stride, dilation, start, stop)
+
+    def reversed(self) -> ConvSpec:
+        """Describe the same with spatial axes reversed: column by column of the image as it was."""
+        names = ("image_shape", "kernel_shape", "origin", "stride", "dilation", "padding")
+        values = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: value and value[::-1] for name, value in values.items()})
 
     @property
     def output_shape(self) -> tuple[int, ...]:

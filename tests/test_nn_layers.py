@@ -785,7 +785,7 @@ ERRORS = [
         layers.conv,
         (X2, W2),
         {"padding": (1, 1, 1)},
-        "padding (1, 1, 1) has 3 numbers for 2 axes; give one, 2, or 4:",
+        "padding (1, 1, 1) does not fit 2 axes; give one",
     ),
     (layers.conv, (X1, W1), {"padding": -1}, "padding -1 is below 0"),
     (layers.conv, (X1, W1), {"padding": (0, -1)}, "padding 0×-1 is below 0"),

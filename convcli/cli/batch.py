@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from convcli import report
 from convcli.atomic import printable, shown
 from convcli.cli import settings
-from convcli.cli.files import Files, Source
+from convcli.cli.files import NPY, Files, Source
 from convcli.cli.summary import print_plan, print_summary
 from convcli.cli.targets import STREAM, Job, check_targets, jobs
 from convcli.errors import ConvcliError, UsageError, sentence
@@ -143,6 +143,8 @@ class Batch:
             source = source.for_bank(bank, self.layer)
             if len(source.planes) < len(whole.planes):
                 record.notes.append(f"alpha was dropped: the bank is for {len(source.planes)} channels")
+            if source.image and {self.files.kind(t, source.image.format) for t in job.targets} == {NPY}:
+                source = Source(source.planes)  # feature maps are no photo: nothing is clipped
             for target in job.targets:
                 outputs = self.layer.outputs(bank)
                 record.notes += self.files.check_bank_holds(target, source, self.how, outputs)

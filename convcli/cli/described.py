@@ -11,6 +11,7 @@ import numpy as np
 
 from convcli import report
 from convcli.arrays import Array
+from convcli.cli import settings
 from convcli.matrices.facts import Facts
 from convcli.matrices.matrix import Matrix
 from convcli.matrices.operator import Operator
@@ -35,8 +36,8 @@ def show(matrix: Matrix, *, first: int = 0, of: tuple[int, ...] | None = None, i
     grid(matrix.shape, look, block_shape=matrix.block_shape, indent=indent)
 
 
-def print_facts(found: Facts, *, stderr: bool = False) -> None:
-    """Print the facts as a table."""
+def print_facts(found: Facts, matrix: Operator, *, stderr: bool = False) -> None:
+    """Print the facts as a table; if verbose, the options that they follow from, too."""
     share = 100 * found.density
     rows = [("matrix", shape_text(found.shape)), ("structure", found.structure)]
     if found.block_shape != (1, 1):
@@ -48,7 +49,23 @@ def print_facts(found: Facts, *, stderr: bool = False) -> None:
         rows.append(("rank", f"{found.rank}" + (" (full)" if full else f" of {min(found.shape)}")))
     if found.eigenvalues is not None:
         rows.append(("eigenvalues", _range(found.eigenvalues, found.transform)))
+    if settings.verbose:
+        rows.append(("options", _options(matrix)))
     report.table(("", ""), rows, file=sys.stderr if stderr else sys.stdout)
+
+
+def _options(matrix: Operator) -> str:
+    """Write what was asked for or taken by default, in the order of the axes that vec reads."""
+    spec = matrix.spec
+    assert isinstance(spec.origin, tuple)
+    steps = {"stride": [a.stride for a in spec.axes], "dilation": [a.dilation for a in spec.axes]}
+    words = [
+        f"op {spec.op}",
+        f"border {spec.border}",
+        f"origin {','.join(map(str, spec.origin[::-1]))} (x,y)",
+    ]
+    words.insert(1, f"mode {spec.mode}" if spec.padding is None else f"padding {spec.padding}")
+    return ", ".join(words + [f"{name} {shape_text(numbers)}" for name, numbers in steps.items()])
 
 
 def _range(values: Array, transform: bool) -> str:

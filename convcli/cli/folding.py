@@ -170,7 +170,7 @@ def _say_uncovered(planes: int, spatial: tuple[int, ...], patches: Patches) -> N
 
 
 def _in_mode(patches: Patches, mode: str) -> Patches:
-    return replace(patches, mode=mode, origin=patches.origin if mode == "same" else None)
+    return replace(patches, mode=mode, origin=patches.origin if mode == "same" else None, padding=None)
 
 
 def _uncovered(spatial: tuple[int, ...], patches: Patches) -> int:

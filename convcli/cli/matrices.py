@@ -130,7 +130,10 @@ class Sink:
             else atomic_write(Path(self.output), force=self.force) as file,
         ):
             write_matrix(file, matrix, kind, advance=lambda rows: advance(self.name, rows))
-        return {"output": self.name, "format": kind, "write_seconds": time.perf_counter() - began}
+        seconds = time.perf_counter() - began
+        if settings.verbose:
+            report.note(f"wrote {self.name} in {seconds:.3g} s, {bytes_text(size / seconds)}/s")
+        return {"output": self.name, "format": kind, "write_seconds": seconds}
 
     def _check_size(self, matrix: Matrix, size: int, sparse: str | None) -> None:
         """Refuse a file over the limit, with a command that writes one below it if there is such."""
@@ -158,14 +161,15 @@ class Sink:
     def _limit(self) -> tuple[int | None, str]:
         """Bytes that the file may have, and what they are."""
         assert self.output is not None
-        if self.max_output is not None or self._is_stream:
+        if self._is_stream:
             return self.max_output, "allowed"
+        limit = LARGEST_FILE if self.max_output is None else self.max_output
         folder = os.path.dirname(os.path.realpath(self.output))
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(folder).free
-            if free <= LARGEST_FILE:
+            if free <= limit:
                 return free, FREE
-        return LARGEST_FILE, "written without --max-output"
+        return limit, "allowed" if self.max_output is not None else "written without --max-output"
 
     def _instead(self, sparse: str, limit: str | None) -> str:
         """Rewrite the command line so that it writes the sparse form, under another limit if need be."""

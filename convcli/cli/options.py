@@ -78,6 +78,10 @@ BorderValue = Annotated[
     str | None,
     typer.Option("--border-value", metavar="V", help="Sample value for --border constant.  [default: 0]"),
 ]
+Padding = Annotated[
+    str | None,
+    typer.Option("--padding", metavar="P", help="In place of --mode: N, NxM, or begins,ends as 1,1,2,2."),
+]
 MaxMemory = Annotated[
     str | None,
     typer.Option(
@@ -169,3 +173,17 @@ def bias(text: str | None) -> tuple[float | None, bool]:
     if text is None:
         return None, False
     return real(text.removesuffix("%"), "bias"), text.endswith("%")
+
+
+def one_kernel(texts: list[str] | None) -> str | None:
+    """Return the only kernel of a command that takes one."""
+    if texts and len(texts) > 1:
+        raise UsageError(f"-k was given {len(texts)} times; this command takes one kernel or bank")
+    return texts[0] if texts else None
+
+
+def check_padding(padding: str | None, mode: str | None, origin: str | None) -> None:
+    """Refuse options that say the same as padding does."""
+    for name, given in (("mode", mode), ("origin", origin)):
+        if padding is not None and given is not None:
+            raise UsageError(f"--padding and --{name} both say where the result begins; leave one out")

@@ -44,6 +44,7 @@ class Patches:
     mode: str
     order: str
     origin: PerAxis | None = None
+    padding: PerAxis | None = None
 
     def __post_init__(self) -> None:
         if self.origin is not None and self.mode != "same":
@@ -88,11 +89,11 @@ def show_patches(
         raise UsageError(f"--op {op} is for the kernel of -k; leave it out, or add -k")
     if kernel is not None and output == STREAM:
         raise UsageError("-k prints to standard output, and so does -o -; give -o a file")
-    op = choose(op or "convolve", OPS, "op")
     sink = Sink(output, format_, sparse_csv, force, max_memory, max_output)
     sink.check_target([source] if source else [])
     found = read_source(source, shape, max_memory, max_pixels)
-    weights, origin = (None, None) if kernel is None else weights_of(kernel, found)
+    weights, origin = (None, None) if kernel is None else weights_of(kernel, found, op)
+    op = choose(op or "convolve", OPS, "op")
     taps = patches.taps if weights is None else _taps(weights, patches)
     if weights is not None:
         patches = replace(patches, origin=_patch_origin(taps, patches, origin, op))
@@ -119,12 +120,12 @@ def show_patches(
     if as_json:
         print(json.dumps(_document(matrix, shown, flat, product, patches) | written))
         return
-    if not (output and settings.quiet):
+    if not settings.quiet:
         _print_facts(matrix, patches, stderr=output is not None)
     if output is None:
-        print()
+        print("" if settings.quiet else "\n", end="")
         _show(matrix, names)
-    if flat is not None and product is not None:
+    if flat is not None and product is not None and not (output and settings.quiet):
         _print_product(matrix, flat, product, patches)
 
 
@@ -172,6 +173,11 @@ def _image(source: Source, taps: tuple[int, ...], channels: int | None, sink: Si
         raise UsageError(
             f"the image {shape_text(spatial)} has {len(spatial)} axes and the patches {shape_text(taps)} "
             f"have {axes}; write {way}"
+        )
+    if axes == 1 and len(spatial) == 2 and channels is None:
+        raise UsageError(
+            f"the image {shape_text(spatial)} has 2 axes and the patches have 1; write {_as_many(taps, 2)}, "
+            f"or --channels {spatial[0]} for rows that are channels"
         )
     count = source.shape[0] if source.planes.ndim > axes else 1
     image = source.channels(channels or count, source.spatial(axes), own_type=True)

@@ -7,7 +7,7 @@ compile each at every start.
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,13 +22,16 @@ from convcli.cli.options import (
     MaxOutput,
     MaxPixels,
     Origin,
+    Padding,
     Quiet,
     Stride,
     Verbose,
     among,
     amount,
     axes,
+    check_padding,
     kernel_names,
+    one_kernel,
     origin,
     real,
 )
@@ -49,12 +52,12 @@ def toeplitz(
         str | None,
         typer.Argument(metavar="[IMAGE]", help="Takes the shape from it; - is stdin.", show_default=False),
     ] = None,
-    kernel: Annotated[
-        str,
+    kernels: Annotated[
+        list[str] | None,
         typer.Option(
             "--kernel", "-k", metavar="SPEC", autocompletion=kernel_names, help="See `convcli kernels`."
         ),
-    ] = "",
+    ] = None,
     shape: Annotated[
         str | None, typer.Option(metavar="HxW", help="Shape of the image, in place of IMAGE.")
     ] = None,
@@ -65,8 +68,11 @@ def toeplitz(
         ),
     ] = None,
     op: Annotated[
-        str, typer.Option(metavar="OP", autocompletion=among(*OPS), help="convolve or correlate.")
-    ] = "convolve",
+        str | None,
+        typer.Option(
+            metavar="OP", autocompletion=among(*OPS), help="convolve or correlate.  [default: convolve]"
+        ),
+    ] = None,
     mode: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +81,7 @@ def toeplitz(
             help="full, same or valid.  [default: full; same with --border wrap]",
         ),
     ] = None,
+    padding: Padding = None,
     border: Annotated[
         str,
         typer.Option(
@@ -127,13 +134,20 @@ def toeplitz(
       convcli toeplitz -k sobel-x --shape 64x64 -o t.npz
       convcli toeplitz -k box:3 photo.png --mode same -o - --sparse-csv | head
     """
-    if not kernel:
+    kernel = one_kernel(kernels)
+    if kernel is None:
         raise UsageError('no kernel; add -k, for example -k sobel-x or -k "1 2; 3 4"')
+    check_padding(padding, mode, origin_)
     if as_json and (output == "-" or steps):
         raise UsageError("--json prints one document on standard output; leave out --steps and -o -")
     if steps and output == "-":
         raise UsageError("--steps and -o - would both write to standard output; give -o a file")
-    others = {"order F": order == "F", "transpose": transpose, "symbolic": symbolic}
+    others = {
+        "order F": order == "F",
+        "transpose": transpose,
+        "symbolic": symbolic,
+        "padding": padding is not None,
+    }
     for name in (name for name, given in others.items() if steps and given):
         raise UsageError(f"--steps build T of numbers, row by row; leave out --{name}")
     _check_border(BORDER_ALIASES.get(border, border), border_value)
@@ -158,6 +172,7 @@ def toeplitz(
         dilation=axes(dilation, "dilation"),
         order=order,
         groups=groups,
+        padding=None if padding is None else axes(padding, "padding"),
     )
     names = []
     if symbolic:
@@ -205,6 +220,7 @@ def _run(
     from convcli.errors import VerificationError
     from convcli.matrices.facts import facts, sparse_bytes
     from convcli.matrices.matrix import Symbolic
+    from convcli.matrices.tally import sorts
     from convcli.verification import verify as compare
 
     sink.check_memory(matrix.working_bytes, "one block row of the matrix")
@@ -219,14 +235,20 @@ def _run(
     written: dict[str, Any] = {}
     if sink.output is not None:
         written = sink.write(found, "sparse-csv" if symbolic else "npz")
-    if as_json:
+    known = None
+    if as_json or not (steps or settings.quiet):
+        known = facts(matrix, tally)
+    if known and symbolic:  # of names, not of the numbers that they stand for
+        entries = sum(count for _, count in sorts(matrix))
+        known = replace(known, nonzeros=entries, rank=None, eigenvalues=None)
+    if as_json and known:
         held = [asdict(check) for check in checks]
-        print(json.dumps(described.document(facts(matrix, tally), found) | written | {"checks": held}))
+        print(json.dumps(described.document(known, found) | written | {"checks": held}))
     else:
-        if not steps and not (sink.output and settings.quiet):
-            described.print_facts(facts(matrix, tally), stderr=sink.output is not None)
+        if known:
+            described.print_facts(known, matrix, stderr=sink.output is not None)
         if not steps and sink.output is None:
-            print()
+            print("" if settings.quiet else "\n", end="")
             described.show(found)
         if checks and not (sink.output and settings.quiet):
             print(file=sys.stderr if sink.output else sys.stdout)

@@ -18,13 +18,16 @@ from convcli.cli.options import (
     MaxOutput,
     MaxPixels,
     Origin,
+    Padding,
     Quiet,
     Stride,
     Verbose,
     among,
     amount,
     axes,
+    check_padding,
     kernel_names,
+    one_kernel,
     origin,
     real,
 )
@@ -48,7 +51,10 @@ def unroll(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help=".csv .tsv .npy .npz .mtx .png .json; - is stdout."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help=".csv .tsv .npy .npz .mtx .png .json; with --fold, .npy or an image; - is stdout.",
         ),
     ] = None,
     layout: Annotated[
@@ -62,8 +68,12 @@ def unroll(
     stride: Stride = "1",
     dilation: Dilation = "1",
     mode: Annotated[
-        str, typer.Option(metavar="MODE", autocompletion=among(*MODES), help="valid, same or full.")
-    ] = "valid",
+        str | None,
+        typer.Option(
+            metavar="MODE", autocompletion=among(*MODES), help="valid, same or full.  [default: valid]"
+        ),
+    ] = None,
+    padding: Padding = None,
     border: Annotated[
         str | None,
         typer.Option(
@@ -83,8 +93,8 @@ def unroll(
             metavar="C|F", help="Read rows first (C), or columns first as MATLAB's im2col does (F)."
         ),
     ] = "C",
-    kernel: Annotated[
-        str | None,
+    kernels: Annotated[
+        list[str] | None,
         typer.Option(
             "--kernel",
             "-k",
@@ -140,6 +150,8 @@ def unroll(
         raise UsageError("--json and -o - would both write to standard output; give -o a file")
     if border_value is not None and BORDER_ALIASES.get(border or "", border) != "constant":
         raise UsageError(f"--border-value {border_value} is for --border constant, and border is not that")
+    kernel = one_kernel(kernels)
+    check_padding(padding, mode, origin_)
     from convcli.cli.patches import Patches, show_patches
 
     patches = Patches(
@@ -147,9 +159,10 @@ def unroll(
         layout=layout,
         stride=axes(stride, "stride"),
         dilation=axes(dilation, "dilation"),
-        mode=mode,
+        mode=mode or "valid",
         order=order,
         origin=origin(origin_),
+        padding=None if padding is None else axes(padding, "padding"),
     )
     if fold:
         from convcli.cli.folding import fold_back

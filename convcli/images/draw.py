@@ -21,7 +21,7 @@ def print_labels(
 ) -> Pixels:
     """Print short texts, each in the middle of its box, all in the size that lets the longest fit.
 
-    Where that would be too small to read, longer texts are left out.
+    Where that would be too small to read, none is: zeros alone would say that there is nothing else.
 
     Parameters
     ----------
@@ -52,14 +52,13 @@ def print_labels(
     probe = ImageFont.load_default(100)
     widths = {text: probe.getlength(text) / 100 for _, _, text, _ in labels}
     size = max(SMALLEST, int(min(height, width / max(widths.values()))))
-    shown = [label for label in labels if widths[label[2]] * size <= width]
-    if not shown:
+    if max(widths.values()) * size > width:
         return pixels
     font = ImageFont.load_default(size)
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
     middle = font.getbbox("0", anchor="ls")
     baseline = -(middle[1] + middle[3]) / 2
-    for x, y, text, colour in shown:
+    for x, y, text, colour in labels:
         draw.text((x, y + baseline), text, fill=colour, font=font, anchor="ms")
     return np.asarray(image)

@@ -95,7 +95,9 @@ def format_for(path: Path | str) -> str:
         if extension in made.extensions:
             return made.name
     known = " ".join(e for made in FORMATS.values() for e in made.extensions)
-    raise UsageError(f'"{shown(path)}" has no extension of an image format; use one of {known}, or --format')
+    raise UsageError(
+        f'"{shown(path)}" has no extension of an image format; use one of {known} .npy, or --format'
+    )
 
 
 def format_named(name: str) -> Format:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from convcli.errors import UsageError
-from convcli.spec import ConvSpec, PerAxis, choose, per_axis, shape_text
+from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis, shape_text
 
 Padding = int | str | Iterable[int]
 Pairs = tuple[tuple[int, int], ...]
@@ -48,16 +48,7 @@ def padding_pairs(padding: Padding, totals: Sequence[int], stride: Sequence[int]
         if name == "valid":
             return ((0, 0),) * axes
         return tuple(shared(total, name) for total in totals)
-    if not isinstance(padding, Iterable):
-        return tuple((n, n) for n in per_axis(padding, axes, "padding", 0))
-    values = tuple(padding)
-    if len(values) not in (axes, 2 * axes):
-        raise UsageError(
-            f"padding {values} has {len(values)} numbers for {axes} axes; "
-            f"give one, {axes}, or {2 * axes}: all begins, then all ends"
-        )
-    values = per_axis(values, len(values), "padding", 0)
-    return tuple(zip(values[:axes], values[-axes:], strict=True))
+    return paddings(padding, axes)
 
 
 def shared(total: int, name: str) -> tuple[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import ArrayLike
 from convcli.arrays import Array, samples_of
 from convcli.errors import LimitError, UsageError
 from convcli.matrices.operator import Operator
-from convcli.spec import ConvSpec, PerAxis, choose, per_axis, shape_text
+from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis, shape_text
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -49,7 +48,7 @@ def toeplitz_matrix(
     shape : int or tuple of int
         Spatial shape of the image.
     mode, border, op, origin, stride, dilation
-        As in `convcli.convolve`.
+        As in `convcli.convolve`. Op ``correlate`` gives the matrix of `convcli.layers.conv`.
     order : {"C", "F"}
         How vec reads image and result: row by row, or column by column as MATLAB does.
     groups : int
@@ -96,8 +95,9 @@ def toeplitz_matrix(
 def circulant_matrix(kernel: ArrayLike, shape: int | Iterable[int]) -> csr_array:
     """Build the (block) circulant matrix C of the circular convolution with a kernel.
 
-    Its first column is the kernel, filled up with zeros to the shape. The discrete Fourier transform
-    F diagonalises it: C = F⁻¹ · diag(F k) · F, so its eigenvalues are the transform of the kernel.
+    Its first column is the kernel, filled up with zeros to the shape: cell 0 of the kernel sits on the
+    output, where ``toeplitz_matrix(mode="same", border="wrap")`` has the origin. The discrete Fourier
+    transform F diagonalises it: C = F⁻¹ · diag(F k) · F, so its eigenvalues are the transform of the kernel.
 
     Parameters
     ----------
@@ -141,8 +141,11 @@ def operator(
     dilation: PerAxis = 1,
     order: str = "C",
     groups: int = 1,
+    padding: PerAxis | None = None,
 ) -> Operator:
     """Describe the matrix that `toeplitz_matrix` builds; the parameters are the same.
+
+    In place of `mode` there may be a `padding`, written as for `unroll`.
 
     Returns
     -------
@@ -180,12 +183,12 @@ def operator(
         origin=origin,
         stride=stride,
         dilation=dilation,
+        padding=None if padding is None else paddings(padding, axes),
     )
     if choose(order, ORDERS, "order") == "F":
         # Column by column is row by row of the image with its axes exchanged.
         bank = bank.transpose(0, 1, *range(axes + 1, 1, -1))
-        turned = ("image_shape", "kernel_shape", "origin", "stride", "dilation")
-        spec = replace(spec, **{name: getattr(spec, name)[::-1] for name in turned})
+        spec = spec.reversed()
     _refuse_overflow(bank, spec)
     rule = Operator(bank, spec, groups)
     reach = max(max(axis.padded, axis.stride) for axis in spec.axes)

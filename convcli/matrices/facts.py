@@ -70,6 +70,7 @@ def facts(matrix: Operator, tally: Counter[Any] | None = None) -> Facts:
     height, width = matrix.block_shape
     nonzeros = sum((matrix.tally() if tally is None else tally).values())
     rank, eigenvalues = _spectrum(matrix, nonzeros)
+    eigenvalues = _cleared(eigenvalues)
     return Facts(
         shape=matrix.shape,
         blocks=(rows // height, columns // width),
@@ -189,3 +190,11 @@ def _above_rounding(sizes: Array, rows: int) -> int:
 def _real_if_so(values: Array) -> Array:
     """Drop imaginary parts that are rounding."""
     return values.real if np.abs(values.imag).max() <= 1e-12 * np.abs(values).max() else values
+
+
+def _cleared(values: Array | None) -> Array | None:
+    """Set to 0 what is 0 but for rounding."""
+    if values is None or len(values) == 0:
+        return values
+    sizes = np.abs(values)
+    return np.where(sizes > sizes.max() * len(values) * np.finfo(np.float64).eps, values, 0)

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from convcli.arrays import Array
 from convcli.errors import LimitError, UsageError
 from convcli.matrices.build import ORDERS
-from convcli.spec import ConvSpec, PerAxis, bytes_text, choose, per_axis, shape_text
+from convcli.spec import ConvSpec, PerAxis, bytes_text, choose, paddings, per_axis, shape_text
 
 LAYOUTS = ("rows", "columns")
 LONGEST_STRIDE = 2**62
@@ -57,22 +57,6 @@ def with_channels(shape: tuple[int, ...], axes: int, what: str) -> tuple[int, ..
     return shape if len(shape) > axes else (1, *shape)
 
 
-def pads(padding: object, axes: int) -> tuple[tuple[int, int], ...]:
-    """Return (before, after) per axis.
-
-    >>> pads(1, 2), pads((1, 2), 2), pads((0, 1, 2, 3), 2)
-    (((1, 1), (1, 1)), ((1, 1), (2, 2)), ((0, 2), (1, 3)))
-    """
-    values: tuple[Any, ...] = tuple(padding) if isinstance(padding, Iterable) else (padding,) * axes
-    if isinstance(padding, str) or len(values) not in (axes, 2 * axes):
-        raise UsageError(
-            f"padding {padding} does not fit {axes} axes; give one number, one per axis, "
-            "or all begins and then all ends"
-        )
-    values = per_axis(values, len(values), "padding", 0)
-    return tuple(zip(values[:axes], values[-axes:], strict=True))
-
-
 def patch_spec(
     sizes: tuple[int, ...], taps: tuple[int, ...], padding: PerAxis | None, order: str, **options: Any
 ) -> ConvSpec:
@@ -80,16 +64,14 @@ def patch_spec(
 
     For order F its spatial axes are reversed: column by column is row by row of the image turned over.
     """
-    pairs = None if padding is None else pads(padding, len(taps))
+    pairs = None if padding is None else paddings(padding, len(taps))
     spec = ConvSpec(sizes, taps, op="correlate", padding=pairs, **options)
     assert isinstance(spec.stride, tuple)
     if max(spec.stride) > LONGEST_STRIDE:  # beyond what an index can be; so far there is one position
         spec = replace(spec, stride=tuple(min(n, LONGEST_STRIDE) for n in spec.stride))
     if choose(order, ORDERS, "order") == "C":
         return spec
-    names = ("image_shape", "kernel_shape", "origin", "stride", "dilation", "padding")
-    values = {name: getattr(spec, name) for name in names}
-    return replace(spec, **{name: value and value[::-1] for name, value in values.items()})
+    return spec.reversed()
 
 
 def fill_of(value: float, dtype: np.dtype[Any]) -> float:

@@ -65,7 +65,7 @@ def steps(matrix: Operator, image: Array) -> Iterator[Stage]:
         )
     if len(spec.axes) != 2:
         way = f"; a signal is an image with one row, 1x{spec.image_shape[0]}" if len(spec.axes) == 1 else ""
-        raise UsageError(f"--steps are for images with 2 axes, not {shape_text(spec.image_shape)}{way}")
+        raise UsageError(f"--steps are for images with 2 axes, not {len(spec.axes)}{way}")
     if matrix.transposed:
         raise UsageError("--steps build T, not its transpose; leave out --transpose")
     kernel = matrix.kernels[0, 0]
@@ -128,9 +128,10 @@ def _padded_filter(matrix: Operator, applied: Array) -> Stage:
     padded[tuple(distances)] = applied
     turned = [] if matrix.spec.op == "convolve" else ["Correlation is convolution with k turned by 180°."]
     size, last = shape_text(sizes), matrix.spec.axes[0].extent
+    more = f"; the rows after row {last} add nothing" if last < sizes[0] else ""
     return Stage(
         "The filter, padded with zeros",
-        [*turned, f"To {size}, the size of the full result; the rows after row {last} add nothing."],
+        [*turned, f"To {size}, the size of the full result{more}."],
         [("padded filter", Dense(padded), 0)],
     )
 
