@@ -176,6 +176,8 @@ def samples_of(values: ArrayLike, what: str) -> Array:
         array = np.asarray(values)
     except ValueError:
         raise UsageError(f"{what} has rows of different lengths; an array is needed") from None
+    if array.dtype.kind in "buif" and not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if what == "kernel" and array.dtype.kind in "OUS":
         raise UsageError(
             f"kernel is of type {array.dtype}, not numbers; for a text use convcli.parse_kernel(text).weights"

@@ -14,7 +14,8 @@ from convcli.filtering import Filtered, finished
 from convcli.kernels import Kernel
 from convcli.layers import conv_transpose
 from convcli.layers.arguments import add_bias, bias_of, refuse_groups
-from convcli.layers.geometry import Padding, geometry, padding_pairs
+from convcli.layers.geometry import Padding, geometry, transposed_geometry
+from convcli.layers.residues import transposed_bank
 from convcli.machine import available_memory
 from convcli.options import Filter
 from convcli.problem import Problem, pose
@@ -22,7 +23,7 @@ from convcli.spec import PerAxis, bytes_text, per_axis, shape_text
 
 
 @dataclass(frozen=True)
-class Layer:
+class BankOptions:
     """What a bank needs beyond a `Filter`: the options of the same names.
 
     Attributes
@@ -52,7 +53,13 @@ class Layer:
 
 
 def apply_bank(
-    planes: Array, kernel: Kernel, how: Filter, layer: Layer, *, photo: bool = False, dry_run: bool = False
+    planes: Array,
+    kernel: Kernel,
+    how: Filter,
+    layer: BankOptions,
+    *,
+    photo: bool = False,
+    dry_run: bool = False,
 ) -> Filtered:
     """Apply a bank of kernels.
 
@@ -62,7 +69,7 @@ def apply_bank(
     kernel : Kernel
         A bank: (outputs, C / groups, *taps), or (C, outputs / groups, *taps) if transposed.
     how : Filter
-    layer : Layer
+    layer : BankOptions
     photo : bool
         Samples are brightness: the result returns to the type they came in.
     dry_run : bool
@@ -76,7 +83,8 @@ def apply_bank(
     Examples
     --------
     >>> bank = Kernel(np.ones((1, 2, 1, 1)), "sum")
-    >>> apply_bank(np.arange(4).reshape(2, 1, 2), bank, Filter(op="correlate"), Layer()).outputs[0].tolist()
+    >>> planes = np.arange(4).reshape(2, 1, 2)
+    >>> apply_bank(planes, bank, Filter(op="correlate"), BankOptions()).outputs[0].tolist()
     [[[2, 4]]]
     """
     began = time.perf_counter()
@@ -123,7 +131,7 @@ def apply_bank(
     return filtered
 
 
-def _check_channels(bank: Array, images: Array, how: Filter, layer: Layer) -> None:
+def _check_channels(bank: Array, images: Array, how: Filter, layer: BankOptions) -> None:
     channels = images.shape[1]
     refuse_groups(layer.groups, len(bank), "kernels" if not layer.transposed else "channels of the bank")
     refuse_groups(layer.groups, channels, "channels of the image")
@@ -143,7 +151,7 @@ def _check_channels(bank: Array, images: Array, how: Filter, layer: Layer) -> No
         )
 
 
-def _posed(images: Array, bank: Array, how: Filter, layer: Layer) -> Problem:
+def _posed(images: Array, bank: Array, how: Filter, layer: BankOptions) -> Problem:
     """Plan a convolution."""
     spatial = images.shape[2:]
     padding = None
@@ -170,7 +178,7 @@ def _posed(images: Array, bank: Array, how: Filter, layer: Layer) -> Problem:
 
 
 def _transposed_part(
-    images: Array, bank: Array, how: Filter, layer: Layer
+    images: Array, bank: Array, how: Filter, layer: BankOptions
 ) -> tuple[Problem, tuple[int, ...]]:
     """Plan the first convolution of a transposed one, which has one per residue of the stride.
 
@@ -180,11 +188,12 @@ def _transposed_part(
         The shape is that of the whole result, spatial.
     """
     sizes, taps = images.shape[2:], bank.shape[2:]
-    strides = per_axis(how.stride, len(sizes), "stride", 1)
-    dilations = per_axis(how.dilation, len(sizes), "dilation", 1)
-    shape = _enlarged(sizes, taps, strides, dilations, layer)
+    padding = 0 if layer.padding is None else layer.padding
+    strides, dilations, _, shape = transposed_geometry(
+        sizes, taps, how.stride, padding, layer.output_padding, how.dilation
+    )
     common = [math.gcd(s, d) for s, d in zip(strides, dilations, strict=True)]
-    kernels = bank.reshape(layer.groups, -1, *bank.shape[1:]).swapaxes(1, 2)
+    kernels = transposed_bank(bank, layer.groups)
     kernels = kernels.reshape(-1, *kernels.shape[2:])
     steps = [slice(None, None, min(s // g, k)) for s, g, k in zip(strides, common, taps, strict=True)]
     problem = pose(
@@ -201,35 +210,7 @@ def _transposed_part(
     return problem, shape
 
 
-def _enlarged(
-    sizes: tuple[int, ...],
-    taps: tuple[int, ...],
-    strides: tuple[int, ...],
-    dilations: tuple[int, ...],
-    layer: Layer,
-) -> tuple[int, ...]:
-    """Return the spatial shape of a transposed convolution."""
-    extra = per_axis(layer.output_padding, len(sizes), "output padding", 0)
-    if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
-        raise UsageError(
-            f"output padding {shape_text(extra)} is not below stride {shape_text(strides)} or dilation "
-            f"{shape_text(dilations)}; use less, or a larger stride"
-        )
-    padding = 0 if layer.padding is None else layer.padding
-    if padding in ("same-upper", "same-lower"):
-        return tuple(n * s for n, s in zip(sizes, strides, strict=True))
-    numbers = zip(sizes, taps, strides, dilations, extra, strict=True)
-    uncut = [s * (n - 1) + d * (k - 1) + 1 + e for n, k, s, d, e in numbers]
-    pairs = padding_pairs(padding, [n - m for n, m in zip(uncut, sizes, strict=True)], strides)
-    shape = tuple(n - sum(pair) for n, pair in zip(uncut, pairs, strict=True))
-    if min(shape) < 1:
-        raise UsageError(
-            f"padding {padding} cuts the result {shape_text(uncut)} down to {shape_text(shape)}; use less"
-        )
-    return shape
-
-
-def _transposed(images: Array, bank: Array, how: Filter, layer: Layer) -> Array:
+def _transposed(images: Array, bank: Array, how: Filter, layer: BankOptions) -> Array:
     return conv_transpose(
         images,
         np.flip(bank, tuple(range(2, bank.ndim))) if how.op == "convolve" else bank,
@@ -245,7 +226,7 @@ def _transposed(images: Array, bank: Array, how: Filter, layer: Layer) -> Array:
 
 
 def _check_memory(
-    images: Array, planes: int, shape: tuple[int, ...], problem: Problem, how: Filter, layer: Layer
+    images: Array, planes: int, shape: tuple[int, ...], problem: Problem, how: Filter, layer: BankOptions
 ) -> None:
     """Refuse what would not fit, before it is begun."""
     limit = how.max_memory if how.max_memory is not None else available_memory()

@@ -12,7 +12,7 @@ from convcli import backends, threads
 from convcli.arrays import Array, all_finite, border_indices, gather
 from convcli.backends import Apply
 from convcli.pieces import Phase, phases, piece_spec, pieces, steps
-from convcli.planner import Plan, pass_specs, tile_shape
+from convcli.planner import BUDGET_BYTES, Plan, pass_specs, tile_shape
 from convcli.separable import Vector
 from convcli.spec import ConvSpec
 
@@ -59,19 +59,18 @@ def execute(
     banks = kernels.reshape(-1, spec.outputs, *kernels.shape[1:])
     tiles = list(_tiles(spec, tile, len(banks)))
     workers = max(1, min(plan.chosen.threads, len(tiles)))
+    if len(banks) > 1:  # with few tiles to a group every thread keeps another one's kernels
+        room = int(BUDGET_BYTES // max(1, plan.cost.kept_bytes))
+        workers = max(1, min(workers, max(len(tiles) // len(banks), room)))
     indices, distances = border_indices(spec), steps(spec)
     watch = image.dtype.kind == "f"
 
-    @functools.lru_cache(maxsize=workers)  # one group after the other: no worker needs an earlier one
-    def prepared(group: int) -> list[Part]:
-        return list(_prepared(plan, module, largest, banks[group], terms, tile))
-
-    prepared(0)  # before several threads ask for it at once
-
     @np.errstate(all="ignore")  # what overflows is infinite; a helper thread knows no other state
-    def compute(item: int, phase: Phase, corner: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    def compute(
+        parts: list[Part], item: int, phase: Phase, corner: tuple[int, ...], shape: tuple[int, ...]
+    ) -> None:
         total: Array | None = None
-        for offset, taps, apply in prepared(item % len(banks)):
+        for offset, taps, apply in parts:
             lattice = [
                 index[p + o :: d][c : c + n + t - 1]
                 for index, p, o, d, c, n, t in zip(
@@ -88,7 +87,14 @@ def execute(
         window = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
         np.copyto(target[(slice(None), *window)], total, casting="unsafe")
 
-    threads.run((functools.partial(compute, *t) for t in tiles), workers, one_blas_thread=module.USES_BLAS)
+    def jobs() -> Iterator[functools.partial[None]]:
+        """Prepare every group once, when the threads have come to it; they draw one at a time."""
+        for group, members in itertools.groupby(tiles, lambda t: t[0] % len(banks)):
+            with np.errstate(all="ignore"):
+                parts = list(_prepared(plan, module, largest, banks[group], terms, tile))
+            yield from (functools.partial(compute, parts, *t) for t in members)
+
+    threads.run(jobs(), workers, one_blas_thread=module.USES_BLAS)
 
 
 def _tiles(

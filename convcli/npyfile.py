@@ -110,7 +110,7 @@ def _read_header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.d
             warnings.simplefilter("ignore")  # headers of Python 2 are read all the same
             shape, fortran, dtype = _HEADERS[version](file)
     except Exception as error:
-        raise InputError(f"{name} has a damaged .npy header: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{name} has a damaged .npy header: {str(error).splitlines()[0][:100]}") from None
     if dtype.hasobject:
         raise InputError(
             f"{name} holds pickled Python objects, which could run code; save it as plain numbers"

@@ -10,9 +10,9 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, SupportsIndex, get_args
+from typing import Literal, get_args
 
-from convcli.errors import UsageError
+from convcli.errors import LimitError, UsageError
 
 Mode = Literal["same", "full", "valid"]
 Border = Literal["zero", "constant", "nearest", "symmetric", "mirror", "wrap"]
@@ -33,6 +33,8 @@ BORDER_ALIASES = {
     "fill": "constant",
     "zeros": "zero",
 }
+
+LARGEST = 2**60  # of any number that says how far or how many: sums of a few still have 64 bits
 
 MANTISSA_BITS = {"float32": 24, "float64": 53, "int64": 63}
 
@@ -58,32 +60,72 @@ def border_name(name: str) -> str:
     return choose(BORDER_ALIASES.get(str(name), name), BORDERS, "border")
 
 
-def per_axis(value: int | Iterable[int], axes: int, what: str, minimum: int) -> tuple[int, ...]:
+def whole(value: object) -> int | None:
+    """Return a whole number as an int, anything else as None.
+
+    >>> whole(3), whole(3.0), whole((3,))
+    (3, None, None)
+    """
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def numbers_of(value: object, what: str) -> tuple[int, ...]:
+    """Return whole numbers as a tuple: several from an iterable, one from one number.
+
+    >>> numbers_of(3, "shape"), numbers_of([3, 4], "shape")
+    ((3,), (3, 4))
+    """
+    single = whole(value)
+    if single is not None:
+        return (single,)
+    try:
+        values = [] if isinstance(value, str) else list(value)  # type: ignore[call-overload]
+    except TypeError:
+        values = []
+    if isinstance(value, str) or (not values and not isinstance(value, Iterable)):
+        raise UsageError(f"{what} {value} is not a whole number, or one per axis")
+    numbers = [whole(n) for n in values]
+    if None in numbers:
+        raise UsageError(f"{what} {tuple(values)} is not made of whole numbers")
+    return tuple(n for n in numbers if n is not None)
+
+
+def per_axis(
+    value: int | Iterable[int], axes: int, what: str, minimum: int, most: int | None = LARGEST
+) -> tuple[int, ...]:
     """Return one int per axis from an int, or from one int per axis.
 
     >>> per_axis(2, 3, "stride", 1)
     (2, 2, 2)
     """
-    values: tuple[SupportsIndex, ...]
-    try:
-        values = (operator.index(value),) * axes  # type: ignore[arg-type]
-    except TypeError:
-        if not isinstance(value, Iterable):
-            raise UsageError(f"{what} {value} is not a whole number, or one per axis") from None
-        values = tuple(value)
-    if len(values) != axes:
+    single = whole(value)
+    result = numbers_of(value, what) if single is None else (single,) * axes
+    if len(result) != axes:
         raise UsageError(
-            f"{what} {values} has {len(values)} numbers for {axes} axes; give one, or one per axis"
+            f"{what} {result} has {len(result)} numbers for {axes} axes; give one, or one per axis"
         )
-    try:
-        result = tuple(operator.index(n) for n in values)
-    except TypeError:
-        raise UsageError(f"{what} {values} is not made of whole numbers") from None
     if any(n < minimum for n in result):
         raise UsageError(
             f"{what} {shape_text(result)} is below {minimum}; every number must be at least {minimum}"
         )
+    if most is not None and any(n > most for n in result):
+        raise LimitError(f"{what} {shape_text(result)} is beyond what can be counted; use a smaller number")
     return result
+
+
+def shape_of(value: int | Iterable[int], what: str) -> tuple[int, ...]:
+    """Return a shape from a number for one axis, or one per axis.
+
+    >>> shape_of(3, "shape")
+    (3,)
+    """
+    sizes = numbers_of(value, what)
+    if not sizes:
+        raise UsageError(f"{what} () has no axes; give one number per axis")
+    return per_axis(sizes, len(sizes), what, 1, most=None)
 
 
 def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], ...]:
@@ -99,10 +141,9 @@ def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], 
     >>> paddings(1, 2), paddings((1, 2), 2), paddings((0, 1, 2, 3), 2)
     (((1, 1), (1, 1)), ((1, 1), (2, 2)), ((0, 2), (1, 3)))
     """
-    if not isinstance(padding, Iterable):
-        return tuple((n, n) for n in per_axis(padding, axes, "padding", 0))
-    values: tuple[int, ...] = tuple(padding)
-    if len(values) not in (axes, 2 * axes) or not all(hasattr(n, "__index__") for n in values):
+    single = whole(padding)
+    values = numbers_of(padding, "padding") if single is None else (single,) * axes
+    if len(values) not in (axes, 2 * axes):
         raise UsageError(
             f"padding {padding} does not fit {axes} axes; give one number, one per axis, "
             "or all begins and then all ends"

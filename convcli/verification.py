@@ -71,9 +71,11 @@ def verify(matrix: Operator, image: Array) -> list[Check]:
             "the image has NaN or infinite samples, which leave nothing to compare; "
             "use an image without them, or --shape"
         )
+    if image.dtype.kind in "bu" and int(image.max(initial=0)) < 2**63:
+        image = image.astype(np.int64)
     built = matrix.tocsr()
     scale = float(np.abs(matrix.kernels).sum(dtype=float)) * float(np.abs(image).max(initial=0))
-    exact = matrix.dtype.kind == "i" and image.dtype.kind in "iu"
+    exact = matrix.dtype.kind == "i" and image.dtype.kind == "i"
     rounding = np.finfo(np.float64).eps * (matrix.kernels[0].size + 8 * math.log2(image.size + 2))
     allowed = 0.0 if exact else rounding * scale
     other = np.random.default_rng(0).integers(-9, 10, matrix.shape[1]) if matrix.transposed else None
@@ -81,7 +83,7 @@ def verify(matrix: Operator, image: Array) -> list[Check]:
     checks = []
     for name in backends.names():
         try:
-            result = _convolved(matrix, image, name).reshape(-1)  # (groups, outputs / groups, *output)
+            result = _convolved(matrix, image, name, exact).reshape(-1)  # (groups, outputs / groups, *output)
         except ConvcliError as error:
             checks.append(Check(name, reason=backends.load(name).unavailable() or str(error)))
             continue
@@ -94,7 +96,7 @@ def verify(matrix: Operator, image: Array) -> list[Check]:
     return checks
 
 
-def _convolved(matrix: Operator, image: Array, backend: str) -> Array:
+def _convolved(matrix: Operator, image: Array, backend: str, exact: bool) -> Array:
     """Compute T · vec(image) without T."""
     spec = matrix.spec
     return pose(
@@ -108,5 +110,6 @@ def _convolved(matrix: Operator, image: Array, backend: str) -> Array:
         stride=spec.stride,
         dilation=spec.dilation,
         padding=spec.padding,
+        precision="auto" if exact else "float64",
         backend=backend,
     ).solve()

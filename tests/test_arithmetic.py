@@ -7,10 +7,12 @@ import re
 from fractions import Fraction
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convcli import layers
 from convcli.arithmetic import RELATIONSHIPS, LayerAxis, follow, parse_layer, parse_shape
 from convcli.errors import UsageError
 from convcli.spec import ConvSpec
@@ -50,6 +52,19 @@ def test_rounding_up_adds_the_window_that_the_end_cuts_unless_it_begins_there():
         if starts[-1] + axis.extent < axis.i + axis.p + axis.q:
             starts.append(starts[-1] + axis.s)
         assert axis.o == len([t for t in starts if t < axis.i + axis.p]), axis
+
+
+def test_a_window_that_only_rounding_up_admits_is_that_of_max_pool():
+    assert follow((2,), ["pool:k=7,s=5,p=1,ceil=1"])[-1].shape == (1,)
+    for axis in axes_of("pool", ceil=True):
+        if max(axis.p, axis.q) >= axis.extent:
+            continue
+        options = {"stride": axis.s, "padding": (axis.p, axis.q), "dilation": axis.d, "ceil_mode": True}
+        try:
+            size = layers.max_pool(np.ones((1, 1, axis.i)), axis.k, **options).shape[-1]
+        except UsageError:
+            size = 0
+        assert max(axis.o, 0) == size, axis
 
 
 def test_transposed_sizes_are_those_whose_convolution_gives_the_input():

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import threading
+import time
 import tracemalloc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +16,11 @@ import pytest
 from scipy import signal
 
 import convcli
-from convcli import backends
+from convcli import backends, threads
 from convcli.errors import BackendError, LimitError, UsageError
 from convcli.matrices.build import toeplitz_matrix
 from convcli.pieces import pieces
-from convcli.planner import plan
+from convcli.planner import BUDGET_BYTES, plan
 from convcli.problem import pose
 from convcli.separable import low_rank, separate
 from convcli.spec import ConvSpec
@@ -78,6 +81,70 @@ def test_only_as_many_threads_run_as_memory_is_promised_for(backend, taps):
     made = plan(spec, backend, threads=64)
     assert made.cost.memory_bytes <= 3 * 4 * (1024**2 + spec.samples) + (64 << 20)
     assert made.chosen.threads >= 2 or taps > 100
+
+
+def watch_preparations(monkeypatch, around=None):
+    """Count, at every preparation of `direct`, the prepared kernels that are still in use."""
+    module, living, counts = backends.load("direct"), weakref.WeakSet(), []
+    prepare = module.prepare
+
+    def watched(kernels, spec, tile):
+        apply = prepare(kernels, spec, tile)
+        time.sleep(0.005)  # for the other threads to want it too
+
+        def applied(image):
+            if around:
+                around.wait(10)
+            return apply(image)
+
+        living.add(applied)
+        counts.append(len(living))
+        return applied
+
+    monkeypatch.setattr(module, "prepare", watched)
+    return counts
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_every_group_is_prepared_once_when_it_is_its_turn(monkeypatch, threads):
+    # All tiles of a group are drawn before the next one is prepared, and all threads wait for each other.
+    image, kernels = RNG.integers(0, 9, (32, 2, 6, 6)), RNG.integers(0, 9, (8, 2, 3, 3))
+    counts = watch_preparations(monkeypatch, threading.Barrier(threads))
+    problem = pose(image, kernels, groups=8, mode="valid", op="correlate", backend="direct", threads=threads)
+    assert problem.plan.chosen.threads == threads
+    expected = [bank_reference(item, kernels[[n % 8]]) for n, item in enumerate(image)]
+    np.testing.assert_array_equal(problem.solve(), expected)
+    assert len(counts) == 8
+    assert max(counts) == 2
+
+
+def test_groups_of_one_tile_run_on_no_more_threads_than_their_kernels_have_room(monkeypatch):
+    image, kernels = RNG.integers(0, 9, (8, 1, 20, 20)), RNG.integers(0, 9, (8, 1, 3, 3))
+    problem = pose(image, kernels, groups=8, backend="direct", threads=8)
+    chosen = replace(problem.plan.chosen, cost=replace(problem.plan.cost, kept_bytes=BUDGET_BYTES // 3))
+    used = []
+    run = threads.run
+    monkeypatch.setattr(threads, "run", lambda jobs, n, **options: (used.append(n), run(jobs, n, **options)))
+    heavy = replace(problem, plan=replace(problem.plan, chosen=chosen))
+    np.testing.assert_array_equal(heavy.solve(), problem.solve())
+    assert used == [3, 8]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_fails_while_a_group_is_prepared_is_raised(monkeypatch, threads):
+    module, left = backends.load("direct"), [1]
+    prepare = module.prepare
+
+    def failing(*arguments):
+        if not left:
+            raise RuntimeError("no room for the kernel")
+        left.pop()
+        return prepare(*arguments)
+
+    monkeypatch.setattr(module, "prepare", failing)
+    problem = pose(np.ones((8, 1, 6, 6)), np.ones((4, 1, 3, 3)), groups=4, backend="direct", threads=threads)
+    with pytest.raises(RuntimeError, match="no room for the kernel"):
+        problem.solve()
 
 
 def test_names_lists_the_folder_without_importing_a_backend():

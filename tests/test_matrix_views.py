@@ -18,7 +18,7 @@ from convcli.cli import described
 from convcli.cli.matrices import at_least
 from convcli.cli.options import amount
 from convcli.cli.sources import in_order
-from convcli.errors import LimitError, UsageError
+from convcli.errors import UsageError
 from convcli.matrices.build import cell_names, operator
 from convcli.matrices.facts import TRANSFORMED, facts
 from convcli.matrices.matrix import Dense, Symbolic
@@ -119,8 +119,8 @@ def test_steps_are_printed_with_a_title_each(capsys):
     ("matrix", "message"),
     [
         (operator(np.ones((2, 1, 2, 2)), (3, 3)), "2×1×2×2 is a bank; name one kernel"),
-        (operator([1, 2], 3), "not 3; a signal is an image with one row, 1x3"),
-        (operator(np.ones((2, 2, 2)), (3, 3, 3)), "with 2 axes, not 3×3×3$"),
+        (operator([1, 2], 3), "not 1; a signal is an image with one row, 1x3"),
+        (operator(np.ones((2, 2, 2)), (3, 3, 3)), "with 2 axes, not 3$"),
         (operator(np.ones((2, 2)), (3, 3)).T, "leave out --transpose"),
         (operator(np.ones((17, 1)), (3, 3)), "17 are too many to read; use a kernel of at most 16 rows"),
     ],
@@ -268,7 +268,7 @@ def test_off_the_terminal_the_middle_of_a_large_matrix_is_left_out(capsys):
 
 
 def printed_facts(capsys, matrix):
-    described.print_facts(facts(matrix))
+    described.print_facts(facts(matrix), matrix)
     return dict(re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
 
 
@@ -382,9 +382,12 @@ def test_huge_counts_are_exact():
     assert tally(met) == {3: size - 1, 4: size - 1, 7: 1}
 
 
-def test_borders_too_wide_to_count_are_refused():
-    with pytest.raises(LimitError, match=r'20,000,000 outputs along an axis reach border "mirror"'):
-        tally(operator([1, 2, 1], 10**12, mode="same", border="mirror", dilation=10**7))
+def test_what_would_take_long_to_count_is_not_counted():
+    rule = operator(np.ones(2 * 10**7), 3, mode="full", border="mirror")
+    assert rule.tally() is None
+    assert operator(RNG.random((100, 100)), (200, 200), mode="same", border="symmetric").tally() is None
+    found = facts(operator(RNG.random(2100), 4000, mode="same", border="nearest"))
+    assert (found.nonzeros, found.density) == (None, None)
 
 
 # Verification
@@ -456,3 +459,10 @@ def test_an_image_is_read_in_the_order_of_the_matrix(shape):
 def test_an_amount_in_a_remedy_is_enough_and_hardly_more(size):
     read = amount(at_least(size), "output")
     assert size <= read <= size * 1.1 + 100
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.uint64])
+def test_verification_does_not_take_rounding_for_a_difference(dtype):
+    image = (RNG.random((1, 50)) * 200).astype(dtype)
+    assert not any(check.failed for check in verify(operator([0.1, 0.2], 50), image))
+    assert not any(check.failed for check in verify(operator([2**40, 1], 50), image))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from oracle import assert_close
 
 from convcli import layers
-from convcli.errors import UsageError
+from convcli.errors import LimitError, UsageError
 from convcli.layers import masking
 from convcli.layers.residues import families
 
@@ -411,6 +411,19 @@ def test_bias_is_added_to_every_output():
     assert_exact(biased, (back + channels[:, None, None].astype(int)).astype(object))
 
 
+@pytest.mark.parametrize("bias", [[1, 2], [0.5, 1]])
+@pytest.mark.parametrize("image", ["int64", "uint8", "float32", "float64"])
+def test_an_empty_batch_has_the_type_of_a_full_one(image, bias):
+    empty, full = (layers.conv(np.ones((n, 1, 4), image), np.ones((2, 1, 2), int), bias) for n in (0, 1))
+    assert empty.dtype == full.dtype
+
+
+def test_a_bias_beyond_float32_is_infinite_without_a_word():
+    x, w = np.ones((1, 1, 2), "float32"), np.ones((2, 1, 2), "float32")
+    assert layers.conv(x, w, [1e39, -1e39]).tolist() == [[[np.inf], [-np.inf]]]
+    assert layers.conv(x * np.float32(1e38), w, [3e38, 0])[0, 0, 0] == np.inf
+
+
 def test_a_gap_makes_the_outputs_that_cover_it_nan_and_no_others(backend):
     layer = CASES["stride"]
     x, w, y = layer.arrays(float)
@@ -574,6 +587,12 @@ def test_windows_are_as_far_apart_as_they_are_wide_by_default():
     x = np.arange(12).reshape(1, 1, 12)
     assert layers.max_pool(x, 4).tolist() == [[[3, 7, 11]]]
     assert layers.avg_pool(x, 4).tolist() == [[[1.5, 5.5, 9.5]]]
+
+
+def test_truth_values_are_pooled_as_bytes():
+    result = layers.max_pool(np.array([[[True, False, False, False]]]), 2)
+    assert result.dtype == np.uint8
+    assert result.tolist() == [[[1, 0]]]
 
 
 def test_nan_wins_the_maximum_and_padding_never_does():
@@ -819,7 +838,7 @@ ERRORS = [
         layers.conv_transpose,
         (Y1, W1),
         {"output_padding": 3, "stride": 3, "dilation": 2},
-        "output padding 3 is not below stride 3 or dilation 2; use less, or a larger output_shape",
+        "output padding 3 is not below stride 3 or dilation 2; use less, or a larger stride",
     ),
     (
         layers.conv_transpose,
@@ -939,6 +958,62 @@ ERRORS = [
     (layers.masked_conv, (X1, W1, np.ones((3, 3)), [1]), {}, "bias of shape (1,) does not fit 4 outputs"),
     (layers.masked_conv, (X1, W1, np.ones((3, 3))), {"threads": 0}, "threads 0 is below 1"),
 ]
+
+
+def test_numbers_may_come_as_arrays():
+    two, one, shape = np.array(2), np.array(1), np.array([1, 2, 5])
+    x, w = np.ones((1, 2, 5)), np.ones((4, 2, 2))
+    y = layers.conv(x, w, stride=two, padding=one, dilation=one, groups=one)
+    assert y.shape == (1, 4, 3)
+    assert layers.conv_weight_grad(x, y, two, stride=2, padding=one).shape == w.shape
+    assert layers.conv_weight_grad(x, y, iter(w.shape), stride=2, padding=1).shape == w.shape
+    for spatial in (np.array(5), shape, iter(x.shape)):
+        assert layers.conv_input_grad(y, w, spatial, stride=2, padding=[1]).shape == x.shape
+    assert layers.conv_transpose(y, w, output_shape=np.array(3)).shape == (1, 2, 3)
+    assert layers.conv_transpose(y, w, padding=np.array([1, 0]), output_padding=np.array(0)).shape == (
+        1,
+        2,
+        3,
+    )
+    assert layers.max_pool(x, two, padding=one).shape == layers.avg_pool(x, two, padding=one).shape
+
+
+LIMITS = [
+    (layers.conv_transpose, (Y1, W1), {"stride": 2**46}, "result 140737488355331 of int64 takes 2.25 PB"),
+    (layers.conv_transpose, (Y1, W1), {"stride": 2**60}, "result 2305843009213693955 of int64 takes 36.9 EB"),
+    (layers.conv_transpose, (Y1, W1), {"stride": 2**60, "padding": "same-lower"}, "use a smaller image, str"),
+    (
+        layers.conv_transpose,
+        (np.ones((1, 1, 1)), np.ones((1, 1, 2))),
+        {"stride": 2**46, "dilation": 2**46},
+        "result 70368744177665 of float64 takes 563 TB",
+    ),
+    (
+        layers.conv_input_grad,
+        (np.ones((1, 4, 2)), W1, 2**46 + 3),
+        {"stride": 2**46},
+        "result 70368744177667 of float64",
+    ),
+    (layers.conv_transpose, (Y1, W1), {"dilation": 2**60}, "image 3 with its border has 4611686018427387907"),
+    (layers.conv_transpose, (Y1, W1), {"output_shape": 2**60}, "image 3 with its border has"),
+    (layers.conv_transpose, (Y1, W1), {"stride": 2**62}, "stride 4611686018427387904 is beyond what can"),
+    (layers.conv_transpose, (Y1, W1), {"dilation": 2**63}, "dilation 9223372036854775808 is beyond what can"),
+    (layers.conv_transpose, (Y1, W1), {"output_shape": 2**63}, "output shape 9223372036854775808 is beyond"),
+    (layers.avg_pool, (X1, 2), {"stride": 2**63}, "stride 9223372036854775808 is beyond what can be counted"),
+    (
+        layers.max_pool,
+        (X1, 2),
+        {"stride": 10**8, "dilation": 10**8, "padding": 10**8 - 5},
+        "image 5 with its border has 100000001 samples",
+    ),
+    (layers.avg_pool, (X1, 2**40), {"ceil_mode": True}, "image 5 with its border has 1099511627776 samples"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "options", "message"), LIMITS)
+def test_what_no_memory_holds_is_refused(function, arguments, options, message):
+    with pytest.raises(LimitError, match=re.escape(message)):
+        function(*arguments, **options)
 
 
 @pytest.mark.parametrize(("function", "arguments", "options", "message"), ERRORS)

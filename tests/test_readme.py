@@ -78,6 +78,7 @@ def test_the_python_example_runs_and_says_what_its_comments_say(capsys):
         np.sort_complex(v) for v in (np.linalg.eigvals(scope["C"].toarray()), np.fft.fft([1, 2, 0, 0]))
     )
     np.testing.assert_allclose(ours, transform, atol=1e-12)
+    assert scope["product"].tolist() == [3, 10, 13, 10]
     assert scope["y"].shape == (1, 4, 4, 4)
     assert (scope["dx"].shape, scope["dw"].shape) == (scope["x"].shape, scope["w"].shape)
     assert capsys.readouterr().out == "fft\n"

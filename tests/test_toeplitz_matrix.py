@@ -339,3 +339,52 @@ def test_the_size_of_a_huge_matrix_costs_nothing():
     assert rule.shape == ((10**6 + 4) ** 2, 10**12)
     assert rule.rows(rule.shape[0] - 1, rule.shape[0]).nnz == 1
     assert math.prod(rule.block_shape) == (10**6 + 4) * 10**6
+
+
+def test_no_rows_are_an_empty_matrix():
+    rule = operator([1, 2], 5)
+    assert rule.rows(2, 2).shape == (0, 5)
+    assert [len(part) for part in rule.cells(3, 3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [np.int64(4), (4,), [np.int32(4)], np.array([4]), np.array(4)])
+def test_a_shape_is_any_whole_numbers(shape):
+    assert toeplitz_matrix([1, 2], shape).shape == (5, 4)
+    assert circulant_matrix([1, 2], shape).shape == (4, 4)
+
+
+@pytest.mark.parametrize("shape", [1.5, None, 1j, "4", ()])
+def test_what_is_no_shape_is_refused(shape):
+    with pytest.raises(UsageError, match="shape"):
+        toeplitz_matrix([1, 2], shape)
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i2", ">u4"])
+def test_byte_order_does_not_matter(dtype):
+    image = RNG.integers(0, 9, (3, 4))
+    kernel = np.array([[1, 2]], dtype)
+    expected = exactly(image, [[1, 2]], mode="full")
+    assert (convcli.convolve(image.astype(dtype), kernel, mode="full") == expected).all()
+    assert (convcli.convolve(image.astype(dtype), kernel, mode="full", precision="float32") == expected).all()
+    assert (toeplitz_matrix(kernel, (3, 4)) @ image.reshape(-1) == expected.reshape(-1)).all()
+    patches = convcli.unroll(image.astype(dtype), (2, 2))
+    assert (convcli.fold(patches, (3, 4), (2, 2), reduce="mean") == image).all()
+
+
+@pytest.mark.parametrize("padding", [1, (1, 0), (0, 1, 2, 3)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_padding_is_that_of_a_layer(padding, order):
+    from convcli import layers
+
+    image, bank = integers((1, 2, 4, 5)), integers((3, 2, 2, 3))
+    rule = operator(bank, (4, 5), padding=padding, op="correlate", stride=(2, 1), order=order)
+    expected = layers.conv(image, bank, padding=padding, stride=(2, 1))
+    vec = np.concatenate([plane.reshape(-1, order=order) for plane in image[0]])
+    result = np.concatenate([plane.reshape(-1, order=order) for plane in expected[0]])
+    assert (rule.tocsr() @ vec).tolist() == result.tolist()
+
+
+def test_circular_cells_that_never_meet_may_be_large():
+    assert circulant_matrix([2**62, 2**62], 9).max() == 2**62
+    with pytest.raises(UsageError, match="beyond int64"):
+        circulant_matrix([2**62, 2**62], 1)

@@ -70,8 +70,6 @@ class LayerAxis:
         if self.type == "transposed":
             return self.s * (self.i - 1) + self.a + self.extent - self.p - self.q
         room = self.i + self.p + self.q - self.extent
-        if room < 0:
-            return 0
         return (-(-room // self.s) if self.ceil else room // self.s) + 1 - self.dropped
 
     @property

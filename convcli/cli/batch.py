@@ -24,7 +24,7 @@ from convcli.options import Filter
 from convcli.spec import shape_text
 
 if TYPE_CHECKING:
-    from convcli.banks import Layer
+    from convcli.banks import BankOptions
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Batch:
         kernels: Sequence[Kernel],
         how: Filter,
         files: Files,
-        layer: Layer | None,
+        layer: BankOptions | None,
         *,
         dry_run: bool,
         fail_fast: bool,

@@ -38,11 +38,11 @@ def show(matrix: Matrix, *, first: int = 0, of: tuple[int, ...] | None = None, i
 
 def print_facts(found: Facts, matrix: Operator, *, stderr: bool = False) -> None:
     """Print the facts as a table; if verbose, the options that they follow from, too."""
-    share = 100 * found.density
     rows = [("matrix", shape_text(found.shape)), ("structure", found.structure)]
     if found.block_shape != (1, 1):
         rows.append(("blocks", f"{shape_text(found.blocks)} of {shape_text(found.block_shape)}"))
-    rows.append(("non-zeros", f"{found.nonzeros:,} ({share:.3g} %)"))
+    if found.nonzeros is not None and found.density is not None:
+        rows.append(("non-zeros", f"{found.nonzeros:,} ({100 * found.density:.3g} %)"))
     rows.append(("size", f"{bytes_text(found.dense_bytes)} dense, {bytes_text(found.sparse_bytes)} sparse"))
     if found.rank is not None:
         full = min(found.shape) == found.rank

@@ -22,7 +22,7 @@ from convcli.options import Filter
 from convcli.spec import shape_text
 
 if TYPE_CHECKING:
-    from convcli.banks import Layer
+    from convcli.banks import BankOptions
     from convcli.images import Image
 
 NPY = "npy"
@@ -56,7 +56,7 @@ class Source:
         channels = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}[len(self.planes)]
         return f"{self.planes.dtype} {channels}"
 
-    def for_bank(self, bank: Array, layer: Layer) -> Source:
+    def for_bank(self, bank: Array, layer: BankOptions) -> Source:
         """Drop alpha if the bank has no channel for it; otherwise it is a channel like the others."""
         if self.image is None or not self.alpha:
             return self

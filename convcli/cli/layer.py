@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from convcli.arrays import Array
 from convcli.atomic import shown
-from convcli.banks import Layer
+from convcli.banks import BankOptions
 from convcli.cli.options import axes
 from convcli.errors import InputError, UsageError
 from convcli.kernels import Kernel, parse_kernel
@@ -26,7 +26,7 @@ def layer_of(
     origin: str | None,
     without_use: Mapping[str, bool],
     without_use_transposed: Mapping[str, bool],
-) -> Layer | None:
+) -> BankOptions | None:
     """Return what the options say of a bank; None if no kernel is one.
 
     Parameters
@@ -72,7 +72,7 @@ def layer_of(
         raise UsageError("--output-padding is for --transposed; leave it out")
     if bank.bias:
         raise UsageError(f"the bias {bank.bias:g} of bank {bank.name} has no place; use --bias-file")
-    return Layer(
+    return BankOptions(
         padding=None if mode is not None else _padding(padding),
         groups=per_axis(groups, 1, "groups", 1)[0],
         bias=None if bias_file is None else _bias(bias_file),

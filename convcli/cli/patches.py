@@ -14,7 +14,7 @@ from convcli import report
 from convcli.arrays import Array, refuse_wide_borders, samples_of
 from convcli.cli import described, settings
 from convcli.cli.matrices import Sink
-from convcli.cli.sources import Source, read_source, weights_of
+from convcli.cli.sources import Source, note_bank, read_source, weights_of
 from convcli.cli.targets import STREAM
 from convcli.errors import UsageError
 from convcli.matrices.matrix import Dense, Matrix, Symbolic, blocks
@@ -92,8 +92,8 @@ def show_patches(
     sink = Sink(output, format_, sparse_csv, force, max_memory, max_output)
     sink.check_target([source] if source else [])
     found = read_source(source, shape, max_memory, max_pixels)
-    weights, origin = (None, None) if kernel is None else weights_of(kernel, found, op)
-    op = choose(op or "convolve", OPS, "op")
+    weights, origin = (None, None) if kernel is None else weights_of(kernel, found)
+    asked, op = op, choose(op or "convolve", OPS, "op")
     taps = patches.taps if weights is None else _taps(weights, patches)
     if weights is not None:
         patches = replace(patches, origin=_patch_origin(taps, patches, origin, op))
@@ -127,6 +127,8 @@ def show_patches(
         _show(matrix, names)
     if flat is not None and product is not None and not (output and settings.quiet):
         _print_product(matrix, flat, product, patches)
+    if kernel is not None and weights is not None:
+        note_bank(kernel, weights, asked)
 
 
 def _taps(weights: Array, patches: Patches) -> tuple[int, ...]:

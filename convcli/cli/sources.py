@@ -110,8 +110,7 @@ def operator_for(
 
     Other parameters are those of `convcli.toeplitz_matrix`.
     """
-    weights, known = weights_of(text, source, options["op"])
-    options["op"] = options["op"] or "convolve"
+    weights, known = weights_of(text, source)
     groups = options["groups"]
     for option, given in zip(("in", "out"), channels, strict=True):
         if given is not None and given < 1:
@@ -124,10 +123,10 @@ def operator_for(
         options["origin"] = known
     axes = weights.ndim if weights.ndim <= 3 else weights.ndim - 2
     if source.planes is None and len(source.shape) != axes:
-        given, count = "x".join(map(str, source.shape)), len(source.shape)
+        size, count = "x".join(map(str, source.shape)), len(source.shape)
         wanted = "x".join([str(source.shape[0])] * axes) if count == 1 else f"{axes} numbers"
         raise UsageError(
-            f"--shape {given} has {count} {'axis' if count == 1 else 'axes'} and the kernel has {axes}; "
+            f"--shape {size} has {count} {'axis' if count == 1 else 'axes'} and the kernel has {axes}; "
             f"write {wanted}" + (" (channels are no part of it)" if weights.ndim > 3 else "")
         )
     matrix = operator(weights, source.spatial(axes), **options)
@@ -135,17 +134,21 @@ def operator_for(
     return matrix
 
 
-def weights_of(text: str, source: Source, op: str | None) -> tuple[Array, tuple[int, ...] | None]:
-    """Return what the samples are multiplied by, and the origin that the kernel brings.
-
-    A single row of cells fits a signal too. `op` is what was asked for, if anything was.
-    """
-    kernel = parse_kernel(text)
-    if kernel.is_bank and op is None and not settings.quiet:
+def note_bank(text: str, weights: Array, op: str | None) -> None:
+    """Say what becomes of a bank if no `op` was asked for: another command takes it for a layer."""
+    if weights.ndim > 3 and op is None and not settings.quiet:
         report.note(
             f"{text} is a bank of kernels, and convolution turns each round; "
             "--op correlate gives the layer that `convcli convolve` makes of it"
         )
+
+
+def weights_of(text: str, source: Source) -> tuple[Array, tuple[int, ...] | None]:
+    """Return what the samples are multiplied by, and the origin that the kernel brings.
+
+    A single row of cells fits a signal too.
+    """
+    kernel = parse_kernel(text)
     if kernel.bias and not settings.quiet:
         report.note(f"the bias {kernel.bias:g} of kernel {kernel.name} is left out: no matrix adds one")
     weights: Array = kernel.values if kernel.divisor == 1 else kernel.weights

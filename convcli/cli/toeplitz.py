@@ -152,7 +152,7 @@ def toeplitz(
         raise UsageError(f"--steps build T of numbers, row by row; leave out --{name}")
     _check_border(BORDER_ALIASES.get(border, border), border_value)
     from convcli.cli.matrices import Sink
-    from convcli.cli.sources import in_order, operator_for, read_source, spatial
+    from convcli.cli.sources import in_order, note_bank, operator_for, read_source, spatial
     from convcli.matrices.build import cell_names
 
     sink = Sink(
@@ -166,7 +166,7 @@ def toeplitz(
         (channels_in, channels_out),
         mode=mode or ("same" if BORDER_ALIASES.get(border, border) == "wrap" else "full"),
         border=border,
-        op=op,
+        op=op or "convolve",
         origin=origin(origin_),
         stride=axes(stride, "stride"),
         dilation=axes(dilation, "dilation"),
@@ -188,6 +188,7 @@ def toeplitz(
         verify=verify,
         as_json=as_json,
     )
+    note_bank(kernel, matrix.kernels if matrix.kernels.shape[:2] != (1, 1) else matrix.kernels[0, 0], op)
 
 
 def _check_border(border: str, value: str | None) -> None:
@@ -218,14 +219,14 @@ def _run(
     """Do what was asked for; what fails to verify is said last."""
     from convcli.cli import described, settings
     from convcli.errors import VerificationError
-    from convcli.matrices.facts import facts, sparse_bytes
+    from convcli.matrices.facts import facts, most_bytes
     from convcli.matrices.matrix import Symbolic
     from convcli.matrices.tally import sorts
     from convcli.verification import verify as compare
 
     sink.check_memory(matrix.working_bytes, "one block row of the matrix")
     tally = matrix.tally()
-    sparse = sparse_bytes(matrix.shape, tally.total())
+    sparse = most_bytes(matrix, tally)
     if steps or verify:
         sink.check_memory(2 * sparse + VECTORS * sum(matrix.shape), "the matrix")
     found = Symbolic(matrix, names) if symbolic else matrix
@@ -239,7 +240,8 @@ def _run(
     if as_json or not (steps or settings.quiet):
         known = facts(matrix, tally)
     if known and symbolic:  # of names, not of the numbers that they stand for
-        entries = sum(count for _, count in sorts(matrix))
+        every = sorts(matrix)
+        entries = None if every is None else sum(count for _, count in every)
         known = replace(known, nonzeros=entries, rank=None, eigenvalues=None)
     if as_json and known:
         held = [asdict(check) for check in checks]

@@ -8,8 +8,10 @@ former as a layer of its own, and `masked_conv` masks X_conv before the product.
 Every function takes ``padding`` as one number, one per axis, all begins and then all ends as ONNX does,
 or a name: ``valid``; ``same``, PyTorch's, for stride 1; ``same-upper`` and ``same-lower``, ONNX's.
 
-Exactness and types of convolutions are those of `convcli.convolve`: integer images with integer kernels
-give exact int64; a pixel that is not finite makes every output whose window covers it NaN.
+Convolutions, transposed ones and gradients are planned and computed as `convcli.convolve` plans and
+computes, on the same backends; pools and `masked_conv` have loops of their own, and no choice of backend.
+Exactness and types of convolutions, masked ones too, are those of `convcli.convolve`: integer images with
+integer kernels give exact int64; a pixel that is not finite makes every output whose window covers it NaN.
 
 References
 ----------

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from convcli.arrays import Array, samples_of
 from convcli.errors import UsageError
-from convcli.spec import per_axis, shape_text
+from convcli.spec import numbers_of, per_axis, shape_text, whole
 
 LAYOUT = "(out, in/groups, *taps)"
 
@@ -70,16 +70,15 @@ def spatial_of(shape: int | Iterable[int], axes: int, what: str, leading: tuple[
     >>> spatial_of((1, 3, 5, 6), 2, "input shape", (1, 3)), spatial_of(5, 2, "input shape", (1, 3))
     ((5, 6), (5, 5))
     """
-    if isinstance(shape, Iterable):
-        shape = tuple(shape)
+    if whole(shape) is None:
+        shape = numbers_of(shape, what)
         if len(shape) == axes + 2:
-            whole = per_axis(shape, axes + 2, what, 0)
-            if whole[:2] != leading:
+            if shape[:2] != leading:
                 raise UsageError(
-                    f"{what} {shape_text(whole)} does not begin with {shape_text(leading)} as the other "
+                    f"{what} {shape_text(shape)} does not begin with {shape_text(leading)} as the other "
                     f"arrays do; correct it, or give its last {axes} numbers alone"
                 )
-            shape = whole[2:]
+            shape = shape[2:]
     return per_axis(shape, axes, what, 1)
 
 
@@ -98,16 +97,19 @@ def bias_of(bias: ArrayLike | None, outputs: int) -> Array | None:
 def add_bias(result: Array, bias: Array | None) -> Array:
     """Add one number to every output (N, outputs, *spatial), in place where the type allows.
 
-    Integers stay exact: sums beyond 64 bits are refused.
+    Integers stay exact: sums beyond 64 bits are refused. Floats that overflow are infinite.
     """
-    if bias is None or result.size == 0:
+    if bias is None:
         return result
     offsets = bias.reshape(-1, *(1,) * (result.ndim - 2))
     if result.dtype.kind == "f":
-        result += offsets.astype(result.dtype)
+        with np.errstate(all="ignore"):
+            result += offsets.astype(result.dtype)
         return result
     if bias.dtype.kind == "f":
         return result + offsets.astype(np.float64)
+    if result.size == 0:
+        return result
     limits = np.iinfo(np.int64)
     highest, lowest = int(result.max()) + int(bias.max()), int(result.min()) + int(bias.min())
     if highest > limits.max or lowest < limits.min:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from convcli.errors import UsageError
 from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis, shape_text
@@ -123,3 +124,95 @@ def geometry(
         dilation=dilations,
         padding=pairs,
     )
+
+
+class Enlarged(NamedTuple):
+    """A transposed convolution's axes, each with one number per spatial axis.
+
+    Attributes
+    ----------
+    stride, dilation : tuple of int
+    ahead : tuple of int
+        Samples cut off at the beginning; negative: zeros added.
+    output : tuple of int
+        Samples kept after those: the spatial shape of the result.
+    """
+
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    ahead: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+def transposed_geometry(
+    image_shape: tuple[int, ...],
+    kernel_shape: tuple[int, ...],
+    stride: PerAxis,
+    padding: Padding,
+    output_padding: PerAxis,
+    dilation: PerAxis,
+    output_shape: int | Iterable[int] | None = None,
+) -> Enlarged:
+    """Work out the axes of a transposed convolution from what its caller wrote.
+
+    Parameters
+    ----------
+    image_shape, kernel_shape : tuple of int
+        Spatial.
+    stride, padding, output_padding, dilation, output_shape
+        As in `convcli.layers.conv_transpose`.
+
+    Raises
+    ------
+    UsageError
+        If they contradict each other, or nothing is left.
+
+    Examples
+    --------
+    >>> transposed_geometry((5, 6), (3, 2), 2, 1, 0, 1)
+    Enlarged(stride=(2, 2), dilation=(1, 1), ahead=(1, 1), output=(9, 10))
+    """
+    axes = len(image_shape)
+    strides, dilations = per_axis(stride, axes, "stride", 1), per_axis(dilation, axes, "dilation", 1)
+    extra = per_axis(output_padding, axes, "output padding", 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
+        raise UsageError(
+            f"output padding {shape_text(extra)} is not below stride {shape_text(strides)} or dilation "
+            f"{shape_text(dilations)}; use less, or a larger stride"
+        )
+    wanted = None if output_shape is None else per_axis(output_shape, axes, "output shape", 1)
+    uncut = [
+        s * (n - 1) + e + d * (k - 1) + 1
+        for n, k, s, d, e in zip(image_shape, kernel_shape, strides, dilations, extra, strict=True)
+    ]
+    return Enlarged(strides, dilations, *_cut(uncut, image_shape, strides, padding, wanted))
+
+
+def _cut(
+    uncut: list[int],
+    sizes: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Padding,
+    wanted: tuple[int, ...] | None,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Samples cut off at the beginning, and the shape of what is left."""
+    pairs = padding_pairs(padding, [n - m for n, m in zip(uncut, sizes, strict=True)], stride)
+    by_name = padding in ("same-upper", "same-lower") if isinstance(padding, str) else False
+    if wanted is not None and not by_name and any(map(any, pairs)):
+        raise UsageError(
+            f"padding {padding} and output_shape {shape_text(wanted)} do not go together, for one follows "
+            'from the other; leave one out, or use padding "same-upper" or "same-lower"'
+        )
+    if by_name and wanted is None:
+        wanted = tuple(n * s for n, s in zip(sizes, stride, strict=True))
+    if wanted is not None:
+        totals = [n - m for n, m in zip(uncut, wanted, strict=True)]
+        if by_name:
+            return tuple(shared(total, str(padding))[0] for total in totals), wanted
+        return tuple(max(shared(total, "same-lower")[0], 0) for total in totals), wanted
+    output = tuple(n - sum(pair) for n, pair in zip(uncut, pairs, strict=True))
+    if min(output) < 1:
+        raise UsageError(
+            f"padding {padding} cuts the result {shape_text(uncut)} down to {shape_text(output)}; use less"
+        )
+    return tuple(before for before, _ in pairs), output

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array
+from convcli.arrays import Array, refuse_wide_borders
 from convcli.errors import UsageError
 from convcli.layers.arguments import image_of
 from convcli.layers.geometry import Padding, Pairs, resolve
@@ -46,8 +46,8 @@ def max_pool(
     Returns
     -------
     (N, C, *output) array
-        Of the type of `x`, except that 16-bit floats become 32-bit ones. NaN wins over every number; a
-        dilated window that meets no sample gives the least number of the type.
+        Of the type of `x`, except that 16-bit floats become 32-bit ones and bool becomes uint8. NaN wins
+        over every number; a dilated window that meets no sample gives the least number of the type.
 
     Raises
     ------
@@ -186,6 +186,7 @@ def _windows(
         axes = zip(sizes, extents, strides, pairs, strict=True)
         reach = tuple(_rounded_up(*axis) for axis in axes)
     spec = ConvSpec(sizes, taps, op="correlate", stride=strides, dilation=dilations, padding=reach)
+    refuse_wide_borders(spec)
     return spec, pairs
 
 

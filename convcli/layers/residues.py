@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from convcli.arrays import Array
+from convcli.errors import LimitError
 from convcli.problem import pose
+from convcli.spec import bytes_text, shape_text
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,7 @@ def spread(
     """
     batch, channels, *spatial = x.shape
     planes = x.reshape(batch * groups, channels // groups, *spatial)
-    # (groups, out / groups, in / groups, *taps)
-    kernels = bank.reshape(groups, channels // groups, *bank.shape[1:]).swapaxes(1, 2)
+    kernels = transposed_bank(bank, groups)
     shape = (batch, groups, kernels.shape[1], *output)
     result: Array | None = None
     numbers = zip(spatial, bank.shape[2:], stride, dilation, ahead, output, strict=True)
@@ -119,10 +120,31 @@ def spread(
         ).solve()
         sums = sums.reshape(batch, groups, len(members), kernels.shape[1], *sums.shape[2:])
         if result is None:
-            result = np.zeros(shape, dtype=sums.dtype)
+            result = _zeros(shape, sums.dtype)
         for number, outputs in enumerate(outer):
             result[(..., *outputs)] = sums[:, :, number]
     if result is None:  # no cell meets any of the outputs that are kept
         whole = pose(planes, kernels.reshape(-1, *kernels.shape[2:]), groups=groups, mode="full", **options)
-        result = np.zeros(shape, dtype=whole.result_type)
+        result = _zeros(shape, np.dtype(whole.result_type))
     return result.reshape(batch, bank.shape[1] * groups, *output)
+
+
+def transposed_bank(bank: Array, groups: int) -> Array:
+    """View a bank (in, out / groups, *taps) as (groups, out / groups, in / groups, *taps).
+
+    >>> transposed_bank(np.zeros((6, 5, 3)), 2).shape
+    (2, 5, 3, 3)
+    """
+    return bank.reshape(groups, -1, *bank.shape[1:]).swapaxes(1, 2)
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return zeros, (batch, groups, out / groups, *output), or say that memory cannot hold them."""
+    try:
+        return np.zeros(shape, dtype)
+    except (MemoryError, ValueError, OverflowError):  # the last two: beyond what an array can be
+        size = bytes_text(math.prod(shape) * dtype.itemsize)
+        raise LimitError(
+            f"result {shape_text(shape[3:])} of {dtype} takes {size}, more than memory can hold; "
+            "use a smaller image, stride or dilation"
+        ) from None

@@ -18,9 +18,9 @@ from convcli.layers.arguments import (
     spatial_of,
 )
 from convcli.layers.convolutions import check_gradient
-from convcli.layers.geometry import Padding, geometry, padding_pairs, shared
+from convcli.layers.geometry import Padding, geometry, transposed_geometry
 from convcli.layers.residues import spread
-from convcli.spec import PerAxis, per_axis, shape_text
+from convcli.spec import PerAxis
 
 
 def conv_transpose(
@@ -92,63 +92,19 @@ def conv_transpose(
     if len(bank) != image.shape[1]:
         refuse_channels(bank, len(bank), image, 1)
     offsets = bias_of(bias, bank.shape[1] * groups)
-    axes = image.ndim - 2
-    strides, dilations = per_axis(stride, axes, "stride", 1), per_axis(dilation, axes, "dilation", 1)
-    extra = per_axis(output_padding, axes, "output padding", 0)
-    if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
-        raise UsageError(
-            f"output padding {shape_text(extra)} is not below stride {shape_text(strides)} or dilation "
-            f"{shape_text(dilations)}; use less, or a larger output_shape"
-        )
-    wanted = None if output_shape is None else per_axis(output_shape, axes, "output shape", 1)
-    uncut = [
-        s * (n - 1) + e + d * (k - 1) + 1
-        for n, k, s, d, e in zip(image.shape[2:], bank.shape[2:], strides, dilations, extra, strict=True)
-    ]
-    ahead, output = _cut(uncut, image.shape[2:], strides, padding, wanted)
+    enlarged = transposed_geometry(
+        image.shape[2:], bank.shape[2:], stride, padding, output_padding, dilation, output_shape
+    )
     result = spread(
         image,
         bank,
         groups,
-        strides,
-        dilations,
-        ahead,
-        output,
+        *enlarged,
         precision=precision,
         backend=backend,
         threads=threads,
     )
     return add_bias(result, offsets)
-
-
-def _cut(
-    uncut: list[int],
-    sizes: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: Padding,
-    wanted: tuple[int, ...] | None,
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Samples cut off at the beginning, and the shape of what is left."""
-    pairs = padding_pairs(padding, [n - m for n, m in zip(uncut, sizes, strict=True)], stride)
-    by_name = padding in ("same-upper", "same-lower") if isinstance(padding, str) else False
-    if wanted is not None and not by_name and any(map(any, pairs)):
-        raise UsageError(
-            f"padding {padding} and output_shape {shape_text(wanted)} do not go together, for one follows "
-            'from the other; leave one out, or use padding "same-upper" or "same-lower"'
-        )
-    if by_name and wanted is None:
-        wanted = tuple(n * s for n, s in zip(sizes, stride, strict=True))
-    if wanted is not None:
-        totals = [n - m for n, m in zip(uncut, wanted, strict=True)]
-        if by_name:
-            return tuple(shared(total, str(padding))[0] for total in totals), wanted
-        return tuple(max(shared(total, "same-lower")[0], 0) for total in totals), wanted
-    output = tuple(n - sum(pair) for n, pair in zip(uncut, pairs, strict=True))
-    if min(output) < 1:
-        raise UsageError(
-            f"padding {padding} cuts the result {shape_text(uncut)} down to {shape_text(output)}; use less"
-        )
-    return tuple(before for before, _ in pairs), output
 
 
 def conv_input_grad(

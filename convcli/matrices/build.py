@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from convcli.arrays import Array, samples_of
 from convcli.errors import LimitError, UsageError
 from convcli.matrices.operator import Operator
-from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis, shape_text
+from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis, shape_of, shape_text
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -157,8 +157,7 @@ def operator(
     (1000000001, 1000000000)
     """
     weights = samples_of(kernel, "kernel")
-    sizes = per_axis(shape, 1, "shape", 1) if isinstance(shape, int) else tuple(shape)
-    sizes = per_axis(sizes, len(sizes), "shape", 1)
+    sizes = shape_of(shape, "shape")
     axes = len(sizes)
     if weights.ndim not in (axes, axes + 2):
         raise UsageError(
@@ -203,13 +202,15 @@ def operator(
 def _refuse_overflow(bank: Array, spec: ConvSpec) -> None:
     """Refuse cells whose sums, where a border makes several meet in one entry, may be no numbers."""
     met = spec.border not in ("zero", "constant") and any(a.before > 0 or a.after > 0 for a in spec.axes)
+    if spec.border == "wrap" and all(a.extent <= a.size for a in spec.axes):
+        met = False
     with np.errstate(over="ignore"):
-        sums = np.abs(bank.astype(np.float64)).sum(axis=tuple(range(1, bank.ndim)))
+        sums = np.abs(bank.astype(np.float64)).sum(axis=tuple(range(2, bank.ndim)))
     largest = float(sums.max()) if met else 0
     if largest >= (2.0**63 if bank.dtype.kind == "i" else math.inf):
         raise UsageError(
             f'cells of the kernel sum up to {largest:.3g} under border "{spec.border}", '
-            f"beyond {bank.dtype}; use smaller ones, or --border zero"
+            f"beyond {bank.dtype}; use smaller ones, or border zero"
         )
 
 

@@ -29,8 +29,10 @@ class Facts:
     shape, blocks, block_shape : (int, int)
         Rows and columns: of the matrix in entries, of it in blocks, of a block in entries.
     structure : str
-    nonzeros, dense_bytes, sparse_bytes : int
-        Bytes in memory, 8 an entry; sparse is CSR.
+    nonzeros : int or None
+        None where it takes long to count them.
+    dense_bytes, sparse_bytes : int
+        Bytes in memory, 8 an entry; sparse is CSR, at most.
     rank : int or None
         None where it takes long to find.
     eigenvalues : array or None
@@ -43,7 +45,7 @@ class Facts:
     blocks: tuple[int, int]
     block_shape: tuple[int, int]
     structure: str
-    nonzeros: int
+    nonzeros: int | None
     dense_bytes: int
     sparse_bytes: int
     rank: int | None
@@ -51,9 +53,9 @@ class Facts:
     transform: bool
 
     @property
-    def density(self) -> float:
+    def density(self) -> float | None:
         """Share of the entries that are not 0."""
-        return self.nonzeros / math.prod(self.shape)
+        return None if self.nonzeros is None else self.nonzeros / math.prod(self.shape)
 
 
 def facts(matrix: Operator, tally: Counter[Any] | None = None) -> Facts:
@@ -68,7 +70,8 @@ def facts(matrix: Operator, tally: Counter[Any] | None = None) -> Facts:
     """
     rows, columns = matrix.shape
     height, width = matrix.block_shape
-    nonzeros = sum((matrix.tally() if tally is None else tally).values())
+    tally = matrix.tally() if tally is None else tally
+    nonzeros = None if tally is None else tally.total()
     rank, eigenvalues = _spectrum(matrix, nonzeros)
     eigenvalues = _cleared(eigenvalues)
     return Facts(
@@ -78,7 +81,7 @@ def facts(matrix: Operator, tally: Counter[Any] | None = None) -> Facts:
         structure=structure(matrix),
         nonzeros=nonzeros,
         dense_bytes=8 * rows * columns,
-        sparse_bytes=sparse_bytes(matrix.shape, nonzeros),
+        sparse_bytes=most_bytes(matrix, tally),
         rank=rank,
         eigenvalues=eigenvalues,
         transform=is_circulant(matrix),
@@ -93,6 +96,12 @@ def sparse_bytes(shape: tuple[int, int], nonzeros: int) -> int:
     """
     index = 4 if max(nonzeros, *shape) < 2**31 else 8
     return nonzeros * (8 + index) + (shape[0] + 1) * index
+
+
+def most_bytes(matrix: Operator, tally: Counter[Any] | None) -> int:
+    """Bytes of the CSR matrix; at most, where its entries were not counted."""
+    entries = matrix.row_entries * matrix.shape[0] if tally is None else tally.total()
+    return sparse_bytes(matrix.shape, entries)
 
 
 def structure(matrix: Operator) -> str:
@@ -127,7 +136,7 @@ def is_circulant(matrix: Operator) -> bool:
     return wraps and still and matrix.kernels.shape[:2] == (1, 1) and matrix.groups == 1
 
 
-def _spectrum(matrix: Operator, nonzeros: int) -> tuple[int | None, Array | None]:
+def _spectrum(matrix: Operator, nonzeros: int | None) -> tuple[int | None, Array | None]:
     """Rank and eigenvalues where they are cheap."""
     rows, columns = matrix.shape
     if is_circulant(matrix):

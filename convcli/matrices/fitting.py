@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from convcli.arrays import Array
+from convcli.arrays import Array, refuse_wide_borders
 from convcli.errors import LimitError, UsageError
 from convcli.matrices.build import ORDERS
-from convcli.spec import ConvSpec, PerAxis, bytes_text, choose, paddings, per_axis, shape_text
+from convcli.spec import ConvSpec, PerAxis, bytes_text, choose, paddings, shape_text
 
 LAYOUTS = ("rows", "columns")
-LONGEST_STRIDE = 2**62
 
 
 def allocate(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> Array:
@@ -35,14 +32,6 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> Array:
             f"{what} {shape_text(shape)} of {np.dtype(dtype)} takes {size}, more than memory can hold; "
             "use a smaller image or kernel, or a larger stride"
         ) from None
-
-
-def sizes_of(value: int | Iterable[int], what: str) -> tuple[int, ...]:
-    """Return a shape from a number for one axis, or one per axis."""
-    sizes = tuple(value) if isinstance(value, Iterable) else (value,)
-    if not sizes:
-        raise UsageError(f"{what} () has no axes; give one number per axis")
-    return per_axis(sizes, len(sizes), what, 1)
 
 
 def with_channels(shape: tuple[int, ...], axes: int, what: str) -> tuple[int, ...]:
@@ -66,9 +55,7 @@ def patch_spec(
     """
     pairs = None if padding is None else paddings(padding, len(taps))
     spec = ConvSpec(sizes, taps, op="correlate", padding=pairs, **options)
-    assert isinstance(spec.stride, tuple)
-    if max(spec.stride) > LONGEST_STRIDE:  # beyond what an index can be; so far there is one position
-        spec = replace(spec, stride=tuple(min(n, LONGEST_STRIDE) for n in spec.stride))
+    refuse_wide_borders(spec)
     if choose(order, ORDERS, "order") == "C":
         return spec
     return spec.reversed()

@@ -59,16 +59,17 @@ class Matrix(Protocol):
         ...
 
 
-def spans(matrix: Matrix) -> Iterator[tuple[int, int]]:
+def spans(matrix: Matrix, most: int | None = None) -> Iterator[tuple[int, int]]:
     """Yield first and last row of as many rows at a time as memory is not strained by.
 
-    Block rows stay whole where they are small.
+    Block rows stay whole where they are small. With `most`, about so many of them, evenly spread.
     """
     rows, height = matrix.shape[0], matrix.block_shape[0]
     step = max(1, BLOCK_ENTRIES // max(1, matrix.row_entries))
     if step > height:
         step -= step % height
-    for start in range(0, rows, step):
+    stride = 1 if most is None else max(1, -(-rows // step) // most)
+    for start in range(0, rows, step * stride):
         yield start, min(rows, start + step)
 
 
@@ -83,7 +84,7 @@ def blocks(matrix: Matrix) -> Iterator[csr_array | Array]:
         yield matrix.rows(start, stop)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Symbolic:
     """A matrix of names in place of numbers; it has the shape and the blocks of `matrix`.
 
@@ -144,7 +145,7 @@ class Symbolic:
         return self.matrix.cells(start, stop)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dense:
     """An array as a matrix.
 

@@ -55,7 +55,7 @@ class _Run:
             yield self.first + _numbers(self.members[part]), _numbers(self.shifts[part])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operator:
     """The matrix T with T · vec(image) = vec(result), vec reading the last axis first.
 
@@ -114,7 +114,11 @@ class Operator:
     @property
     def row_entries(self) -> int:
         """Entries in a row, at most."""
-        most = self.kernels[0].size if not self.transposed else self.kernels[:, 0].size // self.groups
+        if not self.transposed:
+            return min(self.shape[1], int(self.kernels[0].size))
+        folded = self.spec.border not in ("zero", "constant")  # onto one sample, by all outputs it reaches
+        most = int(self.kernels[:, 0].size) // self.groups
+        most *= 2 ** len(self.spec.axes) if folded else 1
         return min(self.shape[1], most)
 
     @property
@@ -146,8 +150,8 @@ class Operator:
         for first, last, some in self._pieces(start, stop):
             count = (last - first) * height if some is None else some.stop - some.start
             parts.append(self._assembled(list(self._runs(first, last, some)), count))
-        if len(parts) == 1:
-            return parts[0]
+        if len(parts) < 2:
+            return parts[0] if parts else self._assembled([], 0)
         whole: csr_array = vstack(parts, format="csr")
         whole.has_canonical_format = True
         return whole
@@ -173,12 +177,14 @@ class Operator:
                     columns = shifts[:, None] * width + pattern.columns
                     cells = np.broadcast_to(pattern.values, columns.shape)
                     parts.append((rows.reshape(-1), columns.reshape(-1), cells.reshape(-1)))
+        nothing = np.zeros(0, np.int64)
+        parts.append((nothing, nothing, nothing))
         rows, columns, cells = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = np.argsort(rows, kind="stable")
         return rows[order], columns[order], cells[order]
 
-    def tally(self) -> Counter[Any]:
-        """Count the entries by value, zeros left out, without building the matrix."""
+    def tally(self) -> Counter[Any] | None:
+        """Count the entries by value, zeros left out, without building the matrix; None if that is long."""
         from convcli.matrices.tally import tally
 
         return tally(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,7 +14,7 @@ from convcli.images import Image, write_image
 from convcli.images.draw import SMALLEST, print_labels
 from convcli.matrices.colouring import EMPTY, PALE, paint
 from convcli.matrices.layout import MARGIN, Layout, layout
-from convcli.matrices.matrix import Matrix, Symbolic
+from convcli.matrices.matrix import Matrix
 
 LINED = 6  # pixels of a square from which on there are lines between all, and ...
 FRAMED = 5  # of a block
@@ -27,12 +27,10 @@ Pixels = NDArray[np.uint8]
 Label = tuple[float, float, str, tuple[int, int, int]]
 
 
-def write_picture(
-    file: BinaryIO, matrix: Matrix, names: Sequence[str] | None, advance: Callable[[int], None]
-) -> None:
+def write_picture(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None]) -> None:
     """Write `picture` as PNG."""
     buffer = io.BytesIO()  # what goes wrong with `file` is not for the encoder to report
-    write_image(buffer, Image(picture(matrix, names, advance)), format="PNG", compress=6)
+    write_image(buffer, Image(picture(matrix, advance)), format="PNG", compress=6)
     file.write(buffer.getbuffer())
 
 
@@ -44,7 +42,6 @@ def png_size(matrix: Matrix) -> tuple[int, bool]:
 
 def picture(
     matrix: Matrix,
-    names: Sequence[str] | None = None,
     advance: Callable[[int], None] = lambda rows: None,  # noqa: ARG005
 ) -> NDArray[np.uint8]:
     """Draw the structure of a matrix.
@@ -58,8 +55,6 @@ def picture(
     Parameters
     ----------
     matrix : Matrix
-    names : sequence of str, optional
-        Labels, one for each cell that the matrix is made of, in place of numbers.
     advance : callable
         Told now and then how many more rows are done.
 
@@ -80,7 +75,7 @@ def picture(
     pixels[MARGIN:-MARGIN, MARGIN:-MARGIN] = inside
     for axis in (0, 1):
         _rule(pixels.swapaxes(0, axis), where, axis, matrix.block_shape[axis])
-    return print_labels(pixels, list(_labels(matrix, names, where, squares)), where.cell)
+    return print_labels(pixels, list(_labels(matrix, where, squares)), where.cell)
 
 
 def _rule(pixels: Pixels, where: Layout, axis: int, block: int) -> None:
@@ -104,12 +99,10 @@ def _rule(pixels: Pixels, where: Layout, axis: int, block: int) -> None:
         pixels[edge : edge + 2, MARGIN - 2 : 2 - MARGIN] = BORDER
 
 
-def _labels(matrix: Matrix, names: Sequence[str] | None, where: Layout, squares: Pixels) -> Iterator[Label]:
+def _labels(matrix: Matrix, where: Layout, squares: Pixels) -> Iterator[Label]:
     """Tell what to write into the squares, if there is room for it."""
     if min(where.cell) < SMALLEST or max(where.merged) > 1:
         return
-    if names is not None and not isinstance(matrix, Symbolic):
-        matrix = Symbolic(matrix, names)
     found = matrix.rows(0, matrix.shape[0])
     dense: Array = found if isinstance(found, np.ndarray) else found.toarray()
     for row, line in enumerate(dense.tolist()):

@@ -48,19 +48,20 @@ def census(matrix: Matrix, style: Style | None = None) -> Census:
     Census(entries=2000000, characters=3000000, exact=True)
     """
     number, name = (style.number, style.name) if style else (plain_number, quoted)
-    if isinstance(matrix, Operator):
-        tally = matrix.tally()
+    tally = matrix.tally() if isinstance(matrix, Operator) else None
+    if tally is not None:
         characters = sum(n * len(number(matrix.dtype.type(value))) for value, n in tally.items())
         return Census(tally.total(), characters, True)
-    if isinstance(matrix, Symbolic) and isinstance(matrix.matrix, Operator):
+    inner = matrix.matrix if isinstance(matrix, Symbolic) else None
+    found_sorts = sorts(inner) if isinstance(inner, Operator) else None
+    if isinstance(matrix, Symbolic) and found_sorts is not None:
         count = characters = 0
-        for cells, times in sorts(matrix.matrix):
+        for cells, times in found_sorts:
             count += times
             characters += times * len(name("+".join(matrix.names[cell] for cell in cells)))
         return Census(count, characters, True)
     entries = entries_of(matrix, number, name)
-    every = list(spans(matrix))
-    chosen = every[:: max(1, len(every) // SAMPLES)]
+    chosen = list(spans(matrix, SAMPLES))
     rows = count = characters = 0
     largest_step = 1
     for start, stop in chosen:

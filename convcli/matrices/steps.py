@@ -66,6 +66,8 @@ def steps(matrix: Operator, image: Array) -> Iterator[Stage]:
     if len(spec.axes) != 2:
         way = f"; a signal is an image with one row, 1x{spec.image_shape[0]}" if len(spec.axes) == 1 else ""
         raise UsageError(f"--steps are for images with 2 axes, not {len(spec.axes)}{way}")
+    if spec.padding is not None:
+        raise UsageError("--steps go with --mode; leave out --padding")
     if matrix.transposed:
         raise UsageError("--steps build T, not its transpose; leave out --transpose")
     kernel = matrix.kernels[0, 0]

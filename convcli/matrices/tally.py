@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from convcli.arrays import Array, border_positions
-from convcli.errors import LimitError
 from convcli.matrices.matrix import Ints
 from convcli.matrices.operator import Operator, untouched
 from convcli.spec import Axis, ConvSpec
 
+MOST_SORTS = 1 << 24  # cells of all sorts together
 MOST_AT_BORDER = 1 << 22  # cells that reach beyond one axis of the image, counted one by one
 PART = 1 << 20  # of these, and of values, looked at together
 
@@ -42,13 +42,8 @@ class Sorts:
     counts: Ints
 
 
-def tally(matrix: Operator) -> Counter[Any]:
-    """Count the entries of a matrix by value, zeros left out.
-
-    Raises
-    ------
-    LimitError
-        If borders are so wide that it would take long.
+def tally(matrix: Operator) -> Counter[Any] | None:
+    """Count the entries of a matrix by value, zeros left out; None if there are too many sorts.
 
     Examples
     --------
@@ -56,20 +51,27 @@ def tally(matrix: Operator) -> Counter[Any]:
     >>> sorted(tally(operator([3, 4], 10**12, mode="same", border="nearest")).items())
     [(3, 999999999999), (4, 999999999999), (7, 1)]
     """
+    lists = _lists(matrix)
+    if lists is None:
+        return None
     total: Counter[Any] = Counter()
     waiting: list[tuple[Array, Ints]] = []
     planes = matrix.kernels.reshape(-1, math.prod(matrix.spec.kernel_shape))
-    for cells, counts in _combinations(matrix.spec):
+    for cells, counts in _combinations(lists, matrix.spec):
         values = _sums(planes[:, cells])
         waiting.append((values, np.broadcast_to(counts, values.shape)))
         if sum(values.size for values, _ in waiting) > PART:
-            total += _counted(waiting)
+            total.update(_counted(waiting))
             waiting = []
-    return total + _counted(waiting) if waiting else total
+    if waiting:
+        total.update(_counted(waiting))
+    return total
 
 
-def sorts(matrix: Operator) -> Iterator[tuple[list[int], int]]:
-    """Yield what may stand in an entry, as flat indices of `kernels`, and how many entries are so.
+def sorts(matrix: Operator) -> Iterator[tuple[list[int], int]] | None:
+    """Return what may stand in an entry, as flat indices of `kernels`, and how many entries are so.
+
+    None if there are too many sorts.
 
     Examples
     --------
@@ -77,9 +79,14 @@ def sorts(matrix: Operator) -> Iterator[tuple[list[int], int]]:
     >>> list(sorts(operator([3, 4], 5, mode="same", border="nearest")))
     [([1], 4), ([0], 4), ([0, 1], 1)]
     """
+    lists = _lists(matrix)
+    return None if lists is None else _each(matrix, lists)
+
+
+def _each(matrix: Operator, lists: list[list[Sorts]]) -> Iterator[tuple[list[int], int]]:
     size = math.prod(matrix.spec.kernel_shape)
     for plane in range(matrix.kernels.shape[0] * matrix.kernels.shape[1]):
-        for cells, counts in _combinations(matrix.spec):
+        for cells, counts in _combinations(lists, matrix.spec):
             yield from zip((cells + plane * size).tolist(), counts.tolist(), strict=True)
 
 
@@ -114,12 +121,6 @@ def _met(axis: Axis, shift: int) -> int:
 def _with_border(axis: Axis, border: str) -> dict[int, Sorts]:
     """Find the sorts of a border that repeats samples; outputs that reach it are looked at one by one."""
     inside = untouched(axis)
-    reaching = axis.output - len(inside)
-    if reaching * axis.taps > MOST_AT_BORDER:
-        raise LimitError(
-            f'{reaching:,} outputs along an axis reach border "{border}", too many to look at; '
-            "use a smaller kernel or dilation, or --border zero"
-        )
     alone = np.full(axis.taps, len(inside))
     together: dict[int, list[Sorts]] = {}
     step = max(1, PART // axis.taps)
@@ -154,13 +155,27 @@ def _joined(parts: list[Sorts]) -> Sorts:
     return Sorts(cells, counts)
 
 
-def _combinations(spec: ConvSpec) -> Iterator[tuple[Ints, Ints]]:
+def _lists(matrix: Operator) -> list[list[Sorts]] | None:
+    """Sorts along each axis; None if their combinations are too many."""
+    spec = matrix.spec
+    if spec.border not in ("zero", "constant"):
+        reaching = max((a.output - len(untouched(a))) * a.taps for a in spec.axes)
+        if reaching > MOST_AT_BORDER:
+            return None
+    lists = [sorts_of(axis, spec.border, spec.op) for axis in spec.axes]
+    cells = matrix.kernels.shape[0] * matrix.kernels.shape[1]
+    for found in lists:
+        cells *= sum(sorts.cells.size for sorts in found)
+    return lists if cells <= MOST_SORTS else None
+
+
+def _combinations(lists: list[list[Sorts]], spec: ConvSpec) -> Iterator[tuple[Ints, Ints]]:
     """Yield (sorts, many) arrays of cells of the whole kernel, ascending, and how often each sort occurs."""
-    *outer, inner = (sorts_of(axis, spec.border, spec.op) for axis in spec.axes)
-    for lists in itertools.product(*outer):
-        for choice in itertools.product(*(range(len(sorts.counts)) for sorts in lists)):
+    *outer, inner = lists
+    for chosen in itertools.product(*outer):
+        for choice in itertools.product(*(range(len(sorts.counts)) for sorts in chosen)):
             cells, count = np.zeros(1, np.int64), 1
-            for sorts, number, taps in zip(lists, choice, spec.kernel_shape, strict=False):
+            for sorts, number, taps in zip(chosen, choice, spec.kernel_shape, strict=False):
                 cells = (cells[:, None] * taps + sorts.cells[number]).reshape(-1)
                 count *= int(sorts.counts[number])
             for sorts in inner:

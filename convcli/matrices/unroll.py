@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 
 from convcli.arrays import Array, samples_of
 from convcli.matrices.build import cell_names
-from convcli.matrices.fitting import LAYOUTS, check_fit, fill_of, patch_spec, sizes_of, with_channels
+from convcli.matrices.fitting import LAYOUTS, check_fit, fill_of, patch_spec, with_channels
 from convcli.matrices.folding import put_back
 from convcli.matrices.patches import Unrolled
-from convcli.spec import PerAxis, choose
+from convcli.spec import PerAxis, choose, shape_of
 
 REDUCTIONS = ("sum", "mean")
 
@@ -181,7 +181,7 @@ def unrolled(
     """
     samples_of(image, "image")  # refuses what is not numbers
     samples = np.asarray(image)  # nothing is computed with: bool and float16 may stay
-    taps = sizes_of(kernel_shape, "kernel_shape")
+    taps = shape_of(kernel_shape, "kernel_shape")
     shape = with_channels(samples.shape, len(taps), "image")
     options = {"mode": mode, "origin": origin, "stride": stride, "dilation": dilation}
     spec = patch_spec(shape[1:], taps, padding, order, **options, border=border)
@@ -213,8 +213,8 @@ def folded(
     >>> folded([[0, 1], [1, 2], [2, 3]], 3, 2, mode="same", origin=1, reduce="mean")
     array([1., 2., 3.])
     """
-    taps = sizes_of(kernel_shape, "kernel_shape")
-    sizes = sizes_of(image_shape, "image_shape")
+    taps = shape_of(kernel_shape, "kernel_shape")
+    sizes = shape_of(image_shape, "image_shape")
     shape = with_channels(sizes, len(taps), "image_shape")
     options = {"mode": mode, "origin": origin, "stride": stride, "dilation": dilation}
     spec = patch_spec(shape[1:], taps, padding, order, **options)

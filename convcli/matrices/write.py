@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +17,6 @@ from convcli.matrices.operator import Operator
 from convcli.matrices.text import CSV, JSON, TSV, Style, write_text
 
 Advance = Callable[[int], None]
-Names = Sequence[str] | None
 SMALL = 1 << 18  # cells that are written for their size to be known
 FIXED_BYTES = 64 * 2**20  # of memory, whatever is written
 ENTRY_BYTES = 100  # of memory, for each entry of the rows in hand
@@ -38,7 +37,7 @@ class Format:
     holds_names : bool
         It can say "w11" where others need a number.
     write : callable
-        Takes file, matrix, names and what to tell how many more rows are done.
+        Takes file, matrix and what to tell how many more rows are done.
     size : callable
         Takes a matrix; returns the bytes of its file, and whether they are exact.
     """
@@ -47,7 +46,7 @@ class Format:
     extensions: tuple[str, ...]
     summary: str
     holds_names: bool
-    write: Callable[[BinaryIO, Matrix, Names, Advance], None]
+    write: Callable[[BinaryIO, Matrix, Advance], None]
     size: Callable[[Matrix], tuple[int, bool]]
 
 
@@ -57,14 +56,15 @@ def _text(name: str, style: Style, summary: str) -> Format:
         (f".{name}",),
         summary,
         True,
-        lambda file, matrix, _, advance: write_text(file, matrix, style, advance),
+        lambda file, matrix, advance: write_text(file, matrix, style, advance),
         lambda matrix: sizes.text_size(matrix, style),
     )
 
 
 def _entries(matrix: Matrix) -> int | None:
     """Count entries where that is cheap."""
-    return matrix.tally().total() if isinstance(matrix, Operator) else None
+    tally = matrix.tally() if isinstance(matrix, Operator) else None
+    return None if tally is None else tally.total()
 
 
 FORMATS = {
@@ -77,7 +77,7 @@ FORMATS = {
             (),
             "row,col,value of entries other than 0, counted from 0",
             True,
-            lambda file, matrix, _, advance: write_sparse_csv(file, matrix, advance),
+            write_sparse_csv,
             sizes.sparse_csv_size,
         ),
         Format(
@@ -85,7 +85,7 @@ FORMATS = {
             (".npy",),
             "NumPy, dense",
             False,
-            lambda file, matrix, _, advance: write_dense_npy(file, matrix, advance),
+            write_dense_npy,
             sizes.npy_size,
         ),
         Format(
@@ -93,7 +93,7 @@ FORMATS = {
             (".npz",),
             "SciPy, sparse (CSR)",
             False,
-            lambda file, matrix, _, advance: write_npz(file, matrix, _entries(matrix), advance),
+            lambda file, matrix, advance: write_npz(file, matrix, _entries(matrix), advance),
             sizes.npz_size,
         ),
         Format(
@@ -101,7 +101,7 @@ FORMATS = {
             (".mtx",),
             "Matrix Market, sparse",
             False,
-            lambda file, matrix, _, advance: write_matrix_market(file, matrix, _entries(matrix), advance),
+            lambda file, matrix, advance: write_matrix_market(file, matrix, _entries(matrix), advance),
             sizes.market_size,
         ),
         _text("json", JSON, "shape and rows"),
@@ -137,7 +137,6 @@ def write_matrix(
     matrix: Matrix,
     format: str,  # noqa: A002 - as the option is called
     *,
-    names: Names = None,
     advance: Advance = lambda rows: None,  # noqa: ARG005
 ) -> None:
     r"""Write a matrix without ever holding more of it than some rows.
@@ -150,8 +149,6 @@ def write_matrix(
         Its numbers are written, or its names if it is `Symbolic`.
     format : str
         A name in `FORMATS`.
-    names : sequence of str, optional
-        One for each cell that the matrix is made of: labels of a picture, in place of numbers.
     advance : callable
         Told now and then how many more rows are done; all its arguments add up to the rows.
 
@@ -171,7 +168,7 @@ def write_matrix(
     """
     made = FORMATS[format]
     _check_holds(made, matrix)
-    made.write(file, matrix, names, advance)
+    made.write(file, matrix, advance)
 
 
 def file_size(matrix: Matrix, format: str) -> tuple[int, bool]:  # noqa: A002
@@ -190,7 +187,7 @@ def file_size(matrix: Matrix, format: str) -> tuple[int, bool]:  # noqa: A002
     _check_holds(made, matrix)
     if made.name != "png" and matrix.shape[0] * matrix.shape[1] <= SMALL:
         counter = _Counter()
-        made.write(counter, matrix, None, lambda rows: None)  # type: ignore[arg-type]  # noqa: ARG005
+        made.write(counter, matrix, lambda rows: None)  # type: ignore[arg-type]  # noqa: ARG005
         return counter.total, True
     return made.size(matrix)
 
