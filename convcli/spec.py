@@ -82,10 +82,10 @@ def numbers_of(value: object, what: str) -> tuple[int, ...]:
     if single is not None:
         return (single,)
     try:
-        values = [] if isinstance(value, str) else list(value)  # type: ignore[call-overload]
+        values = list(() if isinstance(value, str) else value)  # type: ignore[call-overload]
     except TypeError:
-        values = []
-    if isinstance(value, str) or (not values and not isinstance(value, Iterable)):
+        values = None
+    if values is None or isinstance(value, str):
         raise UsageError(f"{what} {value} is not a whole number, or one per axis")
     numbers = [whole(n) for n in values]
     if None in numbers:

@@ -1,7 +1,8 @@
 """Dense matrices as text: csv, tsv, json.
 
 Nearly all of a Toeplitz matrix is zeros, and so is nearly all of its text: rows are slices of one
-"0,0,0,…" with the few entries between them. Memory does not grow with the matrix, nor with a row.
+"0,0,0,…" with the few entries between them. Memory does not grow with the matrix, nor, for a matrix that
+is made sparse, with a row.
 """
 
 from __future__ import annotations
