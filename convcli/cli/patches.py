@@ -224,7 +224,7 @@ def _product(matrix: Unrolled, flat: Array, sink: Sink) -> Array:
         _refuse_overflow(matrix, flat)
     kind = np.dtype(np.int64 if whole else np.float64)
     flat = flat.astype(kind)
-    total = np.zeros((len(flat), positions), kind)
+    total: Array = np.zeros((len(flat), positions), kind)
     gaps = np.zeros(positions, bool)
     start = 0
     with np.errstate(all="ignore"):
