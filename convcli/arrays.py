@@ -77,6 +77,24 @@ def refuse_wide_borders(spec: ConvSpec) -> None:
             )
 
 
+def refuse_overflow(image: Array, weights: Array, outside: float = 0) -> None:
+    """Refuse whole numbers whose sums of products may not be numbers of 64 bits.
+
+    Parameters
+    ----------
+    image : array of int
+    weights : (kernels, cells) array of int
+    outside : float
+        Value of the border.
+    """
+    largest = max(abs(int(image.min(initial=0))), abs(int(image.max(initial=0))), abs(int(outside)))
+    bound = largest * float(np.abs(weights.astype(np.float64)).sum(axis=1).max())
+    if not bound < 2**63 * (1 - 1e-9):
+        raise UsageError(
+            f"the product may reach {bound:.3g}, beyond 64-bit integers; convert the image to float64"
+        )
+
+
 def gather(
     image: Array, indices: Sequence[NDArray[np.intp]], steps: Sequence[int], fill: float, dtype: DTypeLike
 ) -> Array:

@@ -65,7 +65,7 @@ def apply_bank(
 
     Parameters
     ----------
-    planes : (C, *spatial) or (N, C, *spatial) array
+    planes : (C, *spatial) or (N, C, *spatial) array; (*spatial) for one channel
     kernel : Kernel
         A bank: (outputs, C / groups, *taps), or (C, outputs / groups, *taps) if transposed.
     how : Filter
@@ -90,6 +90,8 @@ def apply_bank(
     began = time.perf_counter()
     image = samples_of(planes, "image")
     axes = len(kernel.taps)
+    if image.ndim == axes:
+        image = image[None]
     if image.ndim not in (axes + 1, axes + 2):
         raise UsageError(
             f"an array {shape_text(image.shape)} has {image.ndim} axes for the bank "

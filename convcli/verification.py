@@ -113,3 +113,13 @@ def _convolved(matrix: Operator, image: Array, backend: str, exact: bool) -> Arr
         precision="auto" if exact else "float64",
         backend=backend,
     ).solve()
+
+
+def failures(checks: list[Check]) -> str:
+    """Say in a sentence what is wrong; nothing if all that was compared agrees."""
+    failed = [check.backend for check in checks if check.failed]
+    if failed:
+        return f"T · vec(x) is not what {', '.join(failed)} computes; please report this with the command"
+    if checks and all(check.difference is None for check in checks):
+        return f"no backend could be compared: {checks[-1].reason}"
+    return ""

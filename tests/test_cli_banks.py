@@ -307,6 +307,12 @@ def test_bias_comes_from_any_file_of_numbers(folder, tmp_path, file, values):
     equal(result, correlated(X, bank("plain")).astype(float) + np.reshape(values, (3, 1, 1)))
 
 
+def test_an_array_without_channels_is_one_channel(folder, tmp_path):
+    np.save(tmp_path / "flat.npy", GRAY)
+    result, _ = applied(folder, tmp_path / "y.npy", tmp_path / "flat.npy", "even.json")
+    equal(result, correlated(GRAY[None], np.array([[[[1, 2], [3, 4]]]])).astype(float) / 4)
+
+
 def test_a_divisor_of_the_bank_divides(folder, tmp_path):
     result, _ = applied(folder, tmp_path / "y.npy", "gray.png", "even.json", "--dtype", "float32")
     equal(result, correlated(GRAY[None], np.array([[[[1, 2], [3, 4]]]])).astype(float) / 4)
@@ -576,12 +582,7 @@ CASES = [
         2,
         r"is for 3 channels, .* has 4; .*, or \(in, out / groups, \*taps\)",
     ),
-    (
-        "flat.npy -k even.json",
-        2,
-        r"an array 5×5 has 2 axes for the bank 1×1×2×2; it takes \(C, \*spatial\) or",
-    ),
-    ("rgb.png -k deep.npy", 2, r"an array 3×6×8 has 3 axes for the bank 3×2×2×3×2"),
+    ("rgb.png -k deep.npy", 2, r"the bank 3×2×2×3×2 is for 2 channels, and the image 1×3×6×8 has 1"),
     ("floats.npy -k two.npy --groups 2 --nan interpolate", 2, r"nan interpolate .* there are 2 groups; use"),
     (f"{BANK} --op multiply", 2, r'unknown op "multiply"; use one of convolve, correlate'),
     (f"{BANK} --border reflect", 2, r'"reflect" means two things'),

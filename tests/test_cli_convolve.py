@@ -65,7 +65,7 @@ def run(folder, *arguments, source="gray.png", output="out.png"):
         ("--border circular --dilation 2x3", {"border": "wrap", "dilation": (2, 3)}),
         ("--border periodic --dilation 3 --stride 2", {"border": "wrap", "dilation": 3, "stride": 2}),
         ("--border edge --origin 1", {"origin": 1}),
-        ("--border replicate --stride 999999999999999999999", {"stride": 100}),
+        ("--border replicate --stride 999999999999999999", {"stride": 100}),
         ("--border clamp --threads 3 -b direct", {}),
         ("--divisor 16 --bias 50%", {"divisor": 16, "bias": Fraction(255, 2)}),
         ("--divisor -1/2 --bias -3.5", {"divisor": Fraction(-1, 2), "bias": Fraction(-7, 2)}),

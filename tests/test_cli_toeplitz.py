@@ -387,6 +387,7 @@ def test_a_backend_that_lies_is_found_out(tmp_path, monkeypatch, options):
     assert done.status == 6
     said = "convcli: T · vec(x) is not what im2col computes; please report this with the command"
     assert done.err.splitlines()[-1] == said
+    assert contents(tmp_path) == {}, "what is wrong is not written"
     if options.endswith("-q"):
         assert done.err.splitlines() == [said]
     elif "--json" in options:
@@ -696,8 +697,8 @@ def test_help_shows_examples_that_work(tmp_path):
 S = "--shape 3x3"
 CASES = [
     (S, 2, r"no kernel; add -k"),
-    ("-k box:3", 2, r"no image; an IMAGE, or --shape HxW, says what the matrix is for"),
-    (f"-k box:3 {S} gray.png", 2, r"an image and --shape were given; one of them says"),
+    ("-k box:3", 2, r"no image; name an IMAGE, or add --shape HxW"),
+    (f"-k box:3 {S} gray.png", 2, r"an image and --shape both say what the matrix is for; leave one out"),
     ("-k box:3 --shape 0x3", 2, r"shape 0×3 is below 1"),
     ("-k box:3 --shape=-1x3", 2, r"shape -1×3 is below 1"),
     ("-k box:3 --shape 3x", 2, r'shape "3x" is not a'),
@@ -726,7 +727,7 @@ CASES = [
     ),
     (f"-k box:3 {S} --border fill --border-value 1/2", 2, r"with the value 0\.5 adds to every result"),
     (f"-k box:3 {S} --border fill --border-value x", 2, r'border value "x" is not a number'),
-    (f"-k box:3 {S} --border-value 3", 2, r"--border-value 3 is for --border constant, and border is zero"),
+    (f"-k box:3 {S} --border-value 3", 2, r"--border-value 3 is for --border constant; add that"),
     (f"-k box:3 {S} --order K", 2, r'unknown order "K"; use one of C, F'),
     (f"-k box:3 {S} --origin 3,0", 2, r"origin .* is outside the kernel 3×3"),
     (f"-k box:3 {S} --origin x", 2, r'origin "x" is not X,Y'),
@@ -894,3 +895,58 @@ def test_a_signal_amid_a_long_write_leaves_the_old_file(tmp_path, number, status
 def test_a_locale_without_unicode_is_no_reason_to_crash(env):
     for more in ([], ["--steps"]):
         assert "Traceback" not in succeed(*W_CONV, *more, env=env).err
+
+
+def test_steps_refuse_products_beyond_64_bits(tmp_path):
+    np.save(tmp_path / "big.npy", np.full((3, 3), 2**62))
+    done = within("toeplitz", "-k", "1 2; 3 4", "big.npy", "--steps", cwd=tmp_path)
+    assert_one_clear_message(done, 2, r"the product may reach .* beyond 64-bit integers")
+
+
+@pytest.mark.parametrize("option", ["--steps", "--verify"])
+def test_what_may_not_be_written_is_refused_before_anything_is_shown(tmp_path, option):
+    command = ("-k", "1 2; 3 4", "--shape", "3x3", option, "-o", "s.csv", "--max-output", "10B")
+    done = within("toeplitz", *command, cwd=tmp_path)
+    assert_one_clear_message(done, 5, "would have 288 bytes")
+    assert contents(tmp_path) == {}
+
+
+def test_several_kernels_are_refused(tmp_path):
+    done = within("toeplitz", "-k", "box:3", "-k", "box:5", "--shape", "4x4", cwd=tmp_path)
+    assert_one_clear_message(done, 2, "-k was given 2 times")
+
+
+def test_padding_takes_the_place_of_a_mode(tmp_path):
+    padded = within("toeplitz", "-k", "box:3", "--shape", "4x5", "--padding", "2", cwd=tmp_path)
+    full = within("toeplitz", "-k", "box:3", "--shape", "4x5", "--mode", "full", cwd=tmp_path)
+    assert padded.text.startswith("matrix     42×20")
+    assert padded.out == full.out
+    both = within(
+        "toeplitz", "-k", "box:3", "--shape", "4x5", "--padding", "2", "--mode", "full", cwd=tmp_path
+    )
+    assert_one_clear_message(both, 2, "--padding and --mode both say")
+    word = within("toeplitz", "-k", "box:3", "--shape", "4x5", "--padding", "same", cwd=tmp_path)
+    assert_one_clear_message(word, 2, "--padding same is no number; use --mode same")
+
+
+def test_a_bank_is_convolved_and_that_is_said_unless_asked_for(tmp_path):
+    np.save(tmp_path / "bank.npy", np.arange(24).reshape(2, 3, 2, 2))
+    command = ("toeplitz", "-k", "bank.npy", "--shape", "3x3", "--mode", "valid")
+    assert (
+        "bank.npy is a bank of kernels, and convolution turns each round"
+        in within(*command, cwd=tmp_path).err
+    )
+    for options in (("--op", "convolve"), ("--op", "correlate"), ("-q",)):
+        assert "turns each round" not in within(*command, *options, cwd=tmp_path).err
+
+
+def test_quiet_prints_the_bare_matrix_and_verbose_the_options(tmp_path):
+    quiet = within("toeplitz", "-k", "1 2", "--shape", "3", "-q", cwd=tmp_path)
+    assert quiet.text == "1 0 0\n2 1 0\n0 2 1\n0 0 2\n"
+    verbose = within("toeplitz", "-k", "1 2", "--shape", "3", "-v", cwd=tmp_path)
+    assert "op convolve, mode full, border zero, origin 0, stride 1, dilation 1" in verbose.text
+
+
+def test_names_are_counted_and_have_no_rank(tmp_path):
+    done = within("toeplitz", "-k", "0 1 0", "--shape", "1x3", "--symbolic", "--json", cwd=tmp_path)
+    assert (done.json["nonzeros"], done.json["rank"], done.json["eigenvalues"]) == (9, None, None)

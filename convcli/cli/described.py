@@ -19,7 +19,7 @@ from convcli.matrices.shades import colour_of
 from convcli.matrices.steps import steps
 from convcli.matrices.window import look_at
 from convcli.report.grid import grid
-from convcli.spec import bytes_text, shape_text
+from convcli.spec import ConvSpec, bytes_text, shape_text
 from convcli.verification import Check
 
 LARGEST_IN_JSON = 4096  # entries
@@ -50,22 +50,31 @@ def print_facts(found: Facts, matrix: Operator, *, stderr: bool = False) -> None
     if found.eigenvalues is not None:
         rows.append(("eigenvalues", _range(found.eigenvalues, found.transform)))
     if settings.verbose:
-        rows.append(("options", _options(matrix)))
+        rows.append(("options", options_text(matrix.spec)))
     report.table(("", ""), rows, file=sys.stderr if stderr else sys.stdout)
 
 
-def _options(matrix: Operator) -> str:
-    """Write what was asked for or taken by default, in the order of the axes that vec reads."""
-    spec = matrix.spec
+def options_of(spec: ConvSpec) -> dict[str, Any]:
+    """Return what was asked for or taken by default, in the order of the axes that vec reads."""
     assert isinstance(spec.origin, tuple)
-    steps = {"stride": [a.stride for a in spec.axes], "dilation": [a.dilation for a in spec.axes]}
-    words = [
-        f"op {spec.op}",
-        f"border {spec.border}",
-        f"origin {','.join(map(str, spec.origin[::-1]))} (x,y)",
-    ]
-    words.insert(1, f"mode {spec.mode}" if spec.padding is None else f"padding {spec.padding}")
-    return ", ".join(words + [f"{name} {shape_text(numbers)}" for name, numbers in steps.items()])
+    reach = {"mode": spec.mode} if spec.padding is None else {"padding": spec.padding}
+    return {
+        "op": spec.op,
+        **reach,
+        "border": spec.border,
+        "origin": list(spec.origin[::-1]),
+        "stride": [axis.stride for axis in spec.axes],
+        "dilation": [axis.dilation for axis in spec.axes],
+    }
+
+
+def options_text(spec: ConvSpec) -> str:
+    """Write `options_of` in a line."""
+    words = []
+    for name, value in options_of(spec).items():
+        joint = {"origin": ",", "stride": "×", "dilation": "×"}.get(name)
+        words.append(f"{name} {value if joint is None else joint.join(map(str, value))}")
+    return ", ".join(words)
 
 
 def _range(values: Array, transform: bool) -> str:
@@ -113,13 +122,14 @@ def print_checks(checks: list[Check], *, stderr: bool) -> None:
     )
 
 
-def document(found: Facts, matrix: Matrix) -> dict[str, Any]:
+def document(found: Facts, rule: Operator, matrix: Matrix) -> dict[str, Any]:
     """Return the facts, and the matrix if it is small, as JSON has them."""
     result: dict[str, Any] = {
         "shape": found.shape,
         "blocks": found.blocks,
         "block_shape": found.block_shape,
         "structure": found.structure,
+        "options": options_of(rule.spec),
         "nonzeros": found.nonzeros,
         "density": found.density,
         "dense_bytes": found.dense_bytes,

@@ -241,9 +241,10 @@ def _in_type(image: Array, dtype: np.dtype[Any]) -> Array:
     top = np.iinfo(dtype).max
     low, high = rounded.min(), rounded.max()
     if not (low >= 0 and high <= top):
-        wider = "--dtype uint16, or " if top < high <= 65535 and low >= 0 else ""
+        wider = "--dtype float32 with .tif, or " if len(image.shape) == 2 else ""
+        if low >= 0 and top < high <= 65535 and len(image.shape) == 2:
+            wider = f"--dtype uint16, {wider}"
         raise UsageError(
-            f"the image has samples from {low:g} to {high:g}, beyond {dtype}; "
-            f"use {wider}--dtype float32 with .tif, or -o with .npy"
+            f"the image has samples from {low:g} to {high:g}, beyond {dtype}; use {wider}-o with .npy"
         )
     return rounded.astype(dtype)

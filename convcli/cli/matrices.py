@@ -47,7 +47,13 @@ class Sink:
             raise UsageError("the output has no name; use -o FILE, or -o - for standard output")
         if self.output not in (None, STREAM) and os.path.isdir(str(self.output)):
             raise UsageError(f"{shown(str(self.output))} is a folder; name a file in it")
-        for option, given in (("format", self.format), ("sparse-csv", self.sparse_csv)):
+        options = {
+            "format": self.format,
+            "sparse-csv": self.sparse_csv,
+            "force": self.force,
+            "max-output": self.max_output is not None,
+        }
+        for option, given in options.items():
             if given and self.output is None:
                 raise UsageError(f"--{option} has no effect for want of -o; add -o FILE, or leave it out")
         if self.output is not None:
@@ -101,8 +107,8 @@ class Sink:
                 "raise --max-memory, or use a smaller shape or kernel"
             )
 
-    def write(self, matrix: Matrix, sparse: str | None) -> dict[str, Any]:
-        """Write the file; return what was done.
+    def check(self, matrix: Matrix, sparse: str | None) -> tuple[int, bool]:
+        """Refuse what cannot or must not be written; return its bytes, and whether they are exact.
 
         Parameters
         ----------
@@ -110,7 +116,6 @@ class Sink:
         sparse : str or None
             A format that would take less, if there is one that is worth naming.
         """
-        assert self.output is not None
         kind = self.kind
         if matrix.dtype.kind == "U" and not FORMATS[kind].holds_names:
             able = ", ".join(name for name, made in FORMATS.items() if made.holds_names)
@@ -118,6 +123,13 @@ class Sink:
         size, exact = file_size(matrix, kind)
         self._check_size(matrix, size, None if kind in SPARSE else sparse)
         self.check_memory(memory_needed(matrix, kind), f"writing {self.name}")
+        return size, exact
+
+    def write(self, matrix: Matrix, sparse: str | None) -> dict[str, Any]:
+        """Write the file; return what was done. The parameters are those of `check`."""
+        assert self.output is not None
+        size, exact = self.check(matrix, sparse)
+        kind = self.kind
         about = "" if exact else "about "
         if not settings.quiet:
             report.note(f"writing {self.name}: {shape_text(matrix.shape)}, {kind}, {about}{bytes_text(size)}")

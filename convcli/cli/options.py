@@ -10,6 +10,7 @@ import typer
 
 from convcli.cli import settings
 from convcli.errors import UsageError
+from convcli.spec import BORDER_ALIASES
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -183,7 +184,18 @@ def one_kernel(texts: list[str] | None) -> str | None:
 
 
 def check_padding(padding: str | None, mode: str | None, origin: str | None) -> None:
-    """Refuse options that say the same as padding does."""
+    """Refuse options that say the same as padding does, and words for it."""
+    if padding is not None and padding.isalpha():
+        raise UsageError(f"--padding {padding} is no number; use --mode same, full or valid for a word")
     for name, given in (("mode", mode), ("origin", origin)):
         if padding is not None and given is not None:
             raise UsageError(f"--padding and --{name} both say where the result begins; leave one out")
+
+
+def outside(value: str | None, border: str | None) -> float:
+    """Read the value of a constant border, and refuse it for another border."""
+    if value is None:
+        return 0.0
+    if BORDER_ALIASES.get(border or "", border) != "constant":
+        raise UsageError(f"--border-value {value} is for --border constant; add that, or leave the value out")
+    return real(value, "border value")

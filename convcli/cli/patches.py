@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from convcli import report
-from convcli.arrays import Array, refuse_wide_borders, samples_of
+from convcli.arrays import Array, refuse_overflow, refuse_wide_borders, samples_of
 from convcli.cli import described, settings
 from convcli.cli.matrices import Sink
 from convcli.cli.sources import Source, note_bank, read_source, weights_of
@@ -118,14 +117,14 @@ def show_patches(
         sink.check_memory(SHOWN_BYTES * min(matrix.shape), "showing the matrix")
     written = sink.write(shown, None) if output is not None else {}
     if as_json:
-        print(json.dumps(_document(matrix, shown, flat, product, patches) | written))
+        report.document(_document(matrix, shown, flat, product, patches) | written)
         return
     if not settings.quiet:
         _print_facts(matrix, patches, stderr=output is not None)
     if output is None:
         print("" if settings.quiet else "\n", end="")
         _show(matrix, names)
-    if flat is not None and product is not None and not (output and settings.quiet):
+    if flat is not None and product is not None:
         _print_product(matrix, flat, product, patches)
     if kernel is not None and weights is not None:
         note_bank(kernel, weights, asked)
@@ -221,7 +220,7 @@ def _product(matrix: Unrolled, flat: Array, sink: Sink) -> Array:
     sink.check_memory(16.0 * len(flat) * positions, "the product")
     whole = matrix.dtype.kind != "f" and flat.dtype.kind != "f"
     if whole:
-        _refuse_overflow(matrix, flat)
+        refuse_overflow(matrix.image, flat, matrix.fill)
     kind = np.dtype(np.int64 if whole else np.float64)
     flat = flat.astype(kind)
     total: Array = np.zeros((len(flat), positions), kind)
@@ -243,17 +242,6 @@ def _product(matrix: Unrolled, flat: Array, sink: Sink) -> Array:
     return total
 
 
-def _refuse_overflow(matrix: Unrolled, flat: Array) -> None:
-    """Refuse whole numbers whose sum may not be one of 64 bits."""
-    image = matrix.image
-    largest = max(abs(int(image.min())), abs(int(image.max())), abs(int(matrix.fill)))
-    bound = largest * float(np.abs(flat.astype(np.float64)).sum(axis=1).max())
-    if not bound < 2**63 * (1 - 1e-9):
-        raise UsageError(
-            f"the product may reach {bound:.3g}, beyond 64-bit integers; convert the image to float64"
-        )
-
-
 def _in_order(shape: tuple[int, ...], order: str) -> tuple[int, ...]:
     """Turn a shape as a matrix of that order has it into that of the image, and back."""
     return shape if order == "C" else shape[::-1]
@@ -272,6 +260,8 @@ def _print_facts(matrix: Unrolled, patches: Patches, *, stderr: bool) -> None:
     ]
     if patches.mode == "same" and spec.origin != tuple((n - 1) // 2 for n in spec.kernel_shape):
         rows.insert(3, ("origin", f"{_origin(matrix, order)} (x,y), the cell of a patch on its position"))
+    if settings.verbose:
+        rows.append(("options", described.options_text(spec)))
     report.table(("", ""), rows, file=sys.stderr if stderr else sys.stdout)
 
 
@@ -331,6 +321,7 @@ def _document(
     return {
         "shape": matrix.shape,
         "layout": matrix.layout,
+        "options": described.options_of(matrix.spec),
         "positions": _in_order(matrix.spec.output_shape, order),
         "patch": _in_order(matrix.spec.kernel_shape, order),
         "channels": len(matrix.image),

@@ -79,12 +79,13 @@ def read_source(
 ) -> Source:
     """Read the image, or take the shape alone."""
     if (image is None) == (shape is None):
-        both = (
-            "an image and --shape were given; one of them" if image else "no image; an IMAGE, or --shape HxW,"
-        )
-        raise UsageError(f"{both} says what the matrix is for")
+        if image:
+            raise UsageError("an image and --shape both say what the matrix is for; leave one out")
+        raise UsageError("no image; name an IMAGE, or add --shape HxW")
     if image is None:
         assert shape is not None
+        if max_pixels is not None:
+            raise UsageError("--max-pixels is about images that are read; leave it out")
         sizes = per_axis_text(shape, "shape")
         return Source(sizes if isinstance(sizes, tuple) else (sizes,))
     found = Files(max_memory=max_memory, max_pixels=max_pixels).read(image, Filter())

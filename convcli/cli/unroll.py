@@ -29,10 +29,10 @@ from convcli.cli.options import (
     kernel_names,
     one_kernel,
     origin,
-    real,
+    outside,
 )
 from convcli.errors import UsageError
-from convcli.spec import BORDER_ALIASES, BORDERS, MODES, OPS
+from convcli.spec import BORDERS, MODES, OPS
 
 
 def unroll(
@@ -144,12 +144,11 @@ def unroll(
       convcli unroll --shape 3x3 -s 2x2
       convcli unroll --shape 3x3 -k "1 2; 3 4" --layout columns
       convcli unroll photo.png -s 3x3 --stride 2 -o patches.csv
-      convcli unroll patches.csv --fold --shape 256x256 -s 3x3 --stride 2 -o photo2.png
+      convcli unroll patches.csv --fold --shape 256x256 -s 3x3 --stride 2 -o p.png
     """
     if as_json and output == "-":
         raise UsageError("--json and -o - would both write to standard output; give -o a file")
-    if border_value is not None and BORDER_ALIASES.get(border or "", border) != "constant":
-        raise UsageError(f"--border-value {border_value} is for --border constant, and border is not that")
+    beyond = outside(border_value, border)
     kernel = one_kernel(kernels)
     check_padding(padding, mode, origin_)
     from convcli.cli.patches import Patches, show_patches
@@ -201,7 +200,7 @@ def unroll(
         channels,
         patches,
         border=border or "zero",
-        border_value=real(border_value or "0", "border value"),
+        border_value=beyond,
         kernel=kernel,
         op=op,
         symbolic=symbolic,

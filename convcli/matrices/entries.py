@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -105,12 +104,12 @@ def plain_number(number: Any) -> str:
 
 
 def json_number(number: Any) -> str:
-    """Write a number as Python's json does.
+    """Write a number as JSON has it, which knows finite ones only.
 
     >>> json_number(0.5), json_number(float("inf"))
-    ('0.5', 'Infinity')
+    ('0.5', 'null')
     """
-    return plain_number(number) if np.isfinite(number) else json.dumps(float(number))
+    return plain_number(number) if np.isfinite(number) else "null"
 
 
 class Lookup:

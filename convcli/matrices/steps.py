@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays import Array, refuse_overflow
 from convcli.errors import UsageError
 from convcli.matrices.matrix import Dense, Matrix
 from convcli.matrices.operator import Operator
@@ -76,6 +76,8 @@ def steps(matrix: Operator, image: Array) -> Iterator[Stage]:
             f"--steps show a matrix per kernel row, and {len(kernel)} are too many to read; "
             f"use a kernel of at most {MOST_ROWS_OF_KERNEL} rows"
         )
+    if image.dtype.kind != "f" and kernel.dtype.kind != "f":
+        refuse_overflow(image, kernel.reshape(1, -1))
     yield Stage(
         "Input and filter", [], [("input x", Dense(image), 0), ("filter k", Dense(kernel, own_cells=True), 0)]
     )

@@ -7,11 +7,13 @@ cut or wrapped, and rich, which takes as long to import as a small image to filt
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from convcli.atomic import printable
 
@@ -24,6 +26,23 @@ def note(text: str) -> None:
     """Print a line on stderr."""
     with contextlib.suppress(OSError):  # nobody listens
         print(f"convcli: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def document(value: dict[str, Any]) -> None:
+    """Print one JSON document on stdout; JSON has no word for what is not finite but null.
+
+    >>> document({"sum": 1.5, "rows": [[float("nan"), 2]]})
+    {"sum": 1.5, "rows": [[null, 2]]}
+    """
+    print(json.dumps(_finite(value), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(header: Row, rows: Iterable[Row], *, file: TextIO | None = None, title: str | None = None) -> None:
