@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import io
@@ -90,7 +91,9 @@ def succeed(*arguments, **options) -> Done:
 def start(*arguments, cwd=None, **options) -> subprocess.Popen:
     """Start ``convcli`` and return the running process."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen([*PROGRAM, *arguments], cwd=cwd, env=environment(), **options)
+    child = subprocess.Popen([*PROGRAM, *arguments], cwd=cwd, env=environment(), **options)
+    atexit.register(child.kill)  # should its test fail, it must not outlive the tests
+    return child
 
 
 def on_terminal(*arguments, columns=80, cwd=None, env=()) -> tuple[int, str]:
