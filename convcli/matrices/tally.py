@@ -18,7 +18,8 @@ import numpy as np
 
 from convcli.arrays import Array, border_positions
 from convcli.matrices.matrix import Ints
-from convcli.matrices.operator import Operator, untouched
+from convcli.matrices.meetings import untouched
+from convcli.matrices.operator import Operator
 from convcli.spec import Axis, ConvSpec
 
 MOST_SORTS = 1 << 24  # cells of all sorts together
