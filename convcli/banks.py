@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from convcli.arrays import Array, samples_of
-from convcli.errors import LimitError, UsageError
+from convcli.errors import UsageError
 from convcli.filtering import Filtered, finished
 from convcli.kernels import Kernel
 from convcli.layers import conv_transpose
 from convcli.layers.arguments import add_bias, bias_of, refuse_groups
 from convcli.layers.geometry import Padding, geometry, transposed_geometry
 from convcli.layers.residues import transposed_bank
-from convcli.machine import available_memory
+from convcli.machine import check_memory
 from convcli.options import Filter
 from convcli.problem import Problem, pose
-from convcli.spec import PerAxis, bytes_text, per_axis, shape_text
+from convcli.spec import PerAxis, per_axis, shape_text
 
 
 @dataclass(frozen=True)
@@ -231,12 +231,7 @@ def _check_memory(
     images: Array, planes: int, shape: tuple[int, ...], problem: Problem, how: Filter, layer: BankOptions
 ) -> None:
     """Refuse what would not fit, before it is begun."""
-    limit = how.max_memory if how.max_memory is not None else available_memory()
     samples = planes * math.prod(shape)
     needed = images.nbytes + 2 * samples * 8 + problem.plan.cost.memory_bytes
-    if limit is not None and needed > limit:
-        way = "a smaller stride or dilation" if layer.transposed else "--stride or less padding"
-        raise LimitError(
-            f"the result {shape_text(shape)} needs {bytes_text(needed)} of memory, more than the "
-            f"{bytes_text(limit)} allowed; raise --max-memory, or use {way}"
-        )
+    way = "a smaller stride or dilation" if layer.transposed else "--stride or less padding"
+    check_memory(needed, how.max_memory, f"the result {shape_text(shape)}", way)

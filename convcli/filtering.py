@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from convcli.arrays import Array, samples_of
-from convcli.errors import LimitError, UsageError
+from convcli.errors import UsageError
 from convcli.kernels import Kernel
-from convcli.machine import available_memory
+from convcli.machine import available_memory, check_memory
 from convcli.options import Filter
 from convcli.pixels import finish, from_linear, luma, to_linear, top
 from convcli.planner import Plan, plan
 from convcli.problem import PRECISIONS, Problem, gap_rule
 from convcli.response import Response
-from convcli.spec import ConvSpec, bytes_text, choose, shape_text
+from convcli.spec import ConvSpec, choose, shape_text
 
 
 @dataclass
@@ -135,11 +135,7 @@ def _check_memory(problems: list[Problem], planes: Array, how: Filter, alpha: bo
         size += planes.nbytes + written + 8 * copies * max(planes.size, spec.samples)
         size += 24 * sum(spec.padded_shape)  # where each sample of the border comes from
         size += problem.plan.cost.memory_bytes
-        if size > limit:
-            raise LimitError(
-                f"the result {shape_text(spec.output_shape)} needs {bytes_text(size)} of memory, more than "
-                f"the {bytes_text(limit)} allowed; raise --max-memory, or use --stride or --mode valid"
-            )
+        check_memory(size, limit, f"the result {shape_text(spec.output_shape)}", "--stride or --mode valid")
         written += planes.itemsize * spec.samples if how.combine == "none" else 0
 
 

@@ -7,6 +7,9 @@ import os
 import re
 from pathlib import Path
 
+from convcli.errors import LimitError
+from convcli.spec import bytes_text
+
 
 def cpu_count() -> int:
     """Processors this process may keep busy, at least 1.
@@ -56,6 +59,35 @@ def available_memory() -> int | None:
                 reclaimable = int(cached[1]) if cached else 0
                 limits.append(max(0, int(ceiling) - int(used) + reclaimable))
     return min(limits, default=None)
+
+
+def check_memory(needed: float, limit: int | None, what: str, way: str) -> None:
+    """Refuse what would not fit, before it is begun.
+
+    Parameters
+    ----------
+    needed : float
+        Bytes.
+    limit : int or None
+        Bytes; what the system has available by default.
+    what, way : str
+        What it is for, and what takes less.
+
+    Raises
+    ------
+    LimitError
+        If it is too much.
+
+    Examples
+    --------
+    >>> check_memory(1e3, 10**6, "the image", "a smaller shape")
+    """
+    limit = available_memory() if limit is None else limit
+    if limit is not None and needed > limit:
+        raise LimitError(
+            f"{what} needs {bytes_text(needed)} of memory, more than the {bytes_text(limit)} allowed; "
+            f"raise --max-memory, or use {way}"
+        )
 
 
 def _control_groups(controller: str) -> list[Path]:

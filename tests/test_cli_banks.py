@@ -361,7 +361,7 @@ def test_an_even_number_of_outputs_ends_with_alpha_and_says_so(folder, tmp_path,
     result, record = applied(folder, tmp_path / "out.png", "rgb.png", f"to{outputs}.npy")
     expected = np.clip(RGB.sum(axis=2, dtype=int), 0, 255)
     equal(result, np.repeat(expected[..., None], outputs, axis=2))
-    assert record["notes"] == [f"{outputs} outputs were written as {mode} and alpha"]
+    assert record["notes"] == [f"{outputs} outputs become {mode} and alpha"]
     assert record["clipped"] == outputs * (RGB.sum(axis=2, dtype=int) > 255).sum()
 
 

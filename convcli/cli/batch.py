@@ -16,8 +16,8 @@ from convcli.atomic import printable, shown
 from convcli.cli import settings
 from convcli.cli.files import NPY, Files, Source
 from convcli.cli.summary import print_plan, print_summary
-from convcli.cli.targets import STREAM, Job, check_targets, jobs
-from convcli.errors import ConvcliError, UsageError, sentence
+from convcli.cli.targets import STREAM, Job, check_targets, jobs, refuse_terminal
+from convcli.errors import ConvcliError, sentence
 from convcli.filtering import Filtered, check_options, filter_planes
 from convcli.kernels import Kernel
 from convcli.options import Filter
@@ -82,8 +82,8 @@ class Batch:
 
     def run(self, sources: Sequence[str], output: str | None) -> int:
         """Filter every input; return the exit status."""
-        if output == STREAM and not self.dry_run and sys.stdout is not None and sys.stdout.isatty():
-            raise UsageError("standard output is a terminal; pipe it, or give -o a file")
+        if output == STREAM and not self.dry_run:
+            refuse_terminal()
         names = [kernel.name for kernel in self.kernels]
         labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
         todo = jobs(sources, output, labels, self.files.extension)
@@ -145,8 +145,8 @@ class Batch:
                 record.notes.append(f"alpha was dropped: the bank is for {len(source.planes)} channels")
             if source.image and {self.files.kind(t, source.image.format) for t in job.targets} == {NPY}:
                 source = Source(source.planes)  # feature maps are no photo: nothing is clipped
+            outputs = self.layer.outputs(bank)
             for target in job.targets:
-                outputs = self.layer.outputs(bank)
                 record.notes += self.files.check_bank_holds(target, source, self.how, outputs)
             filtered = apply_bank(
                 source.planes,

@@ -199,7 +199,7 @@ class Files:
             dtype = np.dtype(np.uint8)
         check_planes(kind, source.planes.shape[1:], outputs, dtype, "output")
         if outputs in (2, 4):
-            return [f"{outputs} outputs were written as {'gray' if outputs == 2 else 'RGB'} and alpha"]
+            return [f"{outputs} outputs become {'gray' if outputs == 2 else 'RGB'} and alpha"]
         return []
 
     def check_holds(self, target: str, source: Source, how: Filter) -> None:

@@ -18,14 +18,14 @@ from convcli.cli import described, settings
 from convcli.cli.files import NPY, Files, Source, check_planes
 from convcli.cli.options import axes
 from convcli.cli.patches import Patches
-from convcli.cli.targets import STREAM
-from convcli.errors import InputError, LimitError, UsageError
-from convcli.machine import available_memory
+from convcli.cli.targets import STREAM, refuse_terminal
+from convcli.errors import InputError, UsageError
+from convcli.machine import available_memory, check_memory
 from convcli.matrices.matrix import Dense
 from convcli.matrices.read import read_matrix
 from convcli.matrices.unroll import REDUCTIONS, folded, unrolled
 from convcli.options import Filter
-from convcli.spec import ConvSpec, bytes_text, choose, per_axis, shape_text
+from convcli.spec import ConvSpec, choose, per_axis, shape_text
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -69,7 +69,7 @@ def fold_back(
         _check_output(output, source, files, spatial, planes, dtype)
     limit = max_memory if max_memory is not None else available_memory() or 2**62
     image_bytes = SAMPLE_BYTES * planes * math.prod(spatial)
-    _check_memory(image_bytes, limit, f"the image {shape_text(spatial)}")
+    check_memory(image_bytes, limit, f"the image {shape_text(spatial)}", "a smaller shape")
     spec = _spec(spatial, patches)
     refuse_wide_borders(spec)
     expected = math.prod(spec.output_shape), planes * math.prod(spec.kernel_shape)
@@ -79,7 +79,7 @@ def fold_back(
     name = "standard input" if source == STREAM else shown(source)
     _check_fit(name, matrix.shape, expected, spatial, planes, patches)
     dense_bytes = math.prod(expected) * matrix.dtype.itemsize
-    _check_memory(image_bytes + dense_bytes, limit, "the image with the matrix, dense,")
+    check_memory(image_bytes + dense_bytes, limit, "the image with the matrix, dense,", "a smaller shape")
     matrix = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
     image_shape = (planes, *spatial) if planes > 1 else spatial
     image = folded(matrix, image_shape, patches.taps, reduce=reduce, **patches.options)
@@ -89,14 +89,6 @@ def fold_back(
         _write(image, output, files, dtype or ("uint16" if matrix.dtype == np.uint16 else "uint8"), dtype)
     if not settings.quiet:
         _say_uncovered(planes, spatial, patches)
-
-
-def _check_memory(needed: float, limit: int, what: str) -> None:
-    if needed > limit:
-        raise LimitError(
-            f"{what} needs {bytes_text(needed)} of memory, more than the {bytes_text(limit)} allowed; "
-            "raise --max-memory, or use a smaller shape"
-        )
 
 
 def _spec(spatial: tuple[int, ...], patches: Patches) -> ConvSpec:
@@ -206,8 +198,8 @@ def _check_output(
         raise UsageError("the output has no name; use -o FILE, or -o - for standard output")
     if output != STREAM:
         check_target(Path(output), force=files.force, inputs=[Path(source)] if source != STREAM else [])
-    elif sys.stdout is not None and sys.stdout.isatty():
-        raise UsageError("standard output is a terminal; pipe it, or give -o a file")
+    else:
+        refuse_terminal()
     kind = files.kind(output, NPY)
     if kind == NPY:
         return

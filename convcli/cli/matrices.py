@@ -18,9 +18,9 @@ from typing import Any
 from convcli import report
 from convcli.atomic import atomic_write, check_target, is_stream, shown, stdout_stream
 from convcli.cli import settings
-from convcli.cli.targets import STREAM
+from convcli.cli.targets import STREAM, refuse_terminal
 from convcli.errors import LimitError, UsageError
-from convcli.machine import available_memory
+from convcli.machine import check_memory
 from convcli.matrices.matrix import Matrix, Symbolic
 from convcli.matrices.write import FORMATS, file_size, format_for, memory_needed, write_matrix
 from convcli.spec import bytes_text, choose, shape_text
@@ -93,19 +93,13 @@ class Sink:
     def check_target(self, inputs: Sequence[str] = ()) -> None:
         """Refuse a target that must not be written, before any work."""
         if self.output == STREAM:
-            if sys.stdout is not None and sys.stdout.isatty():
-                raise UsageError("standard output is a terminal; pipe it, or give -o a file")
+            refuse_terminal()
         elif self.output is not None:
             check_target(Path(self.output), force=self.force, inputs=[Path(name) for name in inputs])
 
     def check_memory(self, needed: float, what: str) -> None:
         """Refuse what would not fit."""
-        limit = self.max_memory if self.max_memory is not None else available_memory()
-        if limit is not None and needed > limit:
-            raise LimitError(
-                f"{what} needs {bytes_text(needed)} of memory, more than the {bytes_text(limit)} allowed; "
-                "raise --max-memory, or use a smaller shape or kernel"
-            )
+        check_memory(needed, self.max_memory, what, "a smaller shape or kernel")
 
     def check(self, matrix: Matrix, sparse: str | None) -> tuple[int, bool]:
         """Refuse what cannot or must not be written; return its bytes, and whether they are exact.
@@ -125,10 +119,10 @@ class Sink:
         self.check_memory(memory_needed(matrix, kind), f"writing {self.name}")
         return size, exact
 
-    def write(self, matrix: Matrix, sparse: str | None) -> dict[str, Any]:
-        """Write the file; return what was done. The parameters are those of `check`."""
+    def write(self, matrix: Matrix, checked: tuple[int, bool]) -> dict[str, Any]:
+        """Write the file; return what was done. `checked` is what `check` returned."""
         assert self.output is not None
-        size, exact = self.check(matrix, sparse)
+        size, exact = checked
         kind = self.kind
         about = "" if exact else "about "
         if not settings.quiet:

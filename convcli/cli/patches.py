@@ -21,6 +21,7 @@ from convcli.matrices.patches import Unrolled
 from convcli.matrices.shades import colour_of
 from convcli.matrices.unroll import sample_names, unrolled
 from convcli.matrices.window import Colour, look_at
+from convcli.matrices.write import NAME_BYTES
 from convcli.report.grid import grid
 from convcli.spec import OPS, PerAxis, bytes_text, choose, per_axis, shape_text
 
@@ -29,7 +30,6 @@ Seen = tuple[list[list[str]], list[list[Colour | None]]]
 
 MOST_OUTPUTS = 16  # of a bank that are printed
 SHOWN_BYTES = 4096  # of memory, for each entry of a row that is shown
-NAME_BYTES = 300
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ def show_patches(
         sink.check_memory(NAME_BYTES * image.size, "naming the samples")
         names = sample_names(matrix.image.shape, patches.order)
     shown: Matrix = Symbolic(matrix, names) if symbolic else matrix
+    checked = None if output is None else sink.check(shown, None)
     flat = product = None
     if weights is not None:
         _check_channels(weights, image, found)
@@ -115,7 +116,7 @@ def show_patches(
         product = _product(matrix, flat, sink)
     if output is None and not as_json:  # whole rows are made of what is shown
         sink.check_memory(SHOWN_BYTES * min(matrix.shape), "showing the matrix")
-    written = sink.write(shown, None) if output is not None else {}
+    written = {} if checked is None else sink.write(shown, checked)
     if as_json:
         report.document(_document(matrix, shown, flat, product, patches) | written)
         return

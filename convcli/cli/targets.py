@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import string
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,12 @@ class Job:
 
     source: str
     targets: list[str]
+
+
+def refuse_terminal() -> None:
+    """Refuse data on standard output if that is a terminal."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal; pipe it, or give -o a file")
 
 
 def jobs(

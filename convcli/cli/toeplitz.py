@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from convcli.cli.matrices import Sink
     from convcli.matrices.operator import Operator
 
-NAME_BYTES = 300
 VECTORS = 32  # bytes of memory for each number of image and result, while T is multiplied
 
 
@@ -153,6 +152,7 @@ def toeplitz(
     from convcli.cli.matrices import Sink
     from convcli.cli.sources import in_order, note_bank, operator_for, read_source, spatial
     from convcli.matrices.build import cell_names
+    from convcli.matrices.write import NAME_BYTES
 
     sink = Sink(
         output, format_, sparse_csv, force, amount(max_memory, "memory"), amount(max_output, "output")
@@ -228,8 +228,7 @@ def _run(
         sink.check_memory(2 * sparse + VECTORS * sum(matrix.shape), "the matrix")
     found = Symbolic(matrix, names) if symbolic else matrix
     smaller = "sparse-csv" if symbolic else "npz"
-    if sink.output is not None:
-        sink.check(found, smaller)
+    checked = None if sink.output is None else sink.check(found, smaller)
     checks = compare(matrix, image()) if verify else []
     held = {"checks": [asdict(check) for check in checks]}
     if failures(checks):  # what is known to be wrong is neither written nor shown
@@ -240,7 +239,7 @@ def _run(
         raise VerificationError(failures(checks))
     if steps:
         described.print_steps(matrix, image()[0])
-    written = {} if sink.output is None else sink.write(found, smaller)
+    written = {} if checked is None else sink.write(found, checked)
     known = None
     if as_json or not (steps or settings.quiet):
         known = facts(matrix, tally)
