@@ -10,6 +10,8 @@ from convcli.version import __version__
 
 if TYPE_CHECKING:
     from convcli.convolution import convolve as convolve
+    from convcli.deconvolution.restoration import DeconvolutionResult as DeconvolutionResult
+    from convcli.deconvolution.restoration import deconvolve as deconvolve
     from convcli.kernels import Kernel as Kernel
     from convcli.kernels import parse_kernel as parse_kernel
     from convcli.matrices.build import circulant_matrix as circulant_matrix
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ConvSpec": "convcli.spec",
+    "DeconvolutionResult": "convcli.deconvolution.restoration",
     "Kernel": "convcli.kernels",
     "Plan": "convcli.planner",
     "circulant_matrix": "convcli.matrices.build",
     "convolve": "convcli.convolution",
+    "deconvolve": "convcli.deconvolution.restoration",
     "fold": "convcli.matrices.unroll",
     "parse_kernel": "convcli.kernels",
     "plan": "convcli.planner",

@@ -1,0 +1,31 @@
+"""Methods: each file of this folder restores an image in its own way; a new one is a new file here."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import cast
+
+from convcli.deconvolution.settings import Method
+from convcli.spec import choose
+
+
+def names() -> list[str]:
+    """Every method by name, without importing any.
+
+    >>> "tv" in names()
+    True
+    """
+    return [module.name for module in pkgutil.iter_modules(__path__)]
+
+
+def load(name: str) -> Method:
+    """Import the method called `name`.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    choose(name, ["auto", *names()], "method")
+    return cast(Method, importlib.import_module(f"{__name__}.{name}"))

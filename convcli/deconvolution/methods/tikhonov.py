@@ -1,0 +1,25 @@
+"""Tikhonov's regularisation: the Laplacian of the image is to be small."""
+
+from collections.abc import Iterator
+
+from convcli.deconvolution.blur import Blur
+from convcli.deconvolution.penalised import least_squares
+from convcli.deconvolution.settings import Settings, Step
+
+SUMMARY = "least squares with a small Laplacian"
+ITERATIONS = 100
+TOLERANCE = 1e-4
+OPTIONS = ("balance",)
+POSITIVE = False
+
+
+def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+    """Minimise ½‖y − Hx‖² + ½ b ‖Δx‖².
+
+    References
+    ----------
+    Hunt (1973), "The application of constrained least squares estimation to image restoration by
+    digital computer", IEEE Trans. Computers 22, equation 24.
+    """
+    start = (settings.noise / settings.scale) ** 2
+    return least_squares(blur, settings, blur.roughness**2, start=start)

@@ -1,0 +1,25 @@
+"""Wiener filter for images whose power falls as 1/f², as that of photographs does."""
+
+from collections.abc import Iterator
+
+from convcli.deconvolution.blur import Blur
+from convcli.deconvolution.penalised import least_squares
+from convcli.deconvolution.settings import Settings, Step
+
+SUMMARY = "Wiener filter, for a spectrum of the image that falls as 1/f²"
+ITERATIONS = 100
+TOLERANCE = 1e-4
+OPTIONS = ("balance",)
+POSITIVE = False
+
+
+def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+    """x̂ = H* ŷ / (|H|² + b Σ(2 − 2 cos ω)): the noise-to-signal ratio is b times the squared frequency.
+
+    References
+    ----------
+    Wiener (1949); Field (1987), "Relations between the statistics of natural images and the response
+    properties of cortical cells", for the spectrum.
+    """
+    start = (settings.noise / settings.scale) ** 2
+    return least_squares(blur, settings, blur.roughness, start=start)

@@ -1,0 +1,113 @@
+"""Least squares with a penalty on differences: what wiener, tikhonov, tv and hyperlaplacian share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from convcli.arrays import Array
+from convcli.deconvolution.blur import Blur, differences, divergence
+from convcli.deconvolution.settings import Settings, Step
+from convcli.deconvolution.strength import Strength
+
+
+class Sparse:
+    """A penalty φ(Dx) that is not quadratic, through a copy u of Dx and multipliers for u = Dx.
+
+    Parameters
+    ----------
+    shrink : callable
+        Proximal map: (v, threshold) -> argmin_u ½|u − v|² + threshold φ(u), v (axes, planes, *grid).
+    slope : callable
+        Weight w for which ½ w |Dx|² is as steep as φ(Dx), of Dx.
+    threshold : float
+        What `shrink` is called with; the balance over it is the stiffness of the coupling.
+    """
+
+    def __init__(
+        self, shrink: Callable[[Array, float], Array], slope: Callable[[Array], float], threshold: float
+    ) -> None:
+        self.shrink, self.slope, self.threshold = shrink, slope, threshold
+        self.wanted: Array | None = None
+        self.multipliers: Array | None = None
+
+    def pull(self, blur: Blur) -> Array | float:
+        """Transform of Dᵀ(u − multipliers)."""
+        if self.wanted is None:
+            return 0.0
+        return blur.forward(divergence(self.wanted, np.empty(self.wanted.shape[1:], self.wanted.dtype)))
+
+    def follow(self, image: Array, axes: int) -> float:
+        """Bring u and the multipliers up to x; return the weight."""
+        slopes = differences(image, axes)
+        weight = self.slope(slopes)
+        if self.multipliers is None:
+            self.multipliers = np.zeros_like(slopes)
+        slopes += self.multipliers
+        self.wanted = self.shrink(slopes, self.threshold)
+        np.subtract(slopes, self.wanted, out=self.multipliers)
+        self.wanted -= self.multipliers
+        return weight
+
+
+def least_squares(
+    blur: Blur, settings: Settings, curvature: Array, sparse: Sparse | None = None, *, start: float
+) -> Iterator[Step]:
+    """Minimise ½‖M(y − Hx)‖² + b φ, for φ = ½ Σ c |x̂|², or for a sparse φ(Dx) by ADMM.
+
+    The photo's surroundings are unknowns: in every iteration y is taken to be Hx there, which makes the
+    normal equations diagonal for the Fourier transform and never raises the objective. The balance is
+    found on the way unless it is given.
+
+    Parameters
+    ----------
+    blur : Blur
+    settings : Settings
+    curvature : array
+        c, or the transform of DᵀD for a sparse penalty.
+    sparse : Sparse, optional
+    start : float
+        The first balance.
+
+    References
+    ----------
+    Almeida and Figueiredo (2013), "Deconvolving images with unknown boundaries using the alternating
+    direction method of multipliers", IEEE TIP 22, section III. The refilling makes theirs a proximal
+    ADMM with one splitting less.
+    """
+    strength = Strength(
+        blur,
+        curvature,
+        noise=settings.noise if settings.noise_given else None,
+        balance=settings.balance,
+        most=settings.noise,
+        start=start,
+    )
+    adjoint = blur.transfer.conj()
+    axes = len(blur.grid)
+    target = adjoint * blur.spectrum
+    before, momentum = np.zeros_like(target), 1.0
+    while True:
+        stiffness = strength.balance
+        if sparse is not None:
+            stiffness /= sparse.threshold
+            target += stiffness * sparse.pull(blur)
+        below = curvature * stiffness
+        below += blur.gain
+        below += np.finfo(blur.dtype).tiny
+        spectrum = np.divide(target, below, out=target)
+        image = blur.inverse(spectrum.copy())
+        weight = strength.balance
+        if sparse is not None:
+            weight *= sparse.follow(image, axes)
+        elif blur.known is not None:  # Nesterov's momentum: what is unknown settles slowly
+            later = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+            ahead = spectrum + (spectrum - before) * ((momentum - 1) / later)
+            before, momentum, spectrum = spectrum, later, ahead
+        residual = blur.residual(spectrum)
+        strength.update(residual, weight)
+        yield Step(image, blur.rms(residual), strength.noise, strength.balance)
+        target = blur.gain * spectrum
+        target += adjoint * residual

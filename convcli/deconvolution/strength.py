@@ -1,0 +1,98 @@
+"""How strong a penalty must be: estimated from the residual while the iterations go on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convcli.arrays import Array
+from convcli.deconvolution.blur import Blur, power
+
+PURITY = 7  # (1 − q) is squared so often: what is left is noise alone
+PACE = 1.15  # largest factor of one update; the noise must follow faster, or the two chase each other
+REACH = 30  # largest factor between the first balance and the last
+
+
+class Strength:
+    """The balance b of ½‖M(y − Hx)‖² + b φ(Dx), and the standard deviation of the noise.
+
+    A penalty acts on frequency f as the quadratic one ½ w c(f) |x|² does, where c is the transform of
+    the operator in it and w its mean slope (`weight`): it lets q = |H|²/(|H|² + w c) of the noise there
+    through to the result. So the residual has
+
+        ‖M(y − Hx)‖² = σ² (N − γ),    γ = (N/n) Σ q            over the n frequencies,
+
+    and where q is next to 0 it is nothing but noise:
+
+        σ² = Σ p |R|² / (N Σ p (1 − q)²),    p = (1 − q)¹²⁸.
+
+    Both equations are met by and by: b is multiplied by (1 − ‖r‖²/σ²N)/(γ/N) in every iteration.
+
+    Parameters
+    ----------
+    blur : Blur
+    curvature : array
+        c, at the frequencies of the blur.
+    noise : float or None
+        σ if it is known; otherwise found, from `start` on.
+    balance : float or None
+        b if it is chosen.
+    most : float
+        First estimate of σ, and the largest there can be.
+    start : float
+        First b. Where the model does not hold, as for a photo said to be periodic, no b explains the
+        residual; the last is at most 30 times off this.
+
+    References
+    ----------
+    Thompson, Brown, Kay and Titterington (1991), "A study of methods of choosing the smoothing
+    parameter in image restoration by regularization", IEEE TPAMI 13, section II: equivalent degrees of
+    freedom. The estimate of σ from what the filter cannot resolve is our own.
+    """
+
+    def __init__(
+        self,
+        blur: Blur,
+        curvature: Array,
+        *,
+        noise: float | None,
+        balance: float | None,
+        most: float,
+        start: float,
+    ) -> None:
+        self.blur, self.curvature = blur, curvature
+        self.fixed = balance is not None
+        self.noise_known = noise is not None
+        self.noise = self.most = most if noise is None else noise
+        self.balance = start if balance is None else balance
+        self.bounds = start / REACH, start * REACH
+
+    def update(self, residual: Array, weight: float) -> None:
+        """Correct noise and balance.
+
+        Parameters
+        ----------
+        residual : complex array
+            Transform of M(y − Hx).
+        weight : float
+            Of the quadratic penalty that is next to the present one, times the balance.
+        """
+        if self.fixed and self.noise_known:
+            return
+        blur = self.blur
+        blocked = self.curvature * weight
+        blocked /= blocked + blur.gain + np.finfo(blur.dtype).tiny  # 1 − q
+        left = power(residual).sum(axis=0)
+        if not self.noise_known:
+            pure = blocked.copy()
+            for _ in range(PURITY):
+                np.square(pure, out=pure)
+            seen = blur.mean(pure * np.square(blocked)) * blur.count
+            if seen > 0:
+                self.noise = min(self.most, (blur.mean(pure * left) / seen) ** 0.5)
+        if self.fixed:
+            return
+        through = max(1 - blur.mean(blocked), 1e-6)
+        expected = self.noise**2 * blur.count
+        ratio = 1 - blur.mean(left) / expected if expected > 0 else -1.0
+        wanted = self.balance * min(max(ratio / through, 1 / PACE), PACE)
+        self.balance = min(max(wanted, self.bounds[0]), self.bounds[1])
