@@ -46,9 +46,9 @@ Watch = Callable[[Record, Callable[[], Array]], object]
 
 @dataclass
 class Outcome:
-    """What the loop ended with; `image` is a copy of the photo's part."""
+    """What the loop ended with; `whole` is the restored image on the grid."""
 
-    image: Array
+    whole: Array
     history: list[Record] = field(default_factory=list)
     interrupted: bool = False
     note: str = ""
@@ -86,20 +86,20 @@ def iterate(
     Outcome
         After Ctrl-C with what the last whole iteration gave, if there was one.
     """
-    outcome = Outcome(blur.crop(blur.filled).copy())
+    outcome = Outcome(blur.filled.copy())
+    image = blur.crop(outcome.whole)
     _keep_freed_memory()
     try:
         for number, step in enumerate(steps, 1):
-            image = blur.crop(step.image)
-            moved = np.subtract(image, outcome.image)
-            np.copyto(outcome.image, image)
-            change = _ratio(moved, outcome.image)
-            measures = judge(outcome.image) if judge else {}
+            moved = np.subtract(blur.crop(step.image), image)
+            np.copyto(outcome.whole, step.image)
+            change = _ratio(moved, image)
+            measures = judge(image) if judge else {}
             record = Record(number, step.residual, change, step.noise, step.balance, **measures)
             outcome.history.append(record)
             outcome.note = step.note
             if watch:
-                watch(record, outcome.image.copy)
+                watch(record, image.copy)
             if number >= iterations or (stops and step.done) or change < tolerance:
                 break
     except KeyboardInterrupt:
@@ -111,7 +111,7 @@ def iterate(
 
 def _ratio(part: Array, whole: Array) -> float:
     """‖part‖/‖whole‖."""
-    above, below = (float(np.dot(flat, flat)) for flat in (part.reshape(-1), whole.reshape(-1)))
+    above, below = (float(np.vdot(array, array)) for array in (part, whole))
     return (above / below) ** 0.5 if below > 0 else 0.0
 
 

@@ -46,8 +46,8 @@ def estimate_noise(planes: Array, axes: int) -> float:
 
     Examples
     --------
-    >>> noise = np.random.default_rng(0).normal(scale=3, size=(1, 200, 200))
-    >>> round(estimate_noise(noise + np.arange(200.0), 2), 1)
+    >>> noise = np.random.default_rng(0).normal(scale=3, size=(1, 300, 300))
+    >>> round(estimate_noise(noise + np.arange(300.0), 2), 1)
     3.0
     """
     detail = np.asarray(planes, dtype=np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,6 +48,8 @@ class DeconvolutionResult:
         One per iteration: residual, change, noise, balance and, with a reference, psnr, ssim, isnr.
     psf : array
         As used: normalised, and refined by method ``blind``.
+    residual : (..., *spatial) array
+        y − h ∗ x; 0 where nothing is known.
     psnr, ssim, isnr : float or None
         Against the reference.
     interrupted : bool
@@ -62,6 +65,7 @@ class DeconvolutionResult:
     iterations: int
     history: list[Record]
     psf: Array
+    residual: Array
     psnr: float | None = None
     ssim: float | None = None
     isnr: float | None = None
@@ -126,8 +130,8 @@ def deconvolve(
     reference : (..., *spatial) array, optional
         The true image; measures against it go into the history.
     top : float, optional
-        Sample value of full brightness, for the PSNR; what the reference's type holds, or its range
-        where it is made of floats.
+        Sample value of full brightness: measures are of the image clipped to 0…top. What the image's
+        type holds by default; for floats nothing is clipped and the reference's range serves.
     precision : {"auto", "float32", "float64"}
         float32 for integers of up to 16 bits and for float32, by default.
     threads : int, optional
@@ -178,8 +182,9 @@ def deconvolve(
     with np.errstate(over="ignore"):
         planes = samples.reshape(-1, *spatial).astype(dtype)
     low, scale = _range(planes)
-    lift = min(low, 0.0) * float(weights.sum()) if module.POSITIVE else 0.0
-    sigma = _noise(noise, planes, weights.ndim, samples.dtype.kind in "ui", scale)
+    # What cannot be negative is measured from the lowest sample.
+    raised = min(low, 0.0) if module.POSITIVE else 0.0
+    sigma = _noise(noise, planes, weights.ndim, scale)
     settings = Settings(
         noise=sigma,
         noise_given=noise != "auto",
@@ -189,10 +194,16 @@ def deconvolve(
         exponent=exponent,
         scale=scale,
     )
-    blur = frame(planes - dtype.type(lift), weights.astype(dtype), place, border, _threads(threads))
+    blur = frame(
+        planes - dtype.type(raised * float(weights.sum())),
+        weights.astype(dtype),
+        place,
+        border,
+        _threads(threads),
+    )
     judge = None
     if reference is not None:
-        judge = _judge(reference, planes, samples.dtype, top, lift and lift / float(weights.sum()))
+        judge = _judge(reference, planes, samples.dtype, top, raised)
     outcome = iterate(
         module.restore(blur, settings),
         blur,
@@ -202,17 +213,19 @@ def deconvolve(
         watch=watch,
         stops=iterations is None,
     )
-    if lift:
-        outcome.image += dtype.type(lift / float(weights.sum()))
+    rest = blur.crop(blur.masked(blur.observed - blur.apply(outcome.whole)))
+    restored = np.ascontiguousarray(blur.crop(outcome.whole))
+    restored += dtype.type(raised)
     last = outcome.history[-1]
     return DeconvolutionResult(
-        outcome.image.reshape(samples.shape),
+        restored.reshape(samples.shape),
         method,
         last.noise,
         last.balance,
         last.iteration,
         outcome.history,
         blur.psf,
+        rest.reshape(samples.shape),
         last.psnr,
         last.ssim,
         last.isnr,
@@ -282,13 +295,16 @@ def _range(planes: Array) -> tuple[float, float]:
     return float(finite.min()), max(float(finite.std()), float(np.finfo(planes.dtype).tiny) ** 0.25)
 
 
-def _noise(noise: float | str, planes: Array, axes: int, rounded: bool, scale: float) -> float:
+def _noise(noise: float | str, planes: Array, axes: int, scale: float) -> float:
     if noise != "auto":
         return max(_positive(noise, "noise"), LEAST_NOISE * scale)
+    rounded = bool((np.rint(planes) == planes)[np.isfinite(planes)].all())
     return max(estimate_noise(planes, axes), ROUNDING if rounded else 0.0, LEAST_NOISE * scale)
 
 
-def _judge(reference: ArrayLike, planes: Array, dtype: np.dtype, top: float | None, lift: float) -> Judge:
+def _judge(
+    reference: ArrayLike, planes: Array, dtype: np.dtype[Any], top: float | None, raised: float
+) -> Judge:
     """Return what measures an image against the reference: clipped to its range if it is of integers."""
     truth = samples_of(reference, "reference")
     if truth.size != planes.size or truth.shape[-(planes.ndim - 1) :] != planes.shape[1:]:
@@ -297,17 +313,19 @@ def _judge(reference: ArrayLike, planes: Array, dtype: np.dtype, top: float | No
             f"{shape_text(planes.shape[1:])}, or has other channels; use the image before it was blurred"
         )
     truth = truth.reshape(planes.shape).astype(np.float64)
-    whole_numbers = dtype.kind in "ui"
-    limits = (0.0, float(np.iinfo(dtype).max)) if whole_numbers else (-math.inf, math.inf)
-    if top is None:
-        top = limits[1] if whole_numbers else float(np.ptp(truth)) or 1.0
+    if top is None and dtype.kind in "ui":
+        top = float(np.iinfo(dtype).max)
+    limits = (-math.inf, math.inf) if top is None else (0.0, top)
+    span = top or float(np.ptp(truth)) or 1.0
+
+    blurred = np.where(np.isfinite(planes), planes, truth)
 
     def judge(image: Array) -> dict[str, float]:
-        shown = np.clip(image + lift, *limits).astype(np.float64)
+        shown = np.clip(image + raised, *limits).astype(np.float64)
         return {
-            "psnr": psnr(truth, shown, top),
-            "ssim": ssim(truth, shown, top),
-            "isnr": isnr(truth, planes, shown),
+            "psnr": psnr(truth, shown, span),
+            "ssim": ssim(truth, shown, span),
+            "isnr": isnr(truth, blurred, shown),
         }
 
     return judge
