@@ -94,7 +94,7 @@ def filter_planes(
         planes = np.concatenate([luma(planes[:3]), planes[3:]])
     notes: list[str] = []
     responses = [
-        Response(_scaled(_fitted(kernel, planes, photo), how, notes), how, source_type, photo)
+        Response(_scaled(fitted(kernel, planes, photo), how, notes), how, source_type, photo)
         for kernel in kernels
     ]
     problems = [r.pose(planes[:-1] if alpha else planes) for r in responses]
@@ -186,7 +186,7 @@ def finished(
     return output if photo else output[0], clipped
 
 
-def _fitted(kernel: Kernel, planes: Array, photo: bool) -> Kernel:
+def fitted(kernel: Kernel, planes: Array, photo: bool) -> Kernel:
     """Match the axes of kernel and image: a row of cells filters a 1-D signal too."""
     values, origin = kernel.values, kernel.origin
     while values.ndim > planes.ndim and values.shape[0] == 1:

@@ -15,9 +15,9 @@ from convcli import report
 from convcli.atomic import printable, shown
 from convcli.cli import settings
 from convcli.cli.files import NPY, Files, Source
+from convcli.cli.running import run_jobs
 from convcli.cli.summary import print_plan, print_summary
 from convcli.cli.targets import STREAM, Job, check_targets, jobs, refuse_terminal
-from convcli.errors import ConvcliError, sentence
 from convcli.filtering import Filtered, check_options, filter_planes
 from convcli.kernels import Kernel
 from convcli.options import Filter
@@ -91,23 +91,12 @@ class Batch:
         self.files.check_use([target for job in todo for target in job.targets])
         if len(todo) > 1:
             check_options(self.kernels, self.how)
-        status = 0
-        with report.progress(len(todo), shown=not settings.quiet) as advance:
-            for job in todo:
-                record = Record(shown(job.source), kernels=[printable(text) for text in self.texts])
-                self.records.append(record)
-                try:
-                    self._one(job, record)
-                except Exception as error:
-                    record.error, status = sentence(error), 1
-                    if len(todo) == 1 or (settings.debug and not isinstance(error, ConvcliError)):
-                        raise
-                    known = record.input in record.error
-                    report.note(record.error if known else f"{record.input}: {record.error}")
-                    if self.fail_fast:
-                        break
-                advance(record.input)
-        return status
+        return run_jobs(todo, self._begin, self._one, fail_fast=self.fail_fast)
+
+    def _begin(self, job: Job) -> Record:
+        record = Record(shown(job.source), kernels=[printable(text) for text in self.texts])
+        self.records.append(record)
+        return record
 
     def _one(self, job: Job, record: Record) -> None:
         clock = time.perf_counter

@@ -130,9 +130,8 @@ def _similarity(x: Array, y: Array, top: float) -> float:
     window = np.full(sizes, 1 / count)
     # x² + y² needs no telling apart: only the sum of the variances is asked for.
     x, y = x.astype(np.float64) / top, y.astype(np.float64) / top
-    mean_x, mean_y, squares, products = (
-        convolve(map_, window, mode="valid", precision="float64") for map_ in (x, y, x * x + y * y, x * y)
-    )
+    maps = np.stack([x, y, x * x + y * y, x * y])
+    mean_x, mean_y, squares, products = convolve(maps, window, mode="valid", precision="float64")
     unbiased = count / max(count - 1, 1)
     means, mean_squares = mean_x * mean_y, mean_x**2 + mean_y**2
     covariance, variances = unbiased * (products - means), unbiased * (squares - mean_squares)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from convcli.deconvolution.settings import Method
 from convcli.spec import choose
+
+if TYPE_CHECKING:
+    from convcli.deconvolution.settings import Method
 
 
 def names() -> list[str]:
@@ -28,4 +30,4 @@ def load(name: str) -> Method:
         If there is none.
     """
     choose(name, ["auto", *names()], "method")
-    return cast(Method, importlib.import_module(f"{__name__}.{name}"))
+    return cast("Method", importlib.import_module(f"{__name__}.{name}"))
