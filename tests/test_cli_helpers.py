@@ -17,7 +17,7 @@ from convcli.kernels import named_kernels, parse_kernel
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-COMMANDS = ("convolve", "toeplitz", "unroll", "shape", "kernels", "backends")
+COMMANDS = ("convolve", "toeplitz", "unroll", "deconvolve", "shape", "kernels", "backends")
 
 
 @pytest.fixture
@@ -64,8 +64,10 @@ def test_help_speaks_of_kinds_of_values_as_people_do():
 
 def test_every_example_of_the_help_is_understood(folder):
     """They run with other files in place of theirs; quotes and globs are the shell's."""
-    for name in ("photo.jpg", "in.png", "photo.png"):
+    for name in ("photo.jpg", "in.png", "photo.png", "blurred.jpg", "blurred.png", "soft.png"):
         save(folder / name, np.zeros((256, 256), np.uint8))
+    save(folder / "star.png", np.eye(3, dtype=np.uint8))
+    np.save(folder / "sky.npy", np.ones((9, 9)))
     np.save(folder / "x.npy", np.ones((9, 9)))
     np.save(folder / "k.npy", np.ones((3, 3)))
     np.save(folder / "maps.npy", np.ones((2, 9, 9)))
@@ -73,7 +75,7 @@ def test_every_example_of_the_help_is_understood(folder):
     (folder / "out").mkdir()
     for command in ((), *((name,) for name in COMMANDS)):
         for line in re.findall(r"(?m)^ +((?:cat \S+ \| )?convcli .+)$", succeed(*command, "-h").text):
-            for option in ("-o soft.jpg", "-o edges.png"):
+            for option in ("-o soft.jpg", "-o edges.png", "-o sharp.png"):
                 (folder / option.split()[1]).unlink(missing_ok=True)
             script = f'convcli() {{ "$0" -m convcli "$@"; }}; {line}'
             done = convcli(wrapper=["bash", "-c", script], cwd=folder)

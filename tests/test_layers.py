@@ -12,7 +12,8 @@ ROOT = Path(convcli.__file__).parent
 LAYERS = [
     "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "arrays", "npyfile", "pixels",
     "images", "kernels", "separable", "matrices", "backends", "pieces", "planner", "execute", "problem",
-    "verification", "convolution", "layers", "deconvolution", "options", "response", "filtering", "banks", "report", "cli",
+    "verification", "convolution", "layers", "deconvolution", "options", "response", "filtering", "banks",
+    "report", "cli",
 ]
 # fmt: on
 ONLY = {"PIL": "images", "rich": "report"}

@@ -82,7 +82,7 @@ def least_squares(
         curvature,
         noise=settings.noise if settings.noise_given else None,
         balance=settings.balance,
-        most=settings.noise,
+        noise_limits=(settings.least_noise, settings.noise),
         start=start,
     )
     adjoint = blur.transfer.conj()

@@ -27,7 +27,7 @@ AUTO = "tv"
 
 ROUNDING = 12**-0.5  # standard deviation of what is lost by rounding to whole numbers
 LEAST_NOISE = 1e-5  # of the image's standard deviation
-ARRAYS = 16  # of the grid's size, all that a method holds at a time
+ARRAYS = 22  # of the grid's size, all that a method holds at a time
 
 
 @dataclass
@@ -184,9 +184,10 @@ def deconvolve(
     low, scale = _range(planes)
     # What cannot be negative is measured from the lowest sample.
     raised = min(low, 0.0) if module.POSITIVE else 0.0
-    sigma = _noise(noise, planes, weights.ndim, scale)
+    least, sigma = _noise(noise, planes, weights.ndim, scale)
     settings = Settings(
         noise=sigma,
+        least_noise=least,
         noise_given=noise != "auto",
         balance=None if balance == "auto" else _positive(balance, "balance"),
         accelerate=accelerate,
@@ -295,11 +296,14 @@ def _range(planes: Array) -> tuple[float, float]:
     return float(finite.min()), max(float(finite.std()), float(np.finfo(planes.dtype).tiny) ** 0.25)
 
 
-def _noise(noise: float | str, planes: Array, axes: int, scale: float) -> float:
+def _noise(noise: float | str, planes: Array, axes: int, scale: float) -> tuple[float, float]:
+    """Return the least noise there can be, and the noise."""
     if noise != "auto":
-        return max(_positive(noise, "noise"), LEAST_NOISE * scale)
+        sigma = max(_positive(noise, "noise"), LEAST_NOISE * scale)
+        return sigma, sigma
     rounded = bool((np.rint(planes) == planes)[np.isfinite(planes)].all())
-    return max(estimate_noise(planes, axes), ROUNDING if rounded else 0.0, LEAST_NOISE * scale)
+    least = max(ROUNDING if rounded else 0.0, LEAST_NOISE * scale)
+    return least, max(estimate_noise(planes, axes), least)
 
 
 def _judge(

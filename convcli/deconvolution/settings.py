@@ -18,6 +18,8 @@ class Settings:
     ----------
     noise : float
         Standard deviation of the noise, estimated or given.
+    least_noise : float
+        What it is at least: that of rounding.
     noise_given : bool
         Whether it was given: then it is not corrected on the way.
     balance : float or None
@@ -32,6 +34,7 @@ class Settings:
     """
 
     noise: float
+    least_noise: float
     noise_given: bool
     balance: float | None
     accelerate: bool

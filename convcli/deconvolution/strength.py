@@ -36,8 +36,8 @@ class Strength:
         σ if it is known; otherwise found, from `start` on.
     balance : float or None
         b if it is chosen.
-    most : float
-        First estimate of σ, and the largest there can be.
+    noise_limits : (float, float)
+        The smallest σ there can be, and the largest, which is the first estimate.
     start : float
         First b. Where the model does not hold, as for a photo said to be periodic, no b explains the
         residual; the last is at most 30 times off this.
@@ -56,13 +56,14 @@ class Strength:
         *,
         noise: float | None,
         balance: float | None,
-        most: float,
+        noise_limits: tuple[float, float],
         start: float,
     ) -> None:
         self.blur, self.curvature = blur, curvature
         self.fixed = balance is not None
         self.noise_known = noise is not None
-        self.noise = self.most = most if noise is None else noise
+        self.noise = noise_limits[1] if noise is None else noise
+        self.noise_limits = noise_limits
         self.balance = start if balance is None else balance
         self.bounds = start / REACH, start * REACH
 
@@ -88,7 +89,8 @@ class Strength:
                 np.square(pure, out=pure)
             seen = blur.mean(pure * np.square(blocked)) * blur.count
             if seen > 0:
-                self.noise = min(self.most, (blur.mean(pure * left) / seen) ** 0.5)
+                least, most = self.noise_limits
+                self.noise = min(max((blur.mean(pure * left) / seen) ** 0.5, least), most)
         if self.fixed:
             return
         through = max(1 - blur.mean(blocked), 1e-6)
