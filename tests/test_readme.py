@@ -81,6 +81,7 @@ def test_the_python_example_runs_and_says_what_its_comments_say(capsys):
     assert scope["product"].tolist() == [3, 10, 13, 10]
     assert scope["y"].shape == (1, 4, 4, 4)
     assert (scope["dx"].shape, scope["dw"].shape) == (scope["x"].shape, scope["w"].shape)
+    assert scope["restored"].isnr > 20
     assert capsys.readouterr().out == "fft\n"
 
 
@@ -110,6 +111,28 @@ def test_the_picture_is_what_the_demo_makes(tmp_path):
         cv2.imread(str(path)).astype(int) for path in (target, ROOT / "sample_images/readme/edges.jpg")
     )
     assert np.abs(made - kept).mean() < 0.5
+
+
+@pytest.mark.parametrize("name", ["blurred", "sharp"])
+def test_the_pictures_of_a_blur_are_what_the_example_makes(tmp_path, name):
+    program = [sys.executable, "-m", "convcli"]
+    photo, psf = ROOT / "sample_images/coffee.png", ("-k", "motion:15,30", "-q", "-o")
+    subprocess.run([*program, "convolve", photo, *psf, "blurred.png"], cwd=tmp_path, check=True)
+    if name == "sharp":
+        subprocess.run([*program, "deconvolve", "blurred.png", *psf, "sharp.png"], cwd=tmp_path, check=True)
+    made, kept = (
+        cv2.imread(str(path)).astype(int)
+        for path in (tmp_path / f"{name}.png", ROOT / f"sample_images/readme/{name}.jpg")
+    )
+    assert np.abs(made - kept).mean() < 2  # the kept ones are JPEGs
+
+
+def test_every_method_and_border_of_deconvolve_is_in_the_readme():
+    from convcli.deconvolution import methods
+    from convcli.deconvolution.borders import BORDERS
+
+    for name in ("auto", *methods.names(), *BORDERS):
+        assert f"| `{name}`" in README
 
 
 def test_every_option_of_convolve_is_in_its_help_and_every_border_in_the_readme():

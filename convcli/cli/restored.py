@@ -26,11 +26,11 @@ def print_history(record: Record) -> None:
         if record.balance is not None:
             row.append("" if entry.balance is None else f"{entry.balance:.3g}")
         if record.psnr is not None:
-            row += [f"{entry.psnr:.2f} dB", f"{entry.ssim:.4f}", f"{entry.isnr:+.2f} dB"]
+            row += [f"{entry.psnr:.2f}", f"{entry.ssim:.4f}", f"{entry.isnr:+.2f}"]
         rows.append(row)
-    header = ["iteration", "residual", "change", "noise"]
+    header = ["step", "residual", "change", "noise"]
     header += ["balance"] if record.balance is not None else []
-    header += ["PSNR", "SSIM", "ISNR"] if record.psnr is not None else []
+    header += ["PSNR dB", "SSIM", "ISNR dB"] if record.psnr is not None else []
     report.table(header, rows, file=sys.stderr)
 
 

@@ -9,6 +9,7 @@ from convcli.deconvolution.blur import Blur
 from convcli.spec import choose
 
 BORDERS = ("unknown", "wrap", "taper", "mirror")
+LEAST_GAP = 8  # samples between the ends of an axis, which a penalty would else join
 
 
 def frame(planes: Array, psf: Array, origin: tuple[int, ...], border: str, threads: int) -> Blur:
@@ -37,7 +38,7 @@ def frame(planes: Array, psf: Array, origin: tuple[int, ...], border: str, threa
     else:
         planes = np.where(known, planes, _means(planes, known))
     whole = bool(known.all())
-    if border == "unknown" and any(n > 1 for n in psf.shape):
+    if border == "unknown":
         grid = grid_shape(shape, psf.shape, border)
         for axis, size in enumerate(grid, 1):
             planes = _bridged(planes, axis, size)
@@ -67,7 +68,10 @@ def grid_shape(shape: tuple[int, ...], taps: tuple[int, ...], border: str) -> tu
         return shape
     from scipy.fft import next_fast_len
 
-    return tuple(int(next_fast_len(n + t - 1, real=True)) for n, t in zip(shape, taps, strict=True))
+    return tuple(
+        int(next_fast_len(n + max(t - 1, LEAST_GAP), real=True)) if n > 1 else 1
+        for n, t in zip(shape, taps, strict=True)
+    )
 
 
 def _means(planes: Array, known: Array) -> Array:

@@ -20,7 +20,7 @@ from convcli.deconvolution.settings import Settings
 from convcli.errors import UsageError
 from convcli.machine import check_memory, cpu_count
 from convcli.problem import PRECISIONS
-from convcli.spec import PerAxis, choose, per_axis, shape_text, whole
+from convcli.spec import BORDER_ALIASES, PerAxis, choose, per_axis, shape_text, whole
 
 AUTO = "tv"
 """The method that `auto` is: it measured best on all six experiments of tests/quality."""
@@ -171,7 +171,7 @@ def deconvolve(
     _check_options(module.OPTIONS, method, balance, accelerate, damping, exponent)
     weights, place = _point_spread(samples.shape, weights, origin, normalize)
     spatial = samples.shape[-weights.ndim :]
-    choose(border, BORDERS, "border")
+    border = choose(BORDER_ALIASES.get(border, border), BORDERS, "border")
     choose(precision, PRECISIONS, "precision")
     narrow = samples.dtype.itemsize <= (4 if samples.dtype.kind == "f" else 2)
     dtype = np.dtype(precision if precision != "auto" else "float32" if narrow else "float64")
