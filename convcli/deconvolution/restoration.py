@@ -26,7 +26,10 @@ AUTO = "tv"
 """The method that `auto` is: it measured best on all six experiments of tests/quality."""
 
 ROUNDING = 12**-0.5  # standard deviation of what is lost by rounding to whole numbers
-LEAST_NOISE = 1e-5  # of the image's standard deviation
+LEAST_NOISE = 1e-3
+"""Estimates are at least this fraction of the image's standard deviation: with less noise, iterations
+take longer to converge than their result is worth."""
+LEAST_GIVEN = 1e-5
 ARRAYS = 22  # of the grid's size, all that a method holds at a time
 
 
@@ -299,7 +302,7 @@ def _range(planes: Array) -> tuple[float, float]:
 def _noise(noise: float | str, planes: Array, axes: int, scale: float) -> tuple[float, float]:
     """Return the least noise there can be, and the noise."""
     if noise != "auto":
-        sigma = max(_positive(noise, "noise"), LEAST_NOISE * scale)
+        sigma = max(_positive(noise, "noise"), LEAST_GIVEN * scale)
         return sigma, sigma
     rounded = bool((np.rint(planes) == planes)[np.isfinite(planes)].all())
     least = max(ROUNDING if rounded else 0.0, LEAST_NOISE * scale)
