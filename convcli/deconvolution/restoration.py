@@ -30,7 +30,8 @@ LEAST_NOISE = 1e-3
 """Estimates are at least this fraction of the image's standard deviation: with less noise, iterations
 take longer to converge than their result is worth."""
 LEAST_GIVEN = 1e-5
-ARRAYS = 22  # of the grid's size, all that a method holds at a time
+# Of the grid's size, all that a method holds at a time; measured.
+ARRAYS, ARRAYS_PER_AXIS = 16, 3
 
 
 @dataclass
@@ -180,7 +181,10 @@ def deconvolve(
     dtype = np.dtype(precision if precision != "auto" else "float32" if narrow else "float64")
     size = math.prod(grid_shape(spatial, weights.shape, border)) * samples.size // math.prod(spatial)
     check_memory(
-        ARRAYS * size * dtype.itemsize, max_memory, f"the image {shape_text(spatial)}", "a smaller image"
+        (ARRAYS + ARRAYS_PER_AXIS * weights.ndim) * size * dtype.itemsize,
+        max_memory,
+        f"the image {shape_text(spatial)}",
+        "a smaller image",
     )
     with np.errstate(over="ignore"):
         planes = samples.reshape(-1, *spatial).astype(dtype)

@@ -1,7 +1,9 @@
 """Division by the transfer function: what every other method improves on."""
 
+import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,7 +29,8 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     """
     spectrum = blur.spectrum
     if blur.known is not None:
-        *_, guess = (step for _, step in zip(range(FILLING), wiener.restore(blur, settings), strict=False))
+        steps = wiener.restore(blur, replace(settings, balance=None))
+        guess = next(itertools.islice(steps, FILLING - 1, None))
         blurred = blur.apply(guess.image)
         spectrum = blur.forward(blur.observed + blurred * (1 - blur.known))
     least = LEAST if settings.balance is None else settings.balance
