@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench quality clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,9 @@ format: $(STAMP)  ## format the code
 
 bench: $(STAMP)  ## measure speed against SciPy, and start-up time, as ratios
 	$(BIN)/python tests/bench.py
+
+quality: $(STAMP)  ## measure how well blurs are undone, and check it against thresholds
+	$(BIN)/python tests/quality
 
 clean:  ## remove what make made
 	rm -rf .venv out build *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

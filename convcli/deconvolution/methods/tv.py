@@ -29,9 +29,19 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     Rudin, Osher and Fatemi (1992), "Nonlinear total variation based noise removal algorithms", Physica
     D 60; Goldstein and Osher (2009), "The split Bregman method for L1-regularized problems".
     """
-    sparse = Sparse(shrink_together, _slope, THRESHOLD * settings.scale)
-    start = START * settings.noise**2 / settings.scale
-    return least_squares(blur, settings, blur.roughness, sparse, start=start)
+    return least_squares(
+        blur, settings, blur.roughness, total_variation(settings), start=first_balance(settings)
+    )
+
+
+def total_variation(settings: Settings) -> Sparse:
+    """Σ |∇x|, with a threshold that fits the image."""
+    return Sparse(shrink_together, _slope, THRESHOLD * settings.scale)
+
+
+def first_balance(settings: Settings) -> float:
+    """b for a photograph of that noise."""
+    return START * settings.noise**2 / settings.scale
 
 
 def _slope(slopes: Array) -> float:
