@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from convcli.arrays import Array
@@ -9,6 +11,7 @@ from convcli.deconvolution.blur import Blur, power
 
 PURITY = 7  # (1 − q) is squared so often: what is left is noise alone
 PACE = 1.15  # largest factor of one update; the noise must follow faster, or the two chase each other
+ENOUGH = 100  # frequencies that count, for an error of 5 %
 REACH = 30  # largest factor between the first balance and the last
 
 
@@ -84,13 +87,7 @@ class Strength:
         blocked /= blocked + blur.gain + np.finfo(blur.dtype).tiny  # 1 − q
         left = power(residual).sum(axis=0)
         if not self.noise_known:
-            pure = blocked.copy()
-            for _ in range(PURITY):
-                np.square(pure, out=pure)
-            seen = blur.mean(pure * np.square(blocked)) * blur.count
-            if seen > 0:
-                least, most = self.noise_limits
-                self.noise = min(max((blur.mean(pure * left) / seen) ** 0.5, least), most)
+            self._hear(left, blocked)
         if self.fixed:
             return
         through = max(1 - blur.mean(blocked), 1e-6)
@@ -98,3 +95,16 @@ class Strength:
         ratio = 1 - blur.mean(left) / expected if expected > 0 else -1.0
         wanted = self.balance * min(max(ratio / through, 1 / PACE), PACE)
         self.balance = min(max(wanted, self.bounds[0]), self.bounds[1])
+
+    def _hear(self, left: Array, blocked: Array) -> None:
+        """Estimate the noise from what is left at the frequencies that are blocked, if those are enough."""
+        blur = self.blur
+        pure = blocked / max(float(blocked.max()), float(np.finfo(blur.dtype).tiny))
+        for _ in range(PURITY):
+            np.square(pure, out=pure)
+        mean, square = blur.mean(pure), blur.mean(np.square(pure))
+        if square == 0 or mean**2 * blur.count < ENOUGH * square:
+            return
+        seen = blur.mean(pure * np.square(blocked)) * blur.count
+        least, most = self.noise_limits
+        self.noise = min(max(math.sqrt(blur.mean(pure * left) / seen), least), most)

@@ -40,7 +40,7 @@ def total_variation(settings: Settings) -> Sparse:
 
 
 def first_balance(settings: Settings) -> float:
-    """b for a photograph of that noise."""
+    """Balance that a photograph of that noise needs, or near it."""
     return START * settings.noise**2 / settings.scale
 
 
