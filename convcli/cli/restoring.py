@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,7 @@ class Restoring:
         self.truth: Source | None = None
         self.records: list[Record] = []
         self.makes_folders = False
+        self.taken: set[str] = set()
         self.several = False
 
     def run(self, sources: Sequence[str], output: str | None, *, fail_fast: bool) -> int:
@@ -135,11 +137,16 @@ class Restoring:
                 )
             if path == STREAM:
                 raise UsageError(f"--{option} cannot go to standard output; name a file")
+        if self.reference == STREAM:
+            raise UsageError("--reference cannot come from standard input; name a file")
         if self.save_every and output in (None, STREAM):
             raise UsageError("--save-every writes beside the output; give -o a file")
         self.files.check_use([target for job in todo for target in job.targets] + extra)
         if self.reference is not None:
             self.truth = self.files.read(self.reference, READ)
+        self.taken = {
+            os.path.realpath(path) for path in (*sources, *extra, *(t for job in todo for t in job.targets))
+        }
         return run_jobs(todo, self._begin, self._one, fail_fast=fail_fast)
 
     def _begin(self, job: Job) -> Record:
@@ -161,6 +168,7 @@ class Restoring:
         source = self.files.read(job.source, READ)
         for target in job.targets:
             self.files.check_holds(target, source, WRITE)
+        self._check_extra(source)
         record.read_seconds = clock() - began
         record.size = shape_text(source.planes.shape[-2:] if source.image else source.planes.shape)
         record.type = source.kind
@@ -193,9 +201,7 @@ class Restoring:
         record.psf_size = shape_text(kernel.taps)
         colours = _colours(source)
         how = self.how
-        method = methods.load(AUTO if how.method == "auto" else how.method)
-        most = method.ITERATIONS if how.iterations is None else how.iterations
-        with report.progress(most, shown=not settings.quiet and not self.several) as advance:
+        with report.progress(self._most(), shown=not settings.quiet and not self.several) as advance:
 
             def watch(iteration: Iteration, image: Callable[[], Array]) -> None:
                 advance(f"residual {iteration.residual:.4g}")
@@ -211,7 +217,7 @@ class Restoring:
                 kernel.weights,
                 origin=how.origin if how.origin is not None else kernel.origin,
                 reference=None if self.truth is None else _colours(self.truth, mask=False),
-                top=top(source.planes.dtype) if source.image else None,
+                top=top(source.planes.dtype) if source.image and source.planes.dtype.kind in "ui" else None,
                 watch=watch,
                 **how.options,
             )
@@ -230,13 +236,47 @@ class Restoring:
         record.notes += result.notes
 
     def _check_saved(self, source: str, target: str) -> None:
-        """Refuse names that --save-every will need and that exist, before any work is done."""
-        if not self.save_every or self.files.force:
+        """Refuse names that --save-every would need and must not have, before any work is done."""
+        if not self.save_every:
             return
+        folder, name = os.path.split(target)
+        if os.path.isdir(folder or "."):
+            found = [os.path.join(folder, other) for other in sorted(os.listdir(folder or "."))]
+        else:
+            found = []
+        stem, extension = os.path.splitext(name)
+        pattern = re.compile(re.escape(stem) + r"\.(\d{4,})" + re.escape(extension))
+        for path in (*found, *sorted(self.taken)):
+            match = pattern.fullmatch(os.path.basename(path))
+            here = os.path.realpath(os.path.dirname(path)) == os.path.realpath(folder)
+            if not (match and here) or int(match[1]) % self.save_every or int(match[1]) > self._most():
+                continue
+            if os.path.realpath(path) in self.taken:
+                raise UsageError(
+                    f"--save-every would write {shown(path)}, which is an input or output itself; "
+                    "use another name for -o"
+                )
+            check_targets(Job(source, [path]), makes_folders=self.makes_folders, force=self.files.force)
+
+    def _most(self) -> int:
+        """Return how many iterations there may be."""
         method = methods.load(AUTO if self.how.method == "auto" else self.how.method)
-        most = method.ITERATIONS if self.how.iterations is None else self.how.iterations
-        names = [numbered(target, n) for n in range(self.save_every, most + 1, self.save_every)]
-        check_targets(Job(source, names), makes_folders=self.makes_folders, force=False)
+        return method.ITERATIONS if self.how.iterations is None else self.how.iterations
+
+    def _check_extra(self, source: Source) -> None:
+        """Refuse formats that cannot hold the residual or the PSF, and a reference of another type."""
+        if self.residual is not None:
+            self.files.check_holds(self.residual, _bare(source), WRITE)
+        if self.save_psf is not None:
+            axes = fitted(self.kernel, source.planes, source.image is not None).values.ndim
+            if self.files.kind(self.save_psf, NPY) != NPY and axes != 2:
+                raise UsageError(f"a PSF with {axes} axes is no picture; write it to a .npy file")
+        truth = self.truth
+        if truth and truth.image and source.image and truth.planes.dtype != source.planes.dtype:
+            raise UsageError(
+                f"the reference is {truth.kind} and {source.kind} is to be measured against it; "
+                "use an image of the same type"
+            )
 
     def _write_residual(self, target: str, residual: Array, source: Source) -> list[str]:
         """Write signed numbers where the format has them; otherwise around the middle of the range."""
@@ -244,7 +284,7 @@ class Restoring:
         kind = self.files.kind(target, image.format if image else NPY)
         if kind == NPY:
             return self.files.write(target, residual, Source(residual), WRITE)
-        bare = Source(source.planes[: len(residual)], image and _without_alpha(image))
+        bare = _bare(source)
         if source.planes.dtype.kind == "f":
             return self.files.write(target, residual, bare, WRITE)
         middle = (top(source.planes.dtype) + 1) / 2
@@ -258,9 +298,7 @@ class Restoring:
         if self.files.kind(target, NPY) == NPY:
             self.files.write(target, psf, Source(psf), WRITE)
             return
-        if psf.ndim != 2:
-            raise UsageError(f"a PSF with {psf.ndim} axes is no picture; write it to a .npy file")
-        picture = np.rint(255 * np.clip(psf / psf.max(), 0, 1)).astype(np.uint8)
+        picture = np.rint(255 * np.clip(psf / np.abs(psf).max(), 0, 1)).astype(np.uint8)
         self.files.write(target, picture, Source(picture), WRITE)
 
     def tell(self, *, as_json: bool) -> None:
@@ -318,7 +356,8 @@ def _finished(image: Array, source: Source) -> tuple[Array, int]:
     return np.concatenate([output, opacity]), clipped
 
 
-def _without_alpha(image: Any) -> Any:
-    from dataclasses import replace
-
-    return replace(image, alpha=False)
+def _bare(source: Source) -> Source:
+    """Source without alpha."""
+    if not source.image or not source.alpha:
+        return source
+    return Source(source.planes[:-1], replace(source.image, alpha=False))

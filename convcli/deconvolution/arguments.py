@@ -14,7 +14,7 @@ from convcli.deconvolution import methods
 from convcli.deconvolution.iteration import Judge
 from convcli.deconvolution.noise import estimate_noise
 from convcli.deconvolution.quality import isnr, psnr, ssim
-from convcli.errors import UsageError
+from convcli.errors import InputError, UsageError
 from convcli.machine import cpu_count
 from convcli.spec import PerAxis, per_axis, shape_text, whole
 
@@ -22,9 +22,10 @@ ROUNDING = 12**-0.5  # standard deviation of what is lost by rounding to whole n
 LEAST_NOISE = 1e-3
 """Estimates are at least this fraction of the image's standard deviation: with less noise, iterations
 take longer to converge than their result is worth."""
-LEAST_GIVEN = 1e-5
+LEAST_GIVEN, MOST_GIVEN = 1e-5, 1e6
 # Squares and sums of samples between these are float32; beyond the last they are no float64 either.
 SMALL, LARGE, LARGEST = 1e-9, 1e9, 1e100
+MOST = 1e15
 
 
 def check_options(
@@ -89,7 +90,7 @@ def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, f
         planes = samples.reshape(-1, *samples.shape[-axes:]).astype(dtype)
     finite = planes[np.isfinite(planes)].astype(np.float64)
     if finite.size == 0:
-        raise UsageError("the image has no finite sample; nothing is known of it")
+        raise InputError("the image has no finite sample that can be seen; nothing is known of it")
     largest = float(np.abs(finite).max())
     if largest > LARGEST:
         raise UsageError(
@@ -104,7 +105,8 @@ def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, f
 def noise_of(noise: float | str, planes: Array, axes: int, scale: float) -> tuple[float, float]:
     """Return the least noise there can be, and the noise."""
     if noise != "auto":
-        sigma = max(positive(noise, "noise"), LEAST_GIVEN * scale)
+        # More noise than that leaves nothing of the image, and squares that are no number.
+        sigma = min(max(positive(noise, "noise", LARGEST), LEAST_GIVEN * scale), MOST_GIVEN * scale)
         return sigma, sigma
     rounded = bool((np.rint(planes) == planes)[np.isfinite(planes)].all())
     least = max(ROUNDING if rounded else 0.0, LEAST_NOISE * scale)
@@ -122,6 +124,8 @@ def judge_of(
             f"{shape_text(planes.shape[1:])}, or has other channels; use the image before it was blurred"
         )
     truth = truth.reshape(planes.shape).astype(np.float64)
+    if not np.isfinite(truth).all():
+        raise UsageError("the reference has samples that are not finite; use one that is known everywhere")
     if top is None and dtype.kind in "ui":
         top = float(np.iinfo(dtype).max)
     if top is not None and not (positive(top, "top") > 0):
@@ -129,10 +133,11 @@ def judge_of(
     limits = (-math.inf, math.inf) if top is None else (0.0, top)
     span = top or float(np.ptp(truth)) or 1.0
 
-    blurred = np.where(np.isfinite(planes), planes, truth)
+    known = np.isfinite(planes)
+    blurred = np.where(known, planes, truth)
 
     def judge(image: Array) -> dict[str, float]:
-        shown = np.clip(image + raised, *limits).astype(np.float64)
+        shown = np.where(known, np.clip(image + raised, *limits), truth)
         return {
             "psnr": psnr(truth, shown, span),
             "ssim": ssim(truth, shown, span),
@@ -142,17 +147,17 @@ def judge_of(
     return judge
 
 
-def positive(value: object, what: str) -> float:
-    """Return a finite number of at least 0."""
+def positive(value: object, what: str, most: float = MOST) -> float:
+    """Return a number that is at least 0, and no larger than makes sense."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = math.nan
-    if not (number >= 0 and math.isfinite(number)):
-        raise UsageError(
-            f"{what} {value} is not a number of at least 0"
-            + (", nor auto" if what in ("noise", "balance") else "")
-        )
+    if not 0 <= number < math.inf:
+        other = ", nor auto" if what in ("noise", "balance") else ""
+        raise UsageError(f"{what} {value} is not a number of at least 0{other}")
+    if number > most:
+        raise UsageError(f"{what} {number:g} is beyond {most:g}; use a smaller one")
     return number
 
 

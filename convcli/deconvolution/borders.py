@@ -74,6 +74,16 @@ def grid_shape(shape: tuple[int, ...], taps: tuple[int, ...], border: str) -> tu
     )
 
 
+def is_mirrored(psf: Array, origin: tuple[int, ...]) -> bool:
+    """Whether a PSF is its own mirror image along every axis.
+
+    >>> is_mirrored(np.array([[1.0, 2.0, 1.0]]), (0, 1)), is_mirrored(np.eye(3), (1, 1))
+    (True, False)
+    """
+    centred = all(2 * o == n - 1 for o, n in zip(origin, psf.shape, strict=True))
+    return centred and all(np.allclose(psf, np.flip(psf, axis)) for axis in range(psf.ndim))
+
+
 def _means(planes: Array, known: Array) -> Array:
     """Mean of what is known in every plane; 0 where nothing is."""
     axes = tuple(range(1, planes.ndim))
@@ -101,18 +111,20 @@ def _tapered(planes: Array, psf: Array, origin: tuple[int, ...], threads: int) -
     References
     ----------
     MATLAB's ``edgetaper``: α = Π over the axes of 1 − ρ(i)/ρ(0), ρ the autocorrelation of the PSF's
-    projection on the axis, one period long.
+    projection on the axis, one period long. The mean is kept.
     """
     blur = Blur(planes, psf, origin, threads=threads)
     alpha = np.ones(blur.grid, planes.dtype)
     for axis, size in enumerate(blur.grid):
         if size == 1:
             continue
-        profile = psf.sum(axis=tuple(a for a in range(psf.ndim) if a != axis))
+        profile = np.abs(psf).sum(axis=tuple(a for a in range(psf.ndim) if a != axis))
         square = np.abs(np.fft.rfft(profile, size - 1)) ** 2
         correlation = np.fft.irfft(square, size - 1)
         correlation = np.append(correlation, correlation[0]) / correlation[0]
         shape = [-1 if a == axis else 1 for a in range(len(blur.grid))]
         alpha *= (1 - correlation).astype(planes.dtype).reshape(shape)
     tapered: Array = planes * alpha + blur.apply(planes) * (1 - alpha)
+    axes = tuple(range(1, planes.ndim))
+    tapered += planes.mean(axis=axes, keepdims=True) - tapered.mean(axis=axes, keepdims=True)
     return tapered

@@ -19,6 +19,8 @@ WAVELET = (
     0.03288301166688520,
     0.01059740178506903,
 )
+DIFFERENCE = (0.5**0.5, -(0.5**0.5))
+ENOUGH = 0.1  # of the samples, that have details: scattered unknown ones leave few to a long wavelet
 MEDIAN_OF_NORMAL = 0.6744897501960817  # of |n| where n has variance 1
 
 
@@ -33,7 +35,8 @@ def estimate_noise(planes: Array, axes: int) -> float:
     planes : (planes, *spatial) array of float
         NaN where nothing is known: details that it is part of do not count.
     axes : int
-        Number of spatial axes. One that is too short for the wavelet takes plain differences.
+        Number of spatial axes. One that is too short for the wavelet takes plain differences, and so do
+        all if unknown samples leave too few details.
 
     Returns
     -------
@@ -50,14 +53,21 @@ def estimate_noise(planes: Array, axes: int) -> float:
     >>> round(estimate_noise(noise + np.arange(300.0), 2), 1)
     3.0
     """
-    detail = np.asarray(planes, dtype=np.float64)
-    for axis in range(-axes, 0):
-        wavelet = np.array(WAVELET if detail.shape[axis] >= 2 * len(WAVELET) else (0.5**0.5, -(0.5**0.5)))
-        if detail.shape[axis] < 2:
-            continue
-        shape = [1] * axes
-        shape[axis] = len(wavelet)
-        detail = convolve(detail, wavelet.reshape(shape), mode="valid")
-    size = np.abs(detail[np.isfinite(detail)])
+    size = _details(planes, axes, WAVELET)
+    if size.size < ENOUGH * planes.size:
+        size = _details(planes, axes, DIFFERENCE)
     size = size[size > 1e-9 * np.abs(planes[np.isfinite(planes)]).max(initial=0)]
     return float(np.median(size)) / MEDIAN_OF_NORMAL if size.size else 0.0
+
+
+def _details(planes: Array, axes: int, wavelet: tuple[float, ...]) -> Array:
+    """Absolute details that nothing unknown is part of."""
+    detail = np.asarray(planes, dtype=np.float64)
+    for axis in range(-axes, 0):
+        if detail.shape[axis] < 2:
+            continue
+        taps = np.array(wavelet if detail.shape[axis] >= 2 * len(wavelet) else DIFFERENCE)
+        shape = [1] * axes
+        shape[axis] = len(taps)
+        detail = convolve(detail, taps.reshape(shape), mode="valid")
+    return np.abs(detail[np.isfinite(detail)])

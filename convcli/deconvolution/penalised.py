@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +13,12 @@ from convcli.arrays import Array
 from convcli.deconvolution.blur import Blur, differences, divergence
 from convcli.deconvolution.settings import Settings, Step
 from convcli.deconvolution.strength import Strength
+
+STUCK = (
+    "no strength explains the residual: noise, PSF or border may not be the right ones; "
+    "try --noise, --balance or another --border"
+)
+FILLING = 30  # iterations that guess what lies outside
 
 
 class Sparse:
@@ -58,8 +66,8 @@ def least_squares(
     """Minimise ½‖M(y − Hx)‖² + b φ, for φ = ½ Σ c |x̂|², or for a sparse φ(Dx) by ADMM.
 
     The photo's surroundings are unknowns: in every iteration y is taken to be Hx there, which makes the
-    normal equations diagonal for the Fourier transform and never raises the objective. The balance is
-    found on the way unless it is given.
+    normal equations diagonal for the Fourier transform. The balance is found on the way unless it is
+    given. A step's residual is that of the point from which the next one starts.
 
     Parameters
     ----------
@@ -87,7 +95,10 @@ def least_squares(
     )
     adjoint = blur.transfer.conj()
     axes = len(blur.grid)
-    target = adjoint * blur.spectrum
+    spectrum = blur.spectrum
+    if sparse is not None and blur.known is not None:
+        spectrum = _filled(blur, settings)
+    target = adjoint * spectrum
     before, momentum = np.zeros_like(target), 1.0
     while True:
         stiffness = strength.balance
@@ -108,6 +119,20 @@ def least_squares(
             before, momentum, spectrum = spectrum, later, ahead
         residual = blur.residual(spectrum)
         strength.update(residual, weight)
-        yield Step(image, blur.rms(residual), strength.noise, strength.balance)
+        note = STUCK if strength.stuck else ""
+        yield Step(image, blur.rms(residual), strength.noise, strength.balance, note=note)
         target = blur.gain * spectrum
         target += adjoint * residual
+
+
+def _filled(blur: Blur, settings: Settings) -> Array:
+    """Transform of y, and of what a quadratic penalty makes of Hx where nothing is known.
+
+    Surroundings settle slowly; a few of the cheaper iterations bring them near.
+    """
+    quadratic = replace(settings, balance=None)
+    steps = least_squares(blur, quadratic, blur.roughness, start=(settings.noise / settings.scale) ** 2)
+    guess = next(itertools.islice(steps, FILLING - 1, None))
+    blurred = blur.apply(guess.image)
+    blurred += blur.masked(blur.observed - blurred)
+    return blur.forward(blurred)

@@ -20,7 +20,7 @@ from convcli.deconvolution.arguments import (
     positive,
     threads_of,
 )
-from convcli.deconvolution.borders import BORDERS, frame, grid_shape
+from convcli.deconvolution.borders import BORDERS, frame, grid_shape, is_mirrored
 from convcli.deconvolution.iteration import Record, Watch, iterate
 from convcli.deconvolution.settings import Settings
 from convcli.machine import check_memory
@@ -222,6 +222,11 @@ def deconvolve(
         watch=watch and (lambda record, current: watch(record, lambda: shown(current()))),
         stops=iterations is None,
     )
+    notes = [outcome.note] if outcome.note else []
+    if border == "mirror" and not is_mirrored(weights, place):
+        notes.append(
+            "the PSF is not its own mirror image, as border mirror takes it to be; if it rings, use unknown"
+        )
     rest = blur.crop(blur.masked(blur.observed - blur.apply(outcome.whole)))
     last = outcome.history[-1]
     return DeconvolutionResult(
@@ -237,5 +242,5 @@ def deconvolve(
         last.ssim,
         last.isnr,
         outcome.interrupted,
-        [outcome.note] if outcome.note else [],
+        notes,
     )

@@ -12,7 +12,8 @@ from convcli.deconvolution.blur import Blur, power
 PURITY = 7  # (1 − q) is squared so often: what is left is noise alone
 PACE = 1.15  # largest factor of one update; the noise must follow faster, or the two chase each other
 ENOUGH = 100  # frequencies that count, for an error of 5 %
-REACH = 30  # largest factor between the first balance and the last
+SETTLED = 0.98  # fraction of the squared residual that an iteration leaves, once the image fits
+LEAST, MOST = 0.25, 30.0  # of the last balance, as multiples of the first
 
 
 class Strength:
@@ -43,7 +44,8 @@ class Strength:
         The smallest σ there can be, and the largest, which is the first estimate.
     start : float
         First b. Where the model does not hold, as for a photo said to be periodic, no b explains the
-        residual; the last is at most 30 times off this.
+        residual; the last is at most four times
+        smaller than this, or thirty times larger.
 
     References
     ----------
@@ -68,7 +70,8 @@ class Strength:
         self.noise = noise_limits[1] if noise is None else noise
         self.noise_limits = noise_limits
         self.balance = start if balance is None else balance
-        self.bounds = start / REACH, start * REACH
+        self.remains = 0.0
+        self.bounds = start * LEAST, start * MOST
 
     def update(self, residual: Array, weight: float) -> None:
         """Correct noise and balance.
@@ -92,9 +95,18 @@ class Strength:
             return
         through = max(1 - blur.mean(blocked), 1e-6)
         expected = self.noise**2 * blur.count
-        ratio = 1 - blur.mean(left) / expected if expected > 0 else -1.0
+        remains = blur.mean(left)
+        ratio = 1 - remains / expected if expected > 0 else -1.0
+        settling, self.remains = remains < SETTLED * self.remains, remains
+        if settling and ratio < through:  # the surroundings, not the balance, make it too large
+            return
         wanted = self.balance * min(max(ratio / through, 1 / PACE), PACE)
         self.balance = min(max(wanted, self.bounds[0]), self.bounds[1])
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the balance found is the smallest there can be: what was assumed does not fit the image."""
+        return not self.fixed and self.balance <= self.bounds[0]
 
     def _hear(self, left: Array, blocked: Array) -> None:
         """Estimate the noise from what is left at the frequencies that are blocked, if those are enough."""

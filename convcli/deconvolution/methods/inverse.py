@@ -38,15 +38,14 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     kept = size > least * size.max()
     result = np.where(kept, spectrum, 0)
     result /= np.where(kept, blur.transfer, 1)
-    while True:
-        yield Step(
-            blur.inverse(result.copy()),
-            blur.rms(blur.residual(result)),
-            settings.noise,
-            least,
-            done=True,
-            note=f"noise is {amplification(blur, least):.3g} times what it was; --method wiener weighs it",
-        )
+    yield Step(
+        blur.inverse(result.copy()),
+        blur.rms(blur.residual(result)),
+        settings.noise,
+        least,
+        done=True,
+        note=f"noise is {amplification(blur, least):.3g} times what it was; --method wiener weighs it",
+    )
 
 
 def amplification(blur: Blur, least: float) -> float:

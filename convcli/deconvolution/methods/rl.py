@@ -30,7 +30,8 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     References
     ----------
     Richardson (1972); Lucy (1974). White (1994), "Image restoration using the damped Richardson–Lucy
-    method", equation 6. Dey et al. (2006), "Richardson–Lucy algorithm with total variation
+    method", equation 6, with
+    Gaussian noise in place of its photons. Dey et al. (2006), "Richardson–Lucy algorithm with total variation
     regularization for 3D confocal microscope deconvolution", equation 10. Biggs and Andrews (1997),
     "Acceleration of iterative image restoration algorithms", Applied Optics 36, equations 6 to 10.
     """
