@@ -11,17 +11,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convcli.cli.options import (
+    Allow8bit,
+    AllowTruncated,
     BorderValue,
+    Compress,
     Debug,
     Dilation,
+    FailFast,
     Force,
+    Format,
+    Inputs,
     Json,
     MaxMemory,
     MaxPixels,
     Origin,
+    Output,
+    Page,
+    Precision,
+    Quality,
     Quiet,
     Stride,
+    Strip,
     Threads,
+    ToRgb,
     Verbose,
     among,
     amount,
@@ -41,9 +53,7 @@ if TYPE_CHECKING:
 
 
 def convolve(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Images or .npy arrays; - is stdin.")
-    ],
+    inputs: Inputs,
     kernel: Annotated[
         list[str],
         typer.Option(
@@ -54,12 +64,7 @@ def convolve(
             help="A kernel; may be repeated. See `convcli kernels`.",
         ),
     ],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="A file, a folder/, a template, or - for stdout."
-        ),
-    ] = None,
+    output: Output = None,
     op: Annotated[
         str | None,
         typer.Option(
@@ -150,7 +155,7 @@ def convolve(
             help="auto, or a name from `convcli backends`.",
         ),
     ] = "auto",
-    precision: Annotated[str, typer.Option(metavar="TYPE", help="auto, float32 or float64.")] = "auto",
+    precision: Precision = "auto",
     threads: Threads = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the plan and what it was chosen from.")
@@ -159,22 +164,15 @@ def convolve(
     max_memory: MaxMemory = None,
     max_pixels: MaxPixels = None,
     force: Force = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad input.")] = False,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", metavar="NAME", help="png, jpg, tif, webp, bmp, gif, ppm, pgm or npy."),
-    ] = None,
-    compress: Annotated[
-        int | None, typer.Option(metavar="0-9", help="PNG compression.  [default: 1]")
-    ] = None,
-    quality: Annotated[
-        int | None, typer.Option(metavar="1-100", help="JPEG, WEBP.  [default: 95, lossless]")
-    ] = None,
-    strip: Annotated[bool, typer.Option("--strip", help="Drop colour profile, resolution and EXIF.")] = False,
-    page: Annotated[int | None, typer.Option(metavar="N", help="Page of a multi-page file, from 0.")] = None,
-    allow_truncated: Annotated[bool, typer.Option("--allow-truncated", help="Read damaged files.")] = False,
-    allow_8bit: Annotated[bool, typer.Option("--allow-8bit", help="Read 16-bit colour as 8-bit.")] = False,
-    to_rgb: Annotated[bool, typer.Option("--to-rgb", help="Read CMYK as RGB.")] = False,
+    fail_fast: FailFast = False,
+    format_: Format = None,
+    compress: Compress = None,
+    quality: Quality = None,
+    strip: Strip = False,
+    page: Page = None,
+    allow_truncated: AllowTruncated = False,
+    allow_8bit: Allow8bit = False,
+    to_rgb: ToRgb = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -8,14 +8,26 @@ from typing import Annotated
 import typer
 
 from convcli.cli.options import (
+    Allow8bit,
+    AllowTruncated,
+    Compress,
     Debug,
+    FailFast,
     Force,
+    Format,
+    Inputs,
     Json,
     MaxMemory,
     MaxPixels,
     Origin,
+    Output,
+    Page,
+    Precision,
+    Quality,
     Quiet,
+    Strip,
     Threads,
+    ToRgb,
     Verbose,
     among,
     amount,
@@ -31,9 +43,7 @@ METHODS = ("auto", *methods.names())
 
 
 def deconvolve(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Images or .npy arrays; - is stdin.")
-    ],
+    inputs: Inputs,
     kernel: Annotated[
         list[str],
         typer.Option(
@@ -44,12 +54,7 @@ def deconvolve(
             help="What blurred it: motion:15,30, disk:4, gaussian:1.6, a picture of a point, ...",
         ),
     ],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="A file, a folder/, a template, or - for stdout."
-        ),
-    ] = None,
+    output: Output = None,
     method: Annotated[
         str,
         typer.Option(
@@ -106,27 +111,20 @@ def deconvolve(
         str | None,
         typer.Option("--save-psf", metavar="FILE", help="Write the PSF, as method blind found it."),
     ] = None,
-    precision: Annotated[str, typer.Option(metavar="TYPE", help="auto, float32 or float64.")] = "auto",
+    precision: Precision = "auto",
     threads: Threads = None,
     max_memory: MaxMemory = None,
     max_pixels: MaxPixels = None,
     force: Force = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad input.")] = False,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", metavar="NAME", help="png, jpg, tif, webp, bmp, gif, ppm, pgm or npy."),
-    ] = None,
-    compress: Annotated[
-        int | None, typer.Option(metavar="0-9", help="PNG compression.  [default: 1]")
-    ] = None,
-    quality: Annotated[
-        int | None, typer.Option(metavar="1-100", help="JPEG, WEBP.  [default: 95, lossless]")
-    ] = None,
-    strip: Annotated[bool, typer.Option("--strip", help="Drop colour profile, resolution and EXIF.")] = False,
-    page: Annotated[int | None, typer.Option(metavar="N", help="Page of a multi-page file, from 0.")] = None,
-    allow_truncated: Annotated[bool, typer.Option("--allow-truncated", help="Read damaged files.")] = False,
-    allow_8bit: Annotated[bool, typer.Option("--allow-8bit", help="Read 16-bit colour as 8-bit.")] = False,
-    to_rgb: Annotated[bool, typer.Option("--to-rgb", help="Read CMYK as RGB.")] = False,
+    fail_fast: FailFast = False,
+    format_: Format = None,
+    compress: Compress = None,
+    quality: Quality = None,
+    strip: Strip = False,
+    page: Page = None,
+    allow_truncated: AllowTruncated = False,
+    allow_8bit: Allow8bit = False,
+    to_rgb: ToRgb = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

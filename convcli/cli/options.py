@@ -103,6 +103,28 @@ MaxPixels = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="[default: all available]")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing files.")]
+Precision = Annotated[str, typer.Option("--precision", metavar="TYPE", help="auto, float32 or float64.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad input.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME", help="png, jpg, tif, webp, bmp, gif, ppm, pgm or npy."),
+]
+Compress = Annotated[
+    int | None, typer.Option("--compress", metavar="0-9", help="PNG compression.  [default: 1]")
+]
+Quality = Annotated[
+    int | None, typer.Option("--quality", metavar="1-100", help="JPEG, WEBP.  [default: 95, lossless]")
+]
+Strip = Annotated[bool, typer.Option("--strip", help="Drop colour profile, resolution and EXIF.")]
+Page = Annotated[int | None, typer.Option("--page", metavar="N", help="Page of a multi-page file, from 0.")]
+AllowTruncated = Annotated[bool, typer.Option("--allow-truncated", help="Read damaged files.")]
+Allow8bit = Annotated[bool, typer.Option("--allow-8bit", help="Read 16-bit colour as 8-bit.")]
+ToRgb = Annotated[bool, typer.Option("--to-rgb", help="Read CMYK as RGB.")]
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images or .npy arrays; - is stdin.")]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="A file, a folder/, a template, or - for stdout."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
