@@ -214,10 +214,15 @@ def test_the_blow_up_is_named(blurred):
         (("-k", "box:3", "--method", "hyperlaplacian", "--exponent", "1/3"), 2, "use 1/2, 2/3"),
         (("-k", "box:3", "--origin", "5,5"), 2, "outside the PSF 3×3"),
         (("-k", "1 -3 1", "--method", "rl"), 2, "negative cells"),
+        (("-k", "box:3", "-o", "a.png", "--residual", "rest.xyz"), 2, "rest.xyz"),
+        (("-k", "box:3", "--reference", "-"), 2, "--reference cannot come from standard input"),
+        (("-k", "box:3", "--reference", "deep.png"), 2, "the reference is uint16 gray"),
+        (("-k", "box:3", "--balance", "1e300"), 2, "balance 1e+300 is beyond"),
     ],
 )  # fmt: skip
 def test_refusals_leave_every_file_as_it_was(blurred, arguments, status, words):
     save(blurred / "small.png", scene(size=40))
+    save(blurred / "deep.png", scene(dtype=np.uint16))
     before = contents(blurred)
     done = within("deconvolve", "blurred.png", *arguments, cwd=blurred)
     assert (done.status, done.out) == (status, b"")
@@ -234,6 +239,47 @@ def test_names_that_iterations_will_need_are_checked_first(blurred):
     assert done.status == 2
     assert "sharp.0004.png exists" in done.err
     assert contents(blurred) == before
+
+
+def test_iterations_never_take_the_name_of_an_input(blurred):
+    save(blurred / "a.0002.png", scene())
+    before = contents(blurred)
+    done = within(
+        "deconvolve", "a.0002.png", "-k", "box:3", "-f", "-o", "a.png", "--save-every", "2", cwd=blurred
+    )
+    assert done.status == 2
+    assert "a.0002.png, which is an input or output itself" in done.err
+    assert contents(blurred) == before
+
+
+def test_a_strength_that_cannot_be_found_is_said(blurred):
+    """A photo is not periodic, and no strength makes it so."""
+    done = within(
+        "deconvolve", "blurred.png", "-k", "motion:25,0", "--border", "wrap", "-o", "a.png", cwd=blurred
+    )
+    assert "no strength explains the residual" in done.err
+
+
+def test_a_psf_that_is_not_its_mirror_image_is_named_under_border_mirror(blurred):
+    common = ("deconvolve", "blurred.png", "-f", "-o", "a.png", "--border", "mirror", "-k")
+    assert "not its own mirror image" in within(*common, "motion:9,45", cwd=blurred).err
+    assert "mirror image" not in within(*common, "gaussian:1.6", cwd=blurred).err
+
+
+def test_floats_are_measured_as_they_are(tmp_path):
+    """A float picture has no end of its range at 1."""
+    truth = scene().astype(np.float32) * 4
+    save(tmp_path / "photo.tif", truth)
+    save(tmp_path / "blurred.tif", convolve(truth, parse_kernel("gaussian:1.6").weights, border="nearest"))
+    done = within("deconvolve", "blurred.tif", "-k", "gaussian:1.6", "--reference", "photo.tif", "--json",
+                  cwd=tmp_path)  # fmt: skip
+    assert done.json["files"][0]["isnr"] > 6
+
+
+def test_a_picture_that_nobody_can_see_is_refused(tmp_path):
+    save(tmp_path / "in.png", np.zeros((32, 32, 4), np.uint8))
+    done = within("deconvolve", "in.png", "-k", "box:3", "-o", "out.png", cwd=tmp_path)
+    assert (done.status, "can be seen" in done.err) == (3, True)
 
 
 @pytest.mark.parametrize("force", [False, True])
