@@ -96,11 +96,15 @@ class Blur:
 
     def apply(self, image: Array) -> Array:
         """H x."""
-        return self.inverse(self.forward(image) * self.transfer)
+        spectrum = self.forward(image)
+        spectrum *= self.transfer
+        return self.inverse(spectrum)
 
     def adjoint(self, image: Array) -> Array:
         """Hᵀ x."""
-        return self.inverse(self.forward(image) * self.transfer.conj())
+        spectrum = self.forward(image)
+        spectrum *= self.transfer.conj()
+        return self.inverse(spectrum)
 
     def masked(self, image: Array) -> Array:
         """M x, in place."""
