@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from convcli.cli.restoring import Record
 
 
-def print_history(record: Record) -> None:
+def print_history(record: Record, *, title: str | None = None) -> None:
     """Print the iterations if there is a reference: 1, 2, 5, 10, … and the last, or all if verbose."""
     if record.psnr is None and not settings.verbose:
         return
@@ -31,7 +31,7 @@ def print_history(record: Record) -> None:
     header = ["step", "residual", "change", "noise"]
     header += ["balance"] if record.balance is not None else []
     header += ["PSNR dB", "SSIM", "ISNR dB"] if record.psnr is not None else []
-    report.table(header, rows, file=sys.stderr)
+    report.table(header, rows, file=sys.stderr, title=title)
 
 
 def _round(number: int) -> bool:

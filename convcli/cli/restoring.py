@@ -308,7 +308,7 @@ class Restoring:
         elif not settings.quiet:
             done = [record for record in self.records if record.iterations]
             for record in done:
-                print_history(record)
+                print_history(record, title=record.input if self.several else None)
             if done:
                 print_restored(self.records)
 
