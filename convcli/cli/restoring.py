@@ -225,9 +225,7 @@ class Restoring:
     def _describe(self, record: Record, result: DeconvolutionResult) -> None:
         how = self.how
         record.method = result.method
-        record.why = (
-            "auto: the best of all on six classic experiments" if how.method == "auto" else "asked for"
-        )
+        record.why = "auto: measured best on photographs" if how.method == "auto" else "asked for"
         record.noise, record.noise_found = result.noise, how.noise == "auto"
         record.balance, record.balance_found = result.balance, how.balance == "auto"
         record.iterations, record.interrupted = result.iterations, result.interrupted

@@ -97,7 +97,7 @@ def least_squares(
     axes = len(blur.grid)
     spectrum = blur.spectrum
     if sparse is not None and blur.known is not None:
-        spectrum = _filled(blur, settings)
+        spectrum = filled(blur, settings)
     target = adjoint * spectrum
     before, momentum = np.zeros_like(target), 1.0
     while True:
@@ -125,7 +125,7 @@ def least_squares(
         target += adjoint * residual
 
 
-def _filled(blur: Blur, settings: Settings) -> Array:
+def filled(blur: Blur, settings: Settings) -> Array:
     """Transform of y, and of what a quadratic penalty makes of Hx where nothing is known.
 
     Surroundings settle slowly; a few of the cheaper iterations bring them near.

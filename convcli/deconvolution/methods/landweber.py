@@ -39,8 +39,7 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
         new *= pace
         new += ahead
         np.maximum(new, 0, out=new)
-        spectrum = blur.forward(new)
-        rest = blur.residual(spectrum)
+        rest = blur.residual(blur.forward(new))
         residual = blur.rms(rest)
         if settings.accelerate:
             later = (1 + (1 + 4 * momentum**2) ** 0.5) / 2

@@ -30,10 +30,10 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     References
     ----------
     Richardson (1972); Lucy (1974). White (1994), "Image restoration using the damped Richardson–Lucy
-    method", equation 6, with
-    Gaussian noise in place of its photons. Dey et al. (2006), "Richardson–Lucy algorithm with total variation
-    regularization for 3D confocal microscope deconvolution", equation 10. Biggs and Andrews (1997),
-    "Acceleration of iterative image restoration algorithms", Applied Optics 36, equations 6 to 10.
+    method", equation 6, with Gaussian noise in place of its photons. Dey et al. (2006),
+    "Richardson–Lucy algorithm with total variation regularization for 3D confocal microscope
+    deconvolution", equation 10. Biggs and Andrews (1997), "Acceleration of iterative image restoration
+    algorithms", Applied Optics 36, equations 6 to 10.
     """
     if blur.psf.min() < 0:
         raise UsageError(
@@ -52,7 +52,7 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
         seen = reach > SEEN
         reach = np.where(seen, 1 / np.maximum(reach, SEEN), 0)
     adjoint = blur.transfer.conj()
-    ahead, gain, step = image, 0.0, None
+    ahead, step = image, None
     blurred = blur.apply(image)
     while True:
         np.maximum(blurred, floor, out=blurred)
