@@ -341,7 +341,7 @@ ERRORS = {
     "tolerance negative": ({"tolerance": -1}, "tolerance -1 is not a number of at least 0"),
     "iterations 0": ({"iterations": 0}, "iterations 0 is not a whole number of at least 1"),
     "iterations half": ({"iterations": 2.5}, r"iterations 2\.5 is not a whole number of at least 1"),
-    "threads 0": ({"threads": 0}, "threads 0 is below 1; leave it out for all available"),
+    "threads 0": ({"threads": 0}, "threads 0 is below 1; every number must be at least 1"),
     "exponent": (
         {"method": "hyperlaplacian", "exponent": 0.7},
         r"exponent 0\.7 has no closed form here; use 1/2, 2/3",

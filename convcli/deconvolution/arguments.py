@@ -15,7 +15,6 @@ from convcli.deconvolution.iteration import Judge
 from convcli.deconvolution.noise import estimate_noise
 from convcli.deconvolution.quality import isnr, psnr, ssim
 from convcli.errors import InputError, UsageError
-from convcli.machine import cpu_count
 from convcli.spec import PerAxis, per_axis, shape_text, whole
 
 ROUNDING = 12**-0.5  # standard deviation of what is lost by rounding to whole numbers
@@ -166,14 +165,4 @@ def count_of(value: object) -> int:
     number = whole(value)
     if number is None or number < 1:
         raise UsageError(f"iterations {value} is not a whole number of at least 1")
-    return number
-
-
-def threads_of(threads: int | None) -> int:
-    """Return how many threads to use."""
-    if threads is None:
-        return cpu_count()
-    number = whole(threads)
-    if number is None or number < 1:
-        raise UsageError(f"threads {threads} is below 1; leave it out for all available")
     return number

@@ -18,14 +18,13 @@ from convcli.deconvolution.arguments import (
     planes_of,
     point_spread,
     positive,
-    threads_of,
 )
 from convcli.deconvolution.borders import BORDERS, frame, grid_shape, is_mirrored
 from convcli.deconvolution.iteration import Record, Watch, iterate
 from convcli.deconvolution.settings import Settings
-from convcli.machine import check_memory
+from convcli.machine import check_memory, cpu_count
 from convcli.problem import PRECISIONS
-from convcli.spec import BORDER_ALIASES, PerAxis, choose, shape_text
+from convcli.spec import BORDER_ALIASES, PerAxis, choose, per_axis, shape_text
 
 AUTO = "tv"
 """The method that `auto` is: on photographs it measured best in all six experiments of tests/quality."""
@@ -205,7 +204,7 @@ def deconvolve(
         weights.astype(planes.dtype),
         place,
         border,
-        threads_of(threads),
+        cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0],
     )
 
     def shown(part: Array) -> Array:
