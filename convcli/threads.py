@@ -1,13 +1,20 @@
-"""The one thread pool: jobs that write into disjoint parts of an array."""
+"""The one thread pool: jobs that write into disjoint parts of an array.
+
+The threads stay. To start and forget them in every call would not only take longer: a signal that
+arrives while Python tidies up after a thread is lost, or leaves a lock locked (seen once in 300 Ctrl-C).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import os
+import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from queue import SimpleQueue
 from typing import Any
 
 
@@ -15,7 +22,7 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
     """Run all jobs on `threads` threads, the calling one included.
 
     The first exception stops the jobs that have not begun and is raised here; Ctrl-C reaches the
-    calling thread and does the same.
+    calling thread and does the same. No job runs any more when this returns or raises.
 
     Parameters
     ----------
@@ -36,6 +43,8 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
     waiting = iter(jobs)
     lock = threading.Lock()
     errors: list[BaseException] = []
+    finished: list[bool] = []
+    ended: SimpleQueue[None] = SimpleQueue()
 
     def work() -> None:
         try:
@@ -48,25 +57,65 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
         except BaseException as error:
             errors.append(error)
 
+    def report() -> None:
+        finished.append(True)
+        ended.put(None)
+
     limited = one_blas_thread and os.environ.get("OPENBLAS_NUM_THREADS") != "1"
     with _one_blas_thread() if limited else contextlib.nullcontext():
-        helpers = [threading.Thread(target=work, daemon=True) for _ in range(threads - 1)]
-        for helper in helpers:
-            helper.start()
-        work()
-        for helper in helpers:
-            _join(helper, errors)
+        helpers = 0
+        try:
+            while helpers < threads - 1:
+                _idle_helper().put((work, report))
+                helpers += 1
+            work()
+        except BaseException as error:
+            errors.append(error)
+        while len(finished) < helpers:
+            try:
+                ended.get()
+            except BaseException as error:  # Ctrl-C still waits, for the array is in use
+                errors.append(error)
     if errors:
         raise errors[0]
 
 
-def _join(helper: threading.Thread, errors: list[BaseException]) -> None:
-    """Wait for `helper`; a Ctrl-C while waiting still waits, for the array is in use."""
-    while helper.is_alive():
-        try:
-            helper.join()
-        except KeyboardInterrupt as error:
-            errors.append(error)
+Inbox = SimpleQueue[tuple[Callable[[], None], Callable[[], None]]]
+_idle: deque[Inbox] = deque()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # a child has none of its parent's threads
+
+
+def _idle_helper() -> Inbox:
+    """Return the inbox of a thread that waits for work, a new one if all are busy."""
+    with contextlib.suppress(IndexError):
+        return _idle.pop()
+    inbox: Inbox = SimpleQueue()
+    with _signals_held():
+        threading.Thread(target=_serve, args=(inbox,), name="convcli", daemon=True).start()
+    return inbox
+
+
+def _serve(inbox: Inbox) -> None:
+    while True:
+        work, report = inbox.get()
+        work()
+        _idle.append(inbox)
+        report()
+        del work, report  # they hold on to arrays
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals wait; a thread that is started meanwhile never receives any."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _blas_lock = threading.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 import threading
@@ -237,3 +238,16 @@ def test_a_sum_of_outer_products_has_that_many_terms():
     assert len(terms) == 3
     np.testing.assert_allclose(sum(np.outer(*term) for term in terms), kernel, rtol=1e-12)
     assert low_rank(RNG.random((15, 13))) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own():
+    threads.run([lambda: None] * 4, 2)
+    child = os.fork()
+    if child == 0:
+        done: list[int] = []
+        try:
+            threads.run([lambda: done.append(1)] * 4, 2)
+        finally:
+            os._exit(len(done))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4

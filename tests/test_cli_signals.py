@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -149,3 +150,47 @@ def test_closed_stderr_does_not_stop_the_work(folder):
         out, _ = child.communicate(timeout=DEADLINE)
     assert child.returncode in (0, 141)
     assert io.BytesIO(out).read(4) == b"\x89PNG"
+
+
+def test_no_signal_is_lost_between_one_computation_and_the_next():
+    """Whatever Python does when it may be, such as tidying up after threads."""
+    sender = """
+import os, random, signal, time
+for _ in range(300):
+    time.sleep(0.002 * random.random())
+    os.kill(os.getppid(), signal.SIGINT)
+    os.read(0, 1)  # until it has been caught
+"""
+    script = f"""
+import subprocess, sys
+from convcli import threads
+child = subprocess.Popen([sys.executable, "-c", {sender!r}], stdin=subprocess.PIPE)
+while child.poll() is None:
+    try:
+        while child.poll() is None:
+            threads.run([lambda: sum(range(500))] * 4, 2)
+    except KeyboardInterrupt:
+        os.write(child.stdin.fileno(), b"x")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", "import os" + script], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_signal_that_is_lost_in_a_callback_comes_again():
+    script = """
+import signal, sys, time
+from convcli import cli
+class Dropped:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+cli._prepare()
+try:
+    Dropped()
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("caught")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE)
+    assert (done.stdout, done.stderr) == ("caught\n", "")

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
@@ -46,6 +47,7 @@ def _prepare() -> None:
     for name in ("SIGTERM", "SIGHUP"):  # the latter is what a closed terminal sends
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
+    sys.unraisablehook = _unraisable
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # the shell closed it: no file may get its number
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
@@ -58,6 +60,23 @@ def _prepare() -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise TerminatedError(number)
+
+
+def _unraisable(lost: Any) -> None:
+    """Raise again, a moment later, what a signal raised where it is lost.
+
+    The callback of a weak reference is such a place, and every import has some.
+    """
+    error = lost.exc_value
+    if not isinstance(error, KeyboardInterrupt | TerminatedError):
+        sys.__unraisablehook__(lost)
+    elif hasattr(signal, "setitimer"):
+
+        def again(number: int, frame: FrameType | None) -> None:
+            raise error
+
+        signal.signal(signal.SIGALRM, again)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 def _ended(word: str, status: int) -> int:
