@@ -46,6 +46,10 @@ class VerificationError(ConvcliError):
     exit_status = 6
 
 
+class ConvcliWarning(UserWarning):
+    """Something that was ignored, and is worth a look."""
+
+
 def sentence(error: Exception) -> str:
     """Say what went wrong; a bug is named as one.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from convcli import backends
+from convcli import backends, profile
 from convcli.errors import BackendError, LimitError
 from convcli.machine import cpu_count
 from convcli.pieces import piece_spec, pieces
@@ -14,10 +14,6 @@ from convcli.spec import ConvSpec, Cost, bytes_text, choose, per_axis
 BUDGET_BYTES = 48 << 20
 """What the temporaries of all threads may take together, beyond twice the image and result."""
 
-# Seconds, measured like the backends' constants on two cores of a 2.6 GHz Zen 5 server.
-START_THREAD = 1e-4
-STEP = 1e-4  # to prepare a kernel, or one pass of it
-TILE = 3e-5  # to cut out a tile and put it back
 
 PASS_SAMPLES = 1 << 17
 
@@ -144,10 +140,10 @@ def _candidates(name: str, spec: ConvSpec, threads: int) -> list[Candidate]:
     if reason is not None:
         return [Candidate(name, 0, None, reason=reason)]
     count = len(pieces(spec))
-    found = [Candidate(name, 0, *_on_threads(module, part, [part] * count, 0, threads))]
+    found = [Candidate(name, 0, *_on_threads(name, part, [part] * count, 0, threads))]
     if part.rank and module.IN_PASSES:
         passes = pass_specs(part) * count * part.rank
-        found.append(Candidate(name, part.rank, *_on_threads(module, part, passes, part.rank, threads)))
+        found.append(Candidate(name, part.rank, *_on_threads(name, part, passes, part.rank, threads)))
     return found
 
 
@@ -176,10 +172,12 @@ def pass_specs(spec: ConvSpec) -> list[ConvSpec]:
 
 
 def _on_threads(
-    module: backends.Backend, part: ConvSpec, steps: list[ConvSpec], rank: int, threads: int
+    name: str, part: ConvSpec, steps: list[ConvSpec], rank: int, threads: int
 ) -> tuple[Cost, int]:
     """Estimate all steps that `part` takes, on as many threads as it can use."""
+    module = backends.load(name)
     costs = {step: module.cost(step) for step in set(steps)}
+    rates = profile.rates(name)
     tile = tile_shape(module, part, rank)
     tiles = part.batch * math.prod(-(-n // t) for n, t in zip(part.output_shape, tile, strict=True))
     source = part.channels * math.prod(t + k - 1 for t, k in zip(tile, part.kernel_shape, strict=True))
@@ -188,15 +186,25 @@ def _on_threads(
     image = part.batch * part.channels * math.prod(part.image_shape)
     kept = sum(costs[step].kept_bytes for step in steps)
     room = BUDGET_BYTES + 2 * (image + part.samples) * part.itemsize - kept
-    useful = max(1, min(threads, tiles, int(room // max(1, peak))))
-    start = max(cost.start_seconds for cost in costs.values())
-    # All of it is shared, so that which is least does not depend on the number of threads.
-    work = sum(costs[step].seconds for step in steps) + STEP * len(steps) + TILE * tiles
+    most = max(1, min(threads, tiles, int(room // max(1, peak))))
+    moved = (image + part.samples) * part.itemsize
+    between = part.samples * part.itemsize * (len(steps) - 1)
+    work: dict[str, float] = {"step": len(steps), "tile": tiles, "memory": moved, "between": between}
+    for step in steps:
+        for what, count in costs[step].work.items():
+            work[what] = work.get(what, 0) + count
+    alone = sum(rates[what] * count for what, count in work.items())
+    useful = min(range(1, most + 1), key=lambda n: alone / n + rates["thread"] * (n - 1))
+    work = {what: count / useful for what, count in work.items()}
+    start: dict[str, float] = {"thread": useful - 1}
+    for cost in costs.values():
+        start |= cost.start
     total = Cost(
         multiply_adds=sum(costs[step].multiply_adds for step in steps),
         kept_bytes=kept,
         peak_bytes=peak * useful,
-        start_seconds=start,
-        seconds=work / useful + START_THREAD * (useful - 1) + start,
+        work=work,
+        start=start,
+        seconds=sum(rates[what] * count for what, count in (*work.items(), *start.items())),
     )
     return total, useful

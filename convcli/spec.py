@@ -9,7 +9,7 @@ import functools
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from convcli.errors import LimitError, UsageError
@@ -415,17 +415,20 @@ class Cost:
         What is made from the kernel and kept: spectra, bands, a stored matrix.
     peak_bytes : float
         Largest temporary memory of one tile.
-    start_seconds : float
-        Paid once: imports.
+    work : dict of str to float
+        How much of what takes time, by the name of its rate: multiply-adds, bytes moved, calls.
+    start : dict of str to float
+        The same for what is done once, however many threads there are: imports.
     seconds : float
-        The estimate that follows.
+        The estimate that follows, by the rates of a profile; the planner fills it in.
     """
 
     multiply_adds: float
     kept_bytes: float
     peak_bytes: float
-    start_seconds: float
-    seconds: float
+    work: dict[str, float]
+    start: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def memory_bytes(self) -> float:

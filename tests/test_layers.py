@@ -11,9 +11,9 @@ ROOT = Path(convcli.__file__).parent
 # fmt: off
 LAYERS = [
     "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "arrays", "npyfile", "pixels",
-    "images", "kernels", "separable", "matrices", "backends", "pieces", "planner", "execute", "problem",
+    "images", "kernels", "separable", "matrices", "backends", "profile", "pieces", "planner", "execute", "problem",
     "verification", "convolution", "layers", "deconvolution", "options", "response", "filtering", "banks",
-    "report", "cli",
+    "timing", "report", "cli",
 ]
 # fmt: on
 ONLY = {"PIL": "images", "rich": "report"}

@@ -29,6 +29,13 @@ class Backend(Protocol):
     IN_PASSES: bool
     """Whether a separable kernel may be given to it as 1-D kernels, one after the other."""
 
+    RATES: dict[str, float]
+    """Seconds for one of each thing that `cost` counts, on one thread, as shipped.
+
+    A profile that was measured elsewhere takes their place. A rate called ``import x`` is the time
+    to import the module x.
+    """
+
     def unavailable(self) -> str | None:
         """Why it cannot run here, or None."""
         ...
@@ -38,7 +45,7 @@ class Backend(Protocol):
         ...
 
     def cost(self, spec: ConvSpec) -> Cost:
-        """Estimate the work on one thread, without touching data."""
+        """Count the work, without touching data."""
         ...
 
     def tile(self, spec: ConvSpec) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 SUMMARY = "the same algorithms on a GPU"
 USES_BLAS = False
+RATES: dict[str, float] = {}
 IN_PASSES = True
 
 

@@ -18,11 +18,9 @@ SUMMARY = "overlap-save on tiles, real transforms, kernel transformed once"
 USES_BLAS = False
 IN_PASSES = False  # transforms cost the same for all kernels
 
-# Seconds on one thread per sample and per doubling of the transform's length, 4 bytes.
-SCIPY_BUTTERFLY = 3.0e-10
-NUMPY_BUTTERFLY = 4.5e-10
-CALL = 8e-5
-SCIPY_IMPORT = 0.12  # seconds
+# Per sample and per doubling of the transform's length, 4 bytes; per tile.
+RATES = {"butterfly": 2.1e-10, "call": 1.6e-4, "import scipy.fft": 0.12}
+NUMPY_BUTTERFLY = 1.5  # of SciPy's
 LARGEST_TILE_BYTES = 1 << 25
 TILE_OVERHEAD = 2e5  # of a tile, in samples times doublings: five calls, and threads that wait for each other
 TILE_SIDES = {
@@ -56,12 +54,14 @@ def cost(spec: ConvSpec) -> Cost:
     transformed = per_image * (spec.channels + spec.outputs)
     multiply_adds = 1.25 * transformed + 2.0 * tiles * spec.batch * samples * spec.channels * spec.outputs
     scipy = _scipy_pays(spec)
-    butterfly = SCIPY_BUTTERFLY if scipy else NUMPY_BUTTERFLY
-    start = SCIPY_IMPORT if scipy and "scipy.fft" not in sys.modules else 0.0
-    kernels = samples * math.log2(samples + 1) * butterfly * spec.channels * spec.outputs
-    work = itemsize / 4 * (transformed / 2 * butterfly + kernels) + tiles * spec.batch * CALL
+    kernels = samples * math.log2(samples + 1) * spec.channels * spec.outputs
+    work = {
+        "butterfly": itemsize / 8 * (transformed + kernels) * (1 if scipy else NUMPY_BUTTERFLY),
+        "call": tiles * spec.batch,
+    }
+    start = {"import scipy.fft": 1.0} if scipy and "scipy.fft" not in sys.modules else {}
     kept = spec.channels * spec.outputs * samples * itemsize
-    return Cost(multiply_adds, kept, 2 * (spec.channels + spec.outputs) * samples * itemsize, start, work)
+    return Cost(multiply_adds, kept, 2 * (spec.channels + spec.outputs) * samples * itemsize, work, start)
 
 
 def _transform_shape(tile: tuple[int, ...], taps: tuple[int, ...]) -> tuple[int, ...]:
@@ -116,7 +116,8 @@ def _scipy_pays(spec: ConvSpec) -> bool:
     if "scipy.fft" in sys.modules:
         return True
     samples = spec.samples * max(1, spec.channels)
-    return samples * 20 * (NUMPY_BUTTERFLY - SCIPY_BUTTERFLY) > SCIPY_IMPORT / 2
+    gain = samples * 20 * (NUMPY_BUTTERFLY - 1) * RATES["butterfly"]
+    return gain > RATES["import scipy.fft"] / 2
 
 
 class Transforms:

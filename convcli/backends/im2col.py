@@ -15,9 +15,8 @@ SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels"
 USES_BLAS = True
 IN_PASSES = True
 
-COPY = 3.2e-10  # seconds per cell of the unrolled matrix, 4 bytes, copied and multiplied once
-MULTIPLY_ADD = 2e-11
-CALL = 8e-5
+# Of the unrolled matrix, copied and read once; in BLAS, 4 bytes; without BLAS; per strip.
+RATES = {"byte": 6.3e-11, "multiply_add": 2e-11, "integer": 1e-9, "call": 1.5e-5}
 STRIP_BYTES = 1 << 20
 
 
@@ -36,11 +35,13 @@ def cost(spec: ConvSpec) -> Cost:
     strip = math.prod(tile(spec))
     tiles = math.ceil(positions / strip)
     multiply_adds = spec.outputs * positions * cells
-    wide = spec.itemsize / 4
-    work = wide * (positions * cells * COPY + multiply_adds * MULTIPLY_ADD) + tiles * CALL
-    if spec.dtype == "int64":
-        work += multiply_adds * 1e-9  # integers have no BLAS
-    return Cost(multiply_adds, 0, cells * strip * spec.itemsize, 0, work)
+    work = {
+        "byte": positions * cells * spec.itemsize,
+        "multiply_add": multiply_adds * spec.itemsize / 4,
+        "integer": multiply_adds if spec.dtype == "int64" else 0,
+        "call": tiles,
+    }
+    return Cost(multiply_adds, 0, cells * strip * spec.itemsize, work)
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:

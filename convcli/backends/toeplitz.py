@@ -20,9 +20,9 @@ SUMMARY = "banded Toeplitz blocks times strips of the image, as GEMM"
 USES_BLAS = True
 IN_PASSES = True
 
-MULTIPLY_ADD = 2.0e-11  # seconds on one thread, float32, counting the zeros inside the bands
-ADD = 4.5e-10  # seconds per sample of the stacked product: written once, added once
-CALL = 8e-5
+# In BLAS, 4 bytes, counting the zeros inside the bands; without BLAS; of the stacked product, which is
+# written once and added once; of the bands, built once; per tile.
+RATES = {"multiply_add": 1.8e-11, "integer": 1e-9, "byte": 8.5e-11, "band": 2.7e-9, "call": 5.2e-5}
 TILE_BYTES = 1 << 21
 SIGNAL_ROWS = 64  # a 1-D signal is folded into columns of this many outputs
 
@@ -53,12 +53,16 @@ def cost(spec: ConvSpec) -> Cost:
     multiply_adds = stacked * spec.channels * (_rows(taps) + height - 1)
     share = math.prod(tile(spec))
     tiles = math.ceil(spec.samples / share)
-    work = spec.itemsize / 4 * (multiply_adds * MULTIPLY_ADD + stacked * ADD) + tiles * CALL
-    if spec.dtype == "int64":
-        work += multiply_adds * 1e-9  # integers have no BLAS
     stack = spec.outputs * _shifts(taps) * spec.itemsize
     bands = stack * _rows(taps) * spec.channels * (_rows(taps) + height - 1)
-    return Cost(multiply_adds, bands, stack * share, 0, work)
+    work = {
+        "band": bands,
+        "multiply_add": multiply_adds * spec.itemsize / 4,
+        "integer": multiply_adds if spec.dtype == "int64" else 0,
+        "byte": stacked * spec.itemsize,
+        "call": tiles,
+    }
+    return Cost(multiply_adds, bands, stack * share, work)
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:

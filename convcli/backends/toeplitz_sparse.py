@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from dataclasses import replace
 from typing import Any
@@ -15,9 +16,7 @@ SUMMARY = "the doubly blocked Toeplitz matrix, stored as CSR and multiplied"
 USES_BLAS = False
 IN_PASSES = False  # the matrix is to be the whole one
 
-BUILD = 3e-9  # seconds per non-zero
-MULTIPLY_ADD = 1.2e-9
-SCIPY_IMPORT = 0.15
+RATES = {"nonzero": 4e-10, "multiply_add": 7.5e-10, "import scipy.sparse": 0.15}  # of the matrix, built
 
 
 def unavailable() -> None:
@@ -33,8 +32,9 @@ def cost(spec: ConvSpec) -> Cost:
     rows = spec.outputs * math.prod(spec.output_shape)
     nonzeros = rows * spec.channels * (spec.taps or 0)
     matrix = nonzeros * (spec.itemsize + 8) + 8 * rows
-    work = nonzeros * (BUILD + spec.batch * MULTIPLY_ADD)
-    return Cost(nonzeros * spec.batch, matrix, 0, SCIPY_IMPORT, work)
+    work = {"nonzero": float(nonzeros), "multiply_add": float(nonzeros * spec.batch)}
+    start = {} if "scipy.sparse" in sys.modules else {"import scipy.sparse": 1.0}
+    return Cost(nonzeros * spec.batch, matrix, 0, work, start)
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import Any
 
@@ -48,6 +49,7 @@ def _prepare() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
     sys.unraisablehook = _unraisable
+    warnings.showwarning = _warn
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # the shell closed it: no file may get its number
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
@@ -60,6 +62,16 @@ def _prepare() -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise TerminatedError(number)
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Print our own warnings as a line, like everything else."""
+    from convcli.errors import ConvcliWarning
+
+    if issubclass(category, ConvcliWarning):
+        _say(f"convcli: {_one_line(str(message))}")
+    else:
+        print(warnings.formatwarning(message, category, *where[:2]), file=sys.stderr, end="")
 
 
 def _unraisable(lost: Any) -> None:

@@ -44,6 +44,7 @@ def _machine() -> dict[str, Any]:
     import numpy as np
 
     from convcli import backends as all_backends
+    from convcli import profile
     from convcli.machine import available_memory, cpu_count
 
     config: Any = np.show_config(mode="dicts")
@@ -60,5 +61,5 @@ def _machine() -> dict[str, Any]:
         "threads": cpu_count(),
         "memory": f"{memory / 1e9:.1f} GB available" if memory else "unknown",
         "gpu": f"not used: {all_backends.load('cuda').unavailable()}",
-        "calibration": "shipped constants",
+        "calibration": profile.describe(),
     }

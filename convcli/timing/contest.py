@@ -45,6 +45,8 @@ class Contestant:
         yields the call that is, without arguments.
     read : callable
         Takes what the call returned; returns the result as (planes, height, width) array. Not timed.
+    plan : callable
+        Takes the problem; returns what the contestant decides to do, where that is known.
     """
 
     name: str
@@ -52,3 +54,4 @@ class Contestant:
     refuses: Callable[[Problem], str | None]
     prepare: Callable[[Problem], AbstractContextManager[Callable[[], object]]]
     read: Callable[[object], Array]
+    plan: Callable[[Problem], str] = lambda _: ""

@@ -5,7 +5,8 @@ Medians throughout: on a shared machine the mean says more about the neighbours 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,9 @@ from convcli.arrays import Array
 OUTLIER = 14.826  # deviations from the median, as hyperfine counts: ten standard deviations
 NOISY = 0.15  # interquartile range over median
 RESAMPLES = 2000
+CHUNK_BYTES = 2**24  # that resampling may take at a time
 FEWEST = 3  # runs below which nothing is said about noise
+FEW = 5  # runs below which resampling is optimistic: too few different sets can be drawn
 
 STATISTICS = ("median", "mean", "min")
 
@@ -131,7 +134,7 @@ class Ratio:
     ----------
     value : float
     error : float
-        Its standard error.
+        Its standard error; infinite where nothing is known of it.
     low, high : float
         The true value lies between them with a probability of 95 %, as far as the runs tell.
     """
@@ -147,12 +150,13 @@ def ratio(times: Sequence[float], base: Sequence[float], statistic: str = "media
 
     The bootstrap gives the uncertainty: both sets of runs are drawn again, with replacement, many
     times over (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13). The
-    draws are the same every time.
+    draws are the same every time. Fewer than 5 runs are too few to draw from: the interval is what their
+    extremes allow. A single run says nothing of its noise, and the interval is all there is.
 
     Parameters
     ----------
     times, base : sequence of float
-        Seconds.
+        Seconds. The same object twice is one measurement, and its ratio to itself exactly 1.
     statistic : {"median", "mean", "min"}
 
     Examples
@@ -160,17 +164,30 @@ def ratio(times: Sequence[float], base: Sequence[float], statistic: str = "media
     >>> found = ratio([2.0, 2.1, 1.9], [1.0, 1.0, 1.0])
     >>> found.value, found.low, found.high
     (2.0, 1.9, 2.1)
+    >>> ratio([2.0], [1.0, 1.0, 1.0])
+    Ratio(value=2.0, error=inf, low=0.0, high=inf)
     """
-    rng = np.random.default_rng(0)
-    drawn = _drawn(rng, times, statistic) / _drawn(rng, base, statistic)
+    if times is base:
+        return Ratio(1.0, 0.0, 1.0, 1.0)
     of = getattr(np, statistic)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Ratio(float(of(times) / of(base)), float(drawn.std()), float(low), float(high))
+    value = float(of(times) / of(base))
+    fewest = min(len(times), len(base))
+    if fewest == 1:
+        return Ratio(value, math.inf, 0.0, math.inf)
+    rng = np.random.default_rng(0)
+    drawn = _drawn(rng, times, of) / _drawn(rng, base, of)
+    low, high = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
+    if fewest < FEW:
+        low, high = float(min(times) / max(base)), float(max(times) / min(base))
+    return Ratio(value, float(drawn.std()), low, high)
 
 
-def _drawn(rng: np.random.Generator, times: Sequence[float], statistic: str) -> Array:
+def _drawn(rng: np.random.Generator, times: Sequence[float], of: Callable[..., Array]) -> Array:
+    """Return the statistic of every set of runs drawn with replacement, many sets at a time."""
     values = np.asarray(times, dtype=np.float64)
-    shares = np.empty(RESAMPLES)
-    for number in range(RESAMPLES):
-        shares[number] = getattr(np, statistic)(rng.choice(values, len(values)))
-    return shares
+    share = max(1, CHUNK_BYTES // (3 * values.nbytes))  # numbers of runs, times, and a copy that is sorted
+    parts = []
+    for start in range(0, RESAMPLES, share):
+        sets = rng.choice(values, (min(share, RESAMPLES - start), len(values)))
+        parts.append(of(sets, axis=1))
+    return np.concatenate(parts)

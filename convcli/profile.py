@@ -1,0 +1,196 @@
+"""How long things take on this machine: the rates behind every estimate.
+
+Each backend ships its own (`RATES`), measured on the machine that `SHIPPED` names. A profile that
+``convcli bench --calibrate`` has measured here takes their place.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import sys
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from convcli import backends
+from convcli.atomic import atomic_write, shown, write_errors
+from convcli.errors import ConvcliWarning
+from convcli.version import __version__
+
+SHIPPED = "shipped, measured on 2 threads of a 2.6 GHz AMD Zen 5 server with NumPy 2.4 and OpenBLAS"
+
+SHARED = {"thread": 3.7e-4, "step": 7.1e-5, "tile": 9.7e-5, "memory": 1.1e-10, "between": 6e-10}
+"""Seconds for another thread, to prepare one step of a kernel, to fetch and store a tile,
+for a byte of image or result, and for a byte between one step and the next."""
+
+FORMAT = 1
+LARGEST_FILE = 1 << 16  # bytes; ours are a hundredth of that
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Rates that were measured together.
+
+    Attributes
+    ----------
+    rates : dict of str to dict of str to float
+        Seconds, by backend and name; those under ``shared`` are the planner's own.
+    cpu : str
+        On what they were measured.
+    threads : int
+    numpy : str
+        Its version.
+    date : str
+        ISO 8601.
+    convcli : str
+        Version that measured them.
+    format : int
+    """
+
+    rates: dict[str, dict[str, float]]
+    cpu: str
+    threads: int
+    numpy: str
+    date: str
+    convcli: str = __version__
+    format: int = FORMAT
+
+
+def path() -> Path:
+    """Where a measured profile is kept: the folder for settings that the system provides."""
+    if sys.platform == "win32":
+        folder = Path(os.environ.get("APPDATA") or Path.home())
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Application Support"
+    else:
+        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return folder / "convcli" / "profile.json"
+
+
+@functools.cache
+def cpu_name() -> str:
+    """Name of the processor, as its maker calls it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine() or "unknown"
+
+
+@functools.cache
+def current() -> Profile | None:
+    """Return the profile that was measured on this machine; None if there is none to be used.
+
+    One that is broken, or belongs to another machine or version, is ignored with one warning.
+    """
+    file = path()
+    try:
+        if not file.is_file():
+            return None
+        with open(file, "rb") as stream:
+            data = stream.read(LARGEST_FILE + 1)
+        found = parse(data)
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error)
+    else:
+        reason = _stale(found)
+        if not reason:
+            return found
+    text = f"profile {shown(file)} is ignored: {reason}; run `convcli bench --calibrate` again"
+    warnings.warn(text, ConvcliWarning, stacklevel=2)
+    return None
+
+
+def parse(data: bytes) -> Profile:
+    """Read a profile.
+
+    Raises
+    ------
+    ValueError
+        Saying what is wrong with it.
+    """
+    import json
+
+    if len(data) > LARGEST_FILE:
+        raise ValueError("it is too large to be one")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not valid JSON") from None
+    names = set(Profile.__dataclass_fields__)
+    if not isinstance(document, dict) or set(document) != names:
+        raise ValueError("it is not a profile of this version")
+    rates, whole = document["rates"], ("threads", "format")
+    words = names - {"rates", *whole}
+    if not all(isinstance(document[n], str) for n in words) or not all(
+        type(document[n]) is int for n in whole
+    ):
+        raise ValueError("it is not a profile of this version")
+    if not isinstance(rates, dict) or not all(isinstance(group, dict) for group in rates.values()):
+        raise ValueError("its rates are not given by backend")
+    for name, group in rates.items():
+        for what, seconds in group.items():
+            if type(seconds) not in (int, float) or not 0 <= seconds < 1e3:
+                raise ValueError(f"rate {name}.{what} is {seconds!r}, not a number of seconds")
+    return Profile(**document)
+
+
+def _stale(found: Profile) -> str:
+    if found.format != FORMAT or found.convcli != __version__:
+        return f"convcli {found.convcli} made it, and this is {__version__}"
+    if found.cpu != cpu_name():
+        return f'it was measured on another processor, "{found.cpu}"'
+    return ""
+
+
+def rates(name: str) -> dict[str, float]:
+    """Return seconds by name of rate, for one backend.
+
+    Examples
+    --------
+    >>> sorted(rates("direct"))
+    ['between', 'call', 'memory', 'multiply_add', 'step', 'thread', 'tile']
+    """
+    found = current()
+    shipped = SHARED | backends.load(name).RATES
+    if found is None:
+        return shipped
+    return shipped | found.rates.get("shared", {}) | found.rates.get(name, {})
+
+
+def describe() -> str:
+    """Say which rates are in force.
+
+    Examples
+    --------
+    >>> describe() == SHIPPED or "measured here" in describe()
+    True
+    """
+    found = current()
+    if found is None:
+        return SHIPPED
+    return f"measured here on {found.date[:10]}, {found.threads} threads ({shown(path())})"
+
+
+def save(profile: Profile) -> Path:
+    """Write a profile to where `current` finds it, whole or not at all; return where that is.
+
+    Raises
+    ------
+    FileError
+        If the folder cannot be made or written.
+    """
+    import json
+
+    file = path()
+    with write_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file, force=True) as stream:
+        stream.write(json.dumps(asdict(profile), indent=2).encode() + b"\n")
+    current.cache_clear()
+    return file

@@ -1,0 +1,73 @@
+"""Our own backends as contestants."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from convcli import backends
+from convcli.arrays import samples_of
+from convcli.convolution import convolve
+from convcli.errors import ConvcliError
+from convcli.planner import Plan
+from convcli.problem import pose
+from convcli.timing.contest import Contestant, Problem
+
+
+def ours(names: Sequence[str] = (), *, max_memory: int | None = None) -> list[Contestant]:
+    """Return backends as contestants.
+
+    Parameters
+    ----------
+    names : sequence of str
+        ``auto`` and all others by default.
+    max_memory : int, optional
+        Bytes that temporaries may take; a backend that needs more is skipped.
+
+    Examples
+    --------
+    >>> [contestant.name for contestant in ours(["fft"])]
+    ['fft']
+    """
+    return [_contestant(name, max_memory) for name in names or ("auto", *backends.names())]
+
+
+def planned(problem: Problem, name: str, max_memory: int | None = None) -> Plan:
+    """Return what a backend decides to do.
+
+    Raises
+    ------
+    BackendError, LimitError
+        If it cannot, or may not.
+    """
+    image = samples_of(problem.image, "image")[:, None]
+    kernel = samples_of(problem.kernel, "kernel")[None, None]
+    posed = pose(image, kernel, backend=name, threads=problem.case.threads, max_memory=max_memory)
+    return posed.plan
+
+
+def _contestant(name: str, max_memory: int | None) -> Contestant:
+    def refuses(problem: Problem) -> str | None:
+        if name != "auto":
+            reason = backends.load(name).unavailable()
+            if reason is not None:
+                return reason
+        try:
+            planned(problem, name, max_memory)
+        except ConvcliError as error:
+            return str(error)
+        return None
+
+    @contextmanager
+    def prepare(problem: Problem) -> Iterator[Callable[[], object]]:
+        yield functools.partial(
+            convolve, problem.image, problem.kernel, backend=name, threads=problem.case.threads
+        )
+
+    def plan(problem: Problem) -> str:
+        return planned(problem, name).chosen.name
+
+    return Contestant(name, "backend", refuses, prepare, np.asarray, plan)

@@ -1,0 +1,194 @@
+"""Measure the rates that estimates are made of.
+
+Every estimate is a sum of counts times rates, so that the rates follow from measured times by least
+squares. Nothing here knows what a backend counts: one that is new is calibrated like the others.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from convcli import backends, profile
+from convcli.machine import cpu_count
+from convcli.planner import Candidate
+from convcli.problem import Problem, pose
+
+SIZES = (32, 64, 128, 256, 512, 1024, 2048)
+KERNELS = (3, 5, 9, 15, 25, 51, 101)
+LONGEST = 0.25  # seconds of one run, by the rates in force; what takes longer says nothing new
+BUDGET = 40.0  # seconds for all runs
+LARGEST_BYTES = 1 << 27
+TURNS = 4  # the first of which warms up
+TRUST = 0.2  # weight of what was known before, against one measurement
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One way to compute one problem, and what it should count and takes."""
+
+    problem: Problem
+    candidate: Candidate
+
+    @property
+    def seconds(self) -> float:
+        """What it should take, by the rates in force."""
+        return self.candidate.cost.seconds if self.candidate.cost else math.inf
+
+    @property
+    def counts(self) -> dict[tuple[str, str], float]:
+        """How much of what, by backend and rate."""
+        cost = self.candidate.cost
+        assert cost is not None
+        both = (*cost.work.items(), *cost.start.items())
+        return {(_owner(self.candidate.backend, what), what): count for what, count in both}
+
+
+def _owner(backend: str, what: str) -> str:
+    return "shared" if what in profile.SHARED else backend
+
+
+def samples(threads: int, limit: float = LONGEST) -> Iterator[Sample]:
+    """Every candidate for problems of many sizes that takes no longer than `limit` seconds."""
+    rng = np.random.default_rng(0)
+    for size, taps in itertools.product(SIZES, KERNELS):
+        planes = 3 if size <= 256 else 1
+        image = rng.standard_normal((planes, 1, size, size)).astype(np.float32)
+        column = rng.standard_normal(taps)
+        for number, kernel in enumerate((rng.standard_normal((taps, taps)), np.outer(column, column[::-1]))):
+            problem = pose(image[: 1 if number else None], kernel[None, None], threads=threads)
+            for candidate in problem.plan.candidates:
+                if candidate.cost is None or candidate.cost.memory_bytes > LARGEST_BYTES:
+                    continue
+                if candidate.cost.seconds <= limit:
+                    plan = replace(problem.plan, chosen=candidate)
+                    yield Sample(replace(problem, plan=plan), candidate)
+
+
+def calibrate(
+    *,
+    threads: int | None = None,
+    budget: float = BUDGET,
+    clock: Callable[[], float] = time.perf_counter,
+    done: Callable[[str], object] = str,
+) -> profile.Profile:
+    """Measure this machine.
+
+    Parameters
+    ----------
+    threads : int, optional
+        All available by default; the rates are for that many.
+    budget : float
+        Seconds that the runs may take, about.
+    clock : callable
+    done : callable
+        Told the name of every backend run.
+
+    Returns
+    -------
+    Profile
+    """
+    rates = shipped()
+    for _, what in rates:  # the estimates are for a process that has what the backends import
+        if what.startswith("import "):
+            importlib.import_module(what.removeprefix("import "))
+    threads = cpu_count() if threads is None else threads
+    chosen = list(samples(threads))
+    chosen = _within(chosen, budget)
+    times: list[list[float]] = [[] for _ in chosen]
+    for turn in range(TURNS):  # turns, so that a noisy moment spoils nothing for good
+        for sample, found in zip(chosen, times, strict=True):
+            began = clock()
+            sample.problem.solve()
+            if turn:
+                found.append(clock() - began)
+            done(sample.candidate.name)
+    rates |= fit([s.counts for s in chosen], [statistics.median(found) for found in times])
+    for module in sorted({what for _, what in rates if what.startswith("import ")}):
+        seconds = _import_seconds(module.removeprefix("import "))
+        rates |= {(owner, what): seconds for owner, what in rates if what == module}
+    grouped: dict[str, dict[str, float]] = {}
+    for (owner, what), seconds in sorted(rates.items()):
+        grouped.setdefault(owner, {})[what] = float(f"{seconds:.4g}")
+    date = time.strftime("%Y-%m-%dT%H:%M:%S")
+    return profile.Profile(grouped, profile.cpu_name(), threads, np.__version__, date)
+
+
+def runs(threads: int | None = None, budget: float = BUDGET) -> int:
+    """Count the runs that `calibrate` will make."""
+    return TURNS * len(_within(list(samples(cpu_count() if threads is None else threads)), budget))
+
+
+def _within(chosen: list[Sample], budget: float) -> list[Sample]:
+    """Leave out the longest until the budget is kept."""
+    chosen = sorted(chosen, key=lambda sample: sample.seconds)
+    total = 0.0
+    for number, sample in enumerate(chosen):
+        total += TURNS * sample.seconds
+        if total > budget:
+            return chosen[:number]
+    return chosen
+
+
+def shipped() -> dict[tuple[str, str], float]:
+    """Every rate as shipped, by backend and name."""
+    found = {("shared", what): seconds for what, seconds in profile.SHARED.items()}
+    for name in backends.names():
+        found |= {(name, what): seconds for what, seconds in backends.load(name).RATES.items()}
+    return found
+
+
+def fit(counts: list[dict[tuple[str, str], float]], times: list[float]) -> dict[tuple[str, str], float]:
+    """Find the rates that explain measured times best.
+
+    The sum of squared relative errors is least, over rates that are not negative; the shipped rates
+    count as weak measurements, which decide where the others say nothing.
+
+    Parameters
+    ----------
+    counts : list of dict
+        Per run, how much of what.
+    times : list of float
+        Seconds.
+
+    Examples
+    --------
+    >>> calls = [{("direct", "call"): n} for n in (10.0, 20.0)]
+    >>> found = fit(calls, [1.0, 2.0])[("direct", "call")]
+    >>> round(found, 2)
+    0.1
+    """
+    from scipy.optimize import nnls
+
+    known = {rate: seconds for rate, seconds in shipped().items() if not rate[1].startswith("import ")}
+    place = {what: number for number, what in enumerate(known)}
+    matrix = np.zeros((len(times) + len(known), len(known)))
+    wanted = np.ones(len(matrix))
+    for row, (count, seconds) in enumerate(zip(counts, times, strict=True)):
+        for what, amount in count.items():
+            matrix[row, place[what]] = amount * known[what] / seconds
+    for number in place.values():
+        matrix[len(times) + number, number] = wanted[len(times) + number] = TRUST
+    scales, _ = nnls(matrix, wanted)
+    return {what: seconds * scales[place[what]] for what, seconds in known.items()}
+
+
+@functools.cache
+def _import_seconds(module: str) -> float:
+    """Time the import of a module in fresh processes that have NumPy already."""
+    script = f"import time, numpy; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    found = []
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        found.append(float(done.stdout))
+    return statistics.median(found)

@@ -1,0 +1,370 @@
+"""A benchmark as text: JSON that can be read back, CSV for a spreadsheet, Markdown for people.
+
+Names of numbers carry their unit, as in ``median_seconds``. What is not known is null in JSON and empty
+in the others; there is no NaN.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from convcli.atomic import printable
+from convcli.errors import InputError, UsageError
+from convcli.kernels.kernel import brief
+from convcli.spec import LARGEST
+from convcli.timing.results import Case, Report, Result, relative
+from convcli.timing.statistics import Ratio
+from convcli.version import __version__
+
+SHORTEST, LONGEST = 1e-12, 1e12  # seconds; quotients of such times are finite
+UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+TIMES = ("median", "IQR", "min")  # columns in a unit that suits the case, and those after them
+OTHERS = ("relative", "MP/s", "GFLOP/s", "memory [MB]", "max error")
+SPECIAL = re.compile(r"([\\`*|<\[])")  # what Markdown would take for something else within a word
+
+# Orders of the contestants of a case; those that were skipped come last in all but the first.
+SORTS: dict[str, Callable[[Result], Any]] = {
+    "order": lambda result: 0,  # noqa: ARG005
+    "median": lambda result: result.summary.median if result.times else math.inf,
+    "name": lambda result: (not result.times, result.name),
+}
+
+
+def to_json(report: Report, reference: str | None = None, sort: str = "order") -> str:
+    """Write a report as one JSON document, the times of all runs included.
+
+    Parameters
+    ----------
+    report : Report
+    reference : str, optional
+        Name of the contestant to which `relative` relates; the fastest of each case by default.
+    sort : {"order", "median", "name"}
+
+    Examples
+    --------
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> report = Report({}, {}, [Result(case, "direct", "backend", (0.25,))])
+    >>> json.loads(to_json(report))["results"][0]["median_seconds"]
+    0.25
+    >>> from_json(to_json(report), "old.json") == report
+    True
+    """
+    rows = []
+    for result, ratio in _rows(report, reference, sort):
+        own = {"name": result.name, "kind": result.kind, "plan": result.plan, "skipped": result.skipped}
+        figures = {**_figures(result, ratio), "times_seconds": result.times}
+        rows.append({"case": _flat(result.case), **own, **figures})
+    document = {
+        "convcli": __version__,
+        "started": report.started,
+        "machine": report.machine,
+        "settings": report.settings,
+        "results": rows,
+    }
+    return json.dumps(_finite(document), allow_nan=False, indent=2) + "\n"
+
+
+def to_csv(report: Report, reference: str | None = None, sort: str = "order") -> str:
+    r"""Write a report as a table for spreadsheets (RFC 4180), a row for each result.
+
+    Parameters
+    ----------
+    report, reference, sort
+        As for `to_json`.
+
+    Examples
+    --------
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> to_csv(Report({}, {}, [Result(case, "direct", "backend", (0.25,))])).splitlines()[1][:57]
+    'random,1,64,64,random,3,3,float32,1,direct,backend,,,1,0.'
+    """
+    rows = []
+    for result, ratio in _rows(report, reference, sort):
+        own = {"name": result.name, "kind": result.kind, "plan": result.plan, "skipped": result.skipped}
+        row = {**_flat(result.case), **own, **_finite(_figures(result, ratio))}
+        rows.append({key: printable(v) if isinstance(v, str) else v for key, v in row.items()})
+    file = io.StringIO()
+    writer = csv.DictWriter(file, rows[0] if rows else ())
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def to_markdown(report: Report, reference: str | None = None, sort: str = "order") -> str:
+    """Write a report for people: a heading and a table for each case.
+
+    Parameters
+    ----------
+    report, reference, sort
+        As for `to_json`.
+
+    Examples
+    --------
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> print(to_markdown(Report({}, {}, [Result(case, "direct", "backend", (0.25, 0.25))])))
+    ### 64×64 float32, random 3×3 kernel, 1 thread
+    <BLANKLINE>
+    | backend | median [ms] | IQR [ms] | min [ms] | relative | MP/s | GFLOP/s | memory [MB] | max error |
+    |:---|---:|---:|---:|---:|---:|---:|---:|---:|
+    | direct | 250.0 | 0.0 | 250.0 | 1.00 | 0.0164 | 0.000295 |  |  |
+    <BLANKLINE>
+    """
+    parts = []
+    for case, results in report.cases().items():
+        unit, scale, digits = unit_of(min((r.summary.median for r in results if r.times), default=1.0))
+        header = ["backend", *[f"{name} [{unit}]" for name in TIMES], *OTHERS]
+        lines = [f"### {_escaped(case.label)}", "", _line(header), "|:---|" + "---:|" * (len(header) - 1)]
+        ratios = relative(results, reference)
+        for result in ordered(results, sort):
+            if result.times:
+                cells = _cells(result, ratios[result.name], scale, digits)
+            else:
+                cells = [f"skipped: {_escaped(str(result.skipped))}", *[""] * (len(header) - 2)]
+            lines.append(_line([_escaped(result.name), *cells]))
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+# What can be written, by the name of its option: each takes a report, a reference and an order.
+FORMATS: dict[str, Callable[[Report, str | None, str], str]] = {
+    "json": to_json,
+    "csv": to_csv,
+    "markdown": to_markdown,
+}
+
+
+def ordered(results: Iterable[Result], sort: str) -> list[Result]:
+    """Sort the contestants of a case by one of `SORTS`."""
+    return sorted(results, key=SORTS[sort])
+
+
+def unit_of(seconds: float) -> tuple[str, float, int]:
+    """Return the unit that suits a time, its length in seconds, and the decimals that are worth writing.
+
+    >>> unit_of(0.00123), unit_of(12.0)
+    (('ms', 0.001, 3), ('s', 1.0, 2))
+    """
+    unit, scale = next((u for u in UNITS if seconds >= u[1]), UNITS[-1])
+    return unit, scale, 3 if seconds < 10 * scale else 2 if seconds < 100 * scale else 1
+
+
+def _rows(report: Report, reference: str | None, sort: str) -> Iterator[tuple[Result, Ratio | None]]:
+    for results in report.cases().values():
+        ratios = relative(results, reference)
+        for result in ordered(results, sort):
+            yield result, ratios.get(result.name)
+
+
+def _flat(case: Case) -> dict[str, Any]:
+    return {
+        "image": case.image,
+        "planes": case.planes,
+        "height": case.shape[0],
+        "width": case.shape[1],
+        "kernel": case.kernel,
+        "kernel_height": case.kernel_shape[0],
+        "kernel_width": case.kernel_shape[1],
+        "dtype": case.dtype,
+        "threads": case.threads,
+    }
+
+
+def _figures(result: Result, ratio: Ratio | None) -> dict[str, Any]:
+    """Everything that is known of a result; all keys are there even if nothing is."""
+    times = result.summary if result.times else None
+    return {
+        "runs": len(result.times),
+        "median_seconds": times and times.median,
+        "lower_quartile_seconds": times and times.lower,
+        "upper_quartile_seconds": times and times.upper,
+        "min_seconds": times and times.min,
+        "max_seconds": times and times.max,
+        "mean_seconds": times and times.mean,
+        "standard_deviation_seconds": times and times.deviation,
+        "outliers": times and times.outliers,
+        "relative": ratio and ratio.value,
+        "relative_error": ratio and ratio.error,
+        "megapixels_per_second": times and result.megapixels_per_second,
+        "gflops": times and result.gflops,
+        "max_error": result.max_error,
+        "allocated_bytes": result.allocated_bytes,
+        "resident_bytes": result.resident_bytes,
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _cells(result: Result, ratio: Ratio, scale: float, digits: int) -> list[str]:
+    times, memory, error = result.summary, result.peak_bytes, result.max_error
+    unsure = f" ± {ratio.error:.2f}" if 0 < ratio.error < math.inf else ""
+    return [
+        f"{times.median / scale:.{digits}f}",
+        f"{times.spread / scale:.{digits}f}",
+        f"{times.min / scale:.{digits}f}",
+        f"{ratio.value:.2f}{unsure}",
+        f"{result.megapixels_per_second:.3g}",
+        f"{result.gflops:.3g}",
+        "" if memory is None else f"{memory / 1e6:.1f}",
+        "" if error is None else f"{error:.1e}",
+    ]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return SPECIAL.sub(r"\\\1", printable(text))
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a value in a document must be."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+TEXT = _Rule(lambda v: isinstance(v, str), "text")
+REASON = _Rule(lambda v: v is None or (isinstance(v, str) and v != ""), "text or null")
+OBJECT = _Rule(lambda v: isinstance(v, dict), "an object")
+LIST = _Rule(lambda v: isinstance(v, list), "a list")
+SIZE = _Rule(lambda v: type(v) is int and 1 <= v <= LARGEST, "a whole number from 1 to 2^60")
+BYTES = _Rule(lambda v: v is None or (type(v) is int and abs(v) <= LARGEST), "a whole number or null")
+ERROR = _Rule(lambda v: v is None or (_is_number(v) and 0 <= v < 1e300), "a number from 0 to 1e300, or null")
+TIME = _Rule(
+    lambda v: _is_number(v) and SHORTEST <= v <= LONGEST, f"a time in seconds, {SHORTEST:g} to {LONGEST:g}"
+)
+
+
+def from_json(text: str | bytes, name: str) -> Report:
+    """Read what `to_json` wrote; figures that follow from the times are not looked at.
+
+    Parameters
+    ----------
+    text : str or bytes
+        Bytes are UTF-8.
+    name : str
+        Of the file, for errors.
+
+    Raises
+    ------
+    InputError
+        For anything else: the message names the file, the place and the rule.
+    """
+    try:
+        document = _load(text)
+        if not isinstance(document, dict) or "convcli" not in document:
+            raise UsageError("it is not a benchmark of convcli; write one with convcli bench --export-json")
+        rows = _member(document, "results", LIST)
+        return Report(
+            machine=_member(document, "machine", OBJECT),
+            settings=_member(document, "settings", OBJECT),
+            results=[_result(row, f"results[{index}]") for index, row in enumerate(rows)],
+            started=_member(document, "started", TEXT),
+        )
+    except UsageError as error:  # a rule that was broken in a file is the file's fault
+        raise InputError(f"{printable(name)}: {error}") from None
+
+
+def _load(text: str | bytes) -> Any:
+    try:
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_not_finite)
+    except UsageError:
+        raise
+    except UnicodeDecodeError as error:
+        raise UsageError(f"it is not UTF-8 text from byte {error.start} on") from None
+    except json.JSONDecodeError as error:
+        raise UsageError(f"line {error.lineno}, column {error.colno} is not JSON: {error.msg}") from None
+    except RecursionError:
+        raise UsageError("it is nested too deeply for a benchmark of convcli") from None
+    except ValueError:  # the interpreter's limit on the digits of an integer
+        raise UsageError("a number in it has too many digits") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise UsageError(f'the key "{brief(key)}" is written twice in one object')
+        found[key] = value
+    return found
+
+
+def _not_finite(word: str) -> None:
+    raise UsageError(f"{word} is not JSON; what is not known is null")
+
+
+def _result(row: Any, place: str) -> Result:
+    _check(row, place, OBJECT)
+    times = _member(row, "times_seconds", LIST, place)
+    for index, time in enumerate(times):
+        _check(time, f"{place}.times_seconds[{index}]", TIME)
+    result = Result(
+        case=_case(_member(row, "case", OBJECT, place), f"{place}.case"),
+        name=_member(row, "name", TEXT, place),
+        kind=_member(row, "kind", TEXT, place),
+        times=tuple(float(time) for time in times),
+        skipped=_member(row, "skipped", REASON, place),
+        plan=_member(row, "plan", TEXT, place),
+        max_error=_member(row, "max_error", ERROR, place),
+        allocated_bytes=_member(row, "allocated_bytes", BYTES, place),
+        resident_bytes=_member(row, "resident_bytes", BYTES, place),
+    )
+    if not times and result.skipped is None:
+        raise UsageError(f"{place}.times_seconds is empty; what was not timed must say why under skipped")
+    return result
+
+
+def _case(holder: dict[str, Any], place: str) -> Case:
+    def size(key: str) -> int:
+        return int(_member(holder, key, SIZE, place))
+
+    return Case(
+        image=_member(holder, "image", TEXT, place),
+        planes=size("planes"),
+        shape=(size("height"), size("width")),
+        kernel=_member(holder, "kernel", TEXT, place),
+        kernel_shape=(size("kernel_height"), size("kernel_width")),
+        dtype=_member(holder, "dtype", TEXT, place),
+        threads=size("threads"),
+    )
+
+
+def _member(holder: dict[str, Any], key: str, rule: _Rule, place: str = "") -> Any:
+    where = f"{place}.{key}" if place else key
+    if key not in holder:
+        raise UsageError(f"{where} is missing; it must be {rule.words}")
+    return _check(holder[key], where, rule)
+
+
+def _check(value: Any, where: str, rule: _Rule) -> Any:
+    if not rule.holds(value):
+        raise UsageError(f"{where} is {_spelled(value)}; it must be {rule.words}")
+    return value
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return brief(json.dumps(value, ensure_ascii=False))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

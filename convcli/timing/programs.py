@@ -1,0 +1,273 @@
+"""Other people's programs, timed from start to end: they read a file, filter it and write another.
+
+A program's image is written in the format that it reads fastest without loss, which holds the samples
+as they are. Where a program cannot be told to take zeros for what lies outside, the file has them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convcli.arrays import Array
+from convcli.errors import BackendError
+from convcli.spec import shape_text
+from convcli.timing.contest import Contestant, Problem
+
+Load = Callable[[], Array]
+LONGEST_ARGUMENT = 2**17 - 1  # bytes; Linux takes no more
+
+
+def programs() -> list[Contestant]:
+    """Return every program that convcli can be timed against, installed or not.
+
+    A call returns how to read the file that the program wrote; that must be done before the next call.
+
+    Examples
+    --------
+    >>> [program.name for program in programs()]
+    ['vips conv', 'magick -morphology', 'gmic -convolve']
+    """
+    return [_contestant(program) for program in PROGRAMS]
+
+
+def _vips(problem: Problem, folder: Path) -> tuple[list[str], Load]:
+    """Correlate, with the origin at ``n // 2``.
+
+    vips repeats the edge of the image: if that is one line of zeros, there are zeros as far as it sees.
+    """
+    _write_v(folder / "in.v", np.pad(problem.image, ((0, 0), (1, 1), (1, 1))))
+    weights = problem.kernel[::-1, ::-1]
+    lines = [f"{weights.shape[1]} {weights.shape[0]}", *(" ".join(map(repr, r)) for r in weights.tolist())]
+    (folder / "mask.mat").write_text("\n".join(lines) + "\n", encoding="ascii")
+    arguments = ["conv", "in.v", "out.v", "mask.mat", "--precision", "float"]
+    return arguments, lambda: _read_v(folder / "out.v")[:, 1:-1, 1:-1]
+
+
+def _magick(problem: Problem, folder: Path) -> tuple[list[str], Load]:
+    """Convolve; black, and whatever lies outside, is 0.
+
+    Samples are whole numbers of 16 bits: the kernel is scaled so that its lowest possible result is
+    the lowest sample and its highest one the highest. What comes of it is good to 1/65535 of that range.
+    """
+    bias, scale = _magick_range(problem.kernel)
+    source, target = ("in.pgm", "out.pgm") if problem.case.planes == 1 else ("in.ppm", "out.ppm")
+    _write_pnm(folder / source, problem.image)
+    options = ["-virtual-pixel", "black", "-define", f"convolve:bias={100 * bias!r}%"]
+    method = ["-morphology", "Convolve", _magick_kernel(problem), "-depth", "16"]
+
+    def load() -> Array:
+        # The bias is a fraction of 65536, the file's samples are of 65535.
+        return (_read_pnm(folder / target) - bias * 65536 / 65535) * 255 / scale
+
+    return [source, *options, *method, target], load
+
+
+def _magick_range(kernel: Array) -> tuple[float, float]:
+    """Return the bias, as a fraction of white, and the factor of the kernel."""
+    least, most = float(kernel[kernel < 0].sum()), float(kernel[kernel > 0].sum())
+    scale = 1 / ((most - least) or 1.0)
+    return -least * scale, scale
+
+
+def _magick_kernel(problem: Problem) -> str:
+    weights = problem.kernel * _magick_range(problem.kernel)[1]
+    height, width = weights.shape
+    rows = (",".join(f"{cell:.9g}" for cell in row) for row in weights.tolist())
+    return f"{width}x{height}+{(width - 1) // 2}+{(height - 1) // 2}: {' '.join(rows)}"
+
+
+def _magick_limits(problem: Problem) -> str | None:
+    case = problem.case
+    if case.dtype != "uint8":
+        return f"its samples have 16 bits, too few for {case.dtype}"
+    if case.planes not in (1, 3):
+        return f"reads files of 1 or 3 planes, not {case.planes}"
+    if len(_magick_kernel(problem)) > LONGEST_ARGUMENT:
+        return f"a kernel of {shape_text(case.kernel_shape)} is too long for a command line"
+    return None
+
+
+def _gmic(problem: Problem, folder: Path) -> tuple[list[str], Load]:
+    """Convolve; 0 is the border of zeros."""
+    _write_cimg(folder / "in.cimg", problem.image)
+    _write_cimg(folder / "mask.cimg", problem.kernel[np.newaxis].astype(np.float32))
+    arguments = ["in.cimg", "mask.cimg", "-convolve[0]", "[1],0", "-remove[1]", "-output", "out.cimg"]
+    return arguments, lambda: _read_cimg(folder / "out.cimg")
+
+
+def _gmic_limits(problem: Problem) -> str | None:
+    return "computes in float32, not float64" if problem.case.dtype == "float64" else None
+
+
+def _no_limits(_: Problem) -> None:
+    return None
+
+
+def _which_magick() -> str | None:
+    """Find ImageMagick; ``convert`` is also the name of others' programs."""
+    return next(
+        (path for path in map(shutil.which, ("magick", "convert")) if path and _is_magick(path)), None
+    )
+
+
+@functools.cache
+def _is_magick(path: str) -> bool:
+    try:
+        done = subprocess.run([path, "-version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.stdout.startswith(b"Version: ImageMagick")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that convolves.
+
+    Attributes
+    ----------
+    name : str
+        As the table shows it.
+    find : callable
+        Returns the path of the executable, or None.
+    lay_out : callable
+        Takes the problem and a folder, and writes files into it; returns the arguments of the program,
+        which runs in that folder, and how to read what it wrote.
+    threads : tuple of str
+        Environment variables that hold it to a number of threads.
+    limits : callable
+        Takes a problem; says why the program cannot solve it.
+    """
+
+    name: str
+    find: Callable[[], str | None]
+    lay_out: Callable[[Problem, Path], tuple[list[str], Load]]
+    threads: tuple[str, ...]
+    limits: Callable[[Problem], str | None] = _no_limits
+
+
+PROGRAMS = (
+    Program("vips conv", lambda: shutil.which("vips"), _vips, ("VIPS_CONCURRENCY",)),
+    Program(
+        "magick -morphology",
+        _which_magick,
+        _magick,
+        ("MAGICK_THREAD_LIMIT", "OMP_NUM_THREADS"),
+        _magick_limits,
+    ),
+    Program("gmic -convolve", lambda: shutil.which("gmic"), _gmic, ("OMP_NUM_THREADS",), _gmic_limits),
+)
+
+
+def _contestant(program: Program) -> Contestant:
+    def refuses(problem: Problem) -> str | None:
+        return "not installed" if program.find() is None else program.limits(problem)
+
+    @contextlib.contextmanager
+    def prepare(problem: Problem) -> Iterator[Callable[[], object]]:
+        path = Path(program.find() or program.name).absolute()
+        environment = os.environ | {name: str(problem.case.threads) for name in program.threads}
+        with tempfile.TemporaryDirectory(prefix="convcli-") as folder:
+            arguments, load = program.lay_out(problem, Path(folder))
+
+            def call() -> object:
+                _run([str(path), *arguments], folder, environment)
+                return load
+
+            yield call
+
+    return Contestant(program.name, "process", refuses, prepare, _read)
+
+
+def _run(command: list[str], folder: str, environment: dict[str, str]) -> None:
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except OSError as error:
+        raise BackendError(f"{name} cannot be run: {error.strerror}") from error
+    if done.returncode:
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr.decode(errors="replace")).split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        raise BackendError(f"{name} failed: {said[-1] if said else f'exit status {done.returncode}'}")
+
+
+def _read(load: object) -> Array:
+    assert callable(load)
+    try:
+        image: Array = load()
+    except (OSError, ValueError) as error:
+        raise BackendError(f"the result cannot be read: {error}") from error
+    return image
+
+
+V_HEADER = 64  # bytes
+V_MAGIC = 0x08F2A6B6
+V_TYPES = {"uint8": 0, "float32": 6, "float64": 8}
+
+
+def _write_v(path: Path, image: Array) -> None:
+    """Write libvips' own format: a header of 32-bit words, then the pixels, their planes interleaved."""
+    planes, height, width = image.shape
+    header = np.zeros(V_HEADER // 4, "<u4")
+    header[:6] = V_MAGIC, width, height, planes, 0, V_TYPES[image.dtype.name]
+    header.view("<f4")[8:10] = 1.0  # pixels per millimetre
+    path.write_bytes(header.tobytes() + image.transpose(1, 2, 0).tobytes())
+
+
+def _read_v(path: Path) -> Array:
+    data = path.read_bytes()
+    magic, width, height, planes, _, kind = np.frombuffer(data[:24], "<u4").tolist()
+    names = {number: name for name, number in V_TYPES.items()}
+    if magic != V_MAGIC or kind not in names:
+        raise ValueError("no file of libvips, or of samples that are no floats")
+    pixels = np.frombuffer(data, names[kind], width * height * planes, V_HEADER)
+    return pixels.reshape(height, width, planes).transpose(2, 0, 1)
+
+
+def _write_pnm(path: Path, image: Array) -> None:
+    """Write 8-bit PGM or PPM."""
+    planes, height, width = image.shape
+    header = f"P{5 if planes == 1 else 6}\n{width} {height}\n255\n"
+    path.write_bytes(header.encode() + image.transpose(1, 2, 0).tobytes())
+
+
+def _read_pnm(path: Path) -> Array:
+    """Read PGM or PPM as fractions of white."""
+    data = path.read_bytes()
+    found = re.match(rb"P([56])\s+(\d+)\s+(\d+)\s+(\d+)\s", data)
+    if not found:
+        raise ValueError("no PGM or PPM")
+    kind, width, height, white = map(int, found.groups())
+    pixels = np.frombuffer(data, ">u2" if white > 255 else "u1", offset=found.end())
+    return pixels.reshape(height, width, 1 if kind == 5 else 3).transpose(2, 0, 1) / white
+
+
+CIMG_TYPES = {"uint8": "unsigned_char", "float32": "float"}  # the names that every version knows
+
+
+def _write_cimg(path: Path, image: Array) -> None:
+    """Write CImg's own format: two lines of text, then plane after plane."""
+    planes, height, width = image.shape
+    header = f"1 {CIMG_TYPES[image.dtype.name]} little_endian\n{width} {height} 1 {planes}\n"
+    path.write_bytes(header.encode() + image.tobytes())
+
+
+def _read_cimg(path: Path) -> Array:
+    data = path.read_bytes()
+    found = re.match(rb"1 float(?:32)? little_endian\s*\n(\d+) (\d+) 1 (\d+)\s*\n", data)
+    if not found:
+        raise ValueError("no file of CImg, or of samples that are no floats")
+    width, height, planes = map(int, found.groups())
+    return np.frombuffer(data, "<f4", offset=found.end()).reshape(planes, height, width)

@@ -1,0 +1,92 @@
+"""Run contestants in turn, and note how long each run took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How often to run.
+
+    Attributes
+    ----------
+    warmup : int
+        Runs that are not counted.
+    min_runs, max_runs : int
+        Bounds of the number of runs that are.
+    min_seconds : float
+        Between those bounds, run until this much time was spent.
+    """
+
+    warmup: int = 0
+    min_runs: int = 5
+    max_runs: int = 1000
+    min_seconds: float = 0.5
+
+    def enough(self, times: list[float], spent: float) -> bool:
+        """Whether these runs will do."""
+        if len(times) >= self.max_runs:
+            return True
+        return len(times) >= self.min_runs and spent >= self.min_seconds
+
+
+def take_turns(
+    calls: dict[str, Callable[[], object]],
+    schedule: Schedule,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    done: Callable[[str, float], object] = lambda *_: None,
+) -> dict[str, list[float]]:
+    """Time every call, in turns: A B C, A B C and so on.
+
+    A machine that is slow for a while is then slow for all of them, and the ratios stay true. (The
+    price: none of them finds the caches as it left them.)
+
+    Parameters
+    ----------
+    calls : dict of str to callable
+    schedule : Schedule
+    clock : callable
+        Returns seconds, from any origin.
+    done : callable
+        Told after every run who ran, and which share of its runs is behind it: 1 when it is through.
+
+    Returns
+    -------
+    dict of str to list of float
+        Seconds of each run that counts, in order.
+
+    Examples
+    --------
+    >>> ticks = iter(range(100))
+    >>> take_turns({"a": int, "b": int}, Schedule(min_runs=2, min_seconds=0), clock=lambda: next(ticks))
+    {'a': [1, 1], 'b': [1, 1]}
+    """
+    for _ in range(schedule.warmup):
+        for call in calls.values():
+            call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    spent = dict.fromkeys(calls, 0.0)
+    waiting = dict(calls)
+    while waiting:
+        for name, call in list(waiting.items()):
+            began = clock()
+            result = call()
+            ended = clock()
+            del result  # before the next one allocates
+            times[name].append(ended - began)
+            spent[name] += ended - began
+            if schedule.enough(times[name], spent[name]):
+                del waiting[name]
+            done(name, 1.0 if name not in waiting else _share(schedule, times[name], spent[name]))
+    return times
+
+
+def _share(schedule: Schedule, times: list[float], spent: float) -> float:
+    """How far a contestant has come, between 0 and 1."""
+    by_time = spent / schedule.min_seconds if schedule.min_seconds else 1.0
+    by_least = len(times) / max(1, schedule.min_runs)
+    return min(0.99, max(min(by_time, by_least), len(times) / max(1, schedule.max_runs)))
