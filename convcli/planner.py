@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import sys
 from dataclasses import dataclass, replace
 
 from convcli import backends, profile
@@ -133,18 +135,30 @@ def plan(
     return Plan(spec, chosen, tuple(found), why)
 
 
-def _candidates(name: str, spec: ConvSpec, threads: int) -> list[Candidate]:
+def _candidates(name: str, spec: ConvSpec, threads: int) -> tuple[Candidate, ...]:
+    loaded = tuple(what.removeprefix("import ") in sys.modules for what in backends.load(name).RATES)
+    return _considered(name, spec, threads, loaded, profile.current())
+
+
+@functools.lru_cache(maxsize=256)
+def _considered(
+    name: str,
+    spec: ConvSpec,
+    threads: int,
+    *state: object,  # noqa: ARG001 - what else it depends on
+) -> tuple[Candidate, ...]:
+    """Estimate every way to use a backend; whoever filters many small images pays once."""
     module = backends.load(name)
     part = piece_spec(spec)
     reason = module.unavailable() or module.unsupported(part)
     if reason is not None:
-        return [Candidate(name, 0, None, reason=reason)]
+        return (Candidate(name, 0, None, reason=reason),)
     count = len(pieces(spec))
     found = [Candidate(name, 0, *_on_threads(name, part, [part] * count, 0, threads))]
     if part.rank and module.IN_PASSES:
         passes = pass_specs(part) * count * part.rank
         found.append(Candidate(name, part.rank, *_on_threads(name, part, passes, part.rank, threads)))
-    return found
+    return tuple(found)
 
 
 def tile_shape(module: backends.Backend, part: ConvSpec, rank: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ Each backend ships its own (`RATES`), measured on the machine that `SHIPPED` nam
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import platform
@@ -29,7 +30,7 @@ FORMAT = 1
 LARGEST_FILE = 1 << 16  # bytes; ours are a hundredth of that
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """Rates that were measured together.
 
@@ -177,6 +178,21 @@ def describe() -> str:
     return f"measured here on {found.date[:10]}, {found.threads} threads ({shown(path())})"
 
 
+def check_writable() -> None:
+    """Refuse to measure what could not be kept.
+
+    Raises
+    ------
+    FileError
+        If the folder cannot be made or written.
+    """
+    file = path()
+    with write_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(file.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def save(profile: Profile) -> Path:
     """Write a profile to where `current` finds it, whole or not at all; return where that is.
 
@@ -188,8 +204,7 @@ def save(profile: Profile) -> Path:
     import json
 
     file = path()
-    with write_errors(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
+    check_writable()
     with atomic_write(file, force=True) as stream:
         stream.write(json.dumps(asdict(profile), indent=2).encode() + b"\n")
     current.cache_clear()

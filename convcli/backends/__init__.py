@@ -7,6 +7,7 @@ threads) lives once, above. A new backend is a new file here and nothing else.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -78,9 +79,15 @@ def names() -> list[str]:
     >>> "direct" in names() and "toeplitz:sparse" in names()
     True
     """
-    return [m.name.replace("_", ":") for m in pkgutil.iter_modules(__path__)]
+    return list(_names())
 
 
+@functools.cache  # the folder is read once: it would take most of the time of a plan
+def _names() -> tuple[str, ...]:
+    return tuple(m.name.replace("_", ":") for m in pkgutil.iter_modules(__path__))
+
+
+@functools.cache
 def load(name: str) -> Backend:
     """Import the backend called `name`.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from convcli.cli import backends, convolve, deconvolve, kernels, shape, toeplitz, unroll
+from convcli.cli import backends, bench, convolve, deconvolve, kernels, shape, toeplitz, unroll
 from convcli.cli.options import Debug, Quiet, Verbose
 from convcli.version import __version__
 
@@ -43,7 +43,7 @@ def options(
     """
 
 
-for command in (convolve, toeplitz, unroll, deconvolve, shape, kernels, backends):
+for command in (convolve, toeplitz, unroll, bench, deconvolve, shape, kernels, backends):
     name = command.__name__.rpartition(".")[2]
     app.command(name, no_args_is_help=name in ("convolve", "toeplitz", "unroll", "deconvolve", "shape"))(
         getattr(command, name)

@@ -26,7 +26,7 @@ def backends(
     for name in all_backends.names():
         module = all_backends.load(name)
         found.append({"name": name, "summary": module.SUMMARY, "unavailable": module.unavailable()})
-    facts = _machine()
+    facts = machine_facts()
     if as_json:
         print(json.dumps({"backends": found, "machine": facts}))
         return
@@ -36,7 +36,7 @@ def backends(
     report.table(("", ""), [(k.replace("_", " "), str(v)) for k, v in facts.items()], file=sys.stdout)
 
 
-def _machine() -> dict[str, Any]:
+def machine_facts() -> dict[str, Any]:
     """Versions and hardware that the backends depend on."""
     import platform
     from importlib.metadata import version
@@ -58,6 +58,7 @@ def _machine() -> dict[str, Any]:
         "scipy": version("scipy"),
         "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
         "simd": (simd.get("found") or simd.get("baseline") or ["unknown"])[-1],
+        "cpu": profile.cpu_name(),
         "threads": cpu_count(),
         "memory": f"{memory / 1e9:.1f} GB available" if memory else "unknown",
         "gpu": f"not used: {all_backends.load('cuda').unavailable()}",

@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
@@ -90,6 +91,87 @@ def _rich_table(header: Row, rows: list[Row], file: TextIO, title: str | None) -
         grid.add_column(name, style="cyan" if number == 0 else "", overflow="fold", no_wrap=False)
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
+    Console(file=file).print(grid)
+
+
+def columns(
+    header: Row, rows: Iterable[Row], *, title: str, file: TextIO | None = None, best: str | None = None
+) -> None:
+    """Print names with numbers beside them, aligned to the right; a row of two is a name and a sentence.
+
+    Parameters
+    ----------
+    header : sequence of str
+    rows : iterable of sequences of str
+    title : str
+    file : text stream, optional
+        stdout by default.
+    best : str, optional
+        The row to stand out in colour.
+
+    Examples
+    --------
+    >>> columns(("backend", "median", "min"), [("fft", "1.25", "1.1"), ("cuda", "not here")], title="ms")
+    ms
+    backend  median  min
+    fft        1.25  1.1
+    cuda     not here
+    """
+    file = file or sys.stdout
+    rows = list(rows)
+    full = [row for row in (header, *rows) if len(row) == len(header)]
+    widths = [max(len(row[i]) for row in full) for i in range(len(header))]
+    widths[0] = max(len(row[0]) for row in (header, *rows))
+    room = shutil.get_terminal_size().columns if file.isatty() else sys.maxsize
+    gap = "  " if sum(widths) + 2 * len(widths) <= room else " "
+
+    def line(row: Row) -> str:
+        name = row[0].ljust(widths[0])
+        if len(row) < len(header):
+            first, *more = textwrap.wrap(row[1], max(20, min(room, 10**6) - widths[0] - len(gap))) or [""]
+            indent = " " * (widths[0] + len(gap))
+            return "\n".join([f"{name}{gap}{first}", *(indent + part for part in more)])
+        return gap.join([name, *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+
+    if not file.isatty():
+        print(title, *(line(row).rstrip() for row in (header, *rows)), sep="\n", file=file)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=file)
+    console.print(Text(title, style="bold"))
+    console.print(Text(line(header), style="dim"), crop=False, no_wrap=True)
+    for row in rows:
+        style = "dim" if len(row) < len(header) else "bold green" if row[0] == best else ""
+        console.print(Text(line(row), style=style), crop=False, no_wrap=True)
+
+
+def bars(values: Sequence[tuple[str, float, str]], file: TextIO | None = None) -> None:
+    """Draw numbers as bars, on a terminal only.
+
+    Parameters
+    ----------
+    values : sequence of (name, number, text)
+    file : text stream, optional
+        stdout by default.
+    """
+    file = file or sys.stdout
+    if not values or not file.isatty():
+        return
+    from rich.bar import Bar
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    largest = max(number for _, number, _ in values)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.expand = True
+    for place, (name, number, text) in enumerate(values):
+        grid.add_row(Text(name), Bar(largest, 0, number, color="green" if place == 0 else "blue"), Text(text))
     Console(file=file).print(grid)
 
 

@@ -163,10 +163,10 @@ def fit(counts: list[dict[tuple[str, str], float]], times: list[float]) -> dict[
 
     Examples
     --------
-    >>> calls = [{("direct", "call"): n} for n in (10.0, 20.0)]
-    >>> found = fit(calls, [1.0, 2.0])[("direct", "call")]
-    >>> round(found, 2)
-    0.1
+    >>> calls = [{("direct", "call"): 1000 * n} for n in range(1, 9)]
+    >>> found = fit(calls, [2e-3 * n for n in range(1, 9)])
+    >>> round(found[("direct", "call")] * 1e6, 1)
+    2.0
     """
     from scipy.optimize import nnls
 
@@ -180,7 +180,7 @@ def fit(counts: list[dict[tuple[str, str], float]], times: list[float]) -> dict[
     for number in place.values():
         matrix[len(times) + number, number] = wanted[len(times) + number] = TRUST
     scales, _ = nnls(matrix, wanted)
-    return {what: seconds * scales[place[what]] for what, seconds in known.items()}
+    return {what: seconds * float(scales[place[what]]) for what, seconds in known.items()}
 
 
 @functools.cache

@@ -58,29 +58,24 @@ def _convolve2d(signal: Any, problem: Problem) -> Call:
     return lambda: [signal.convolve2d(plane.astype(floats, copy=False), weights, "same") for plane in image]
 
 
-def _fftconvolve(signal: Any, problem: Problem) -> Call:
-    image, floats = problem.image, _floats(problem)
-    weights = problem.kernel[np.newaxis].astype(floats)
-    return lambda: signal.fftconvolve(image.astype(floats, copy=False), weights, "same", axes=(1, 2))
+def _by_fft(name: str) -> Callable[[Any, Problem], Call]:
+    def build(signal: Any, problem: Problem) -> Call:
+        image, floats, convolve = problem.image, _floats(problem), getattr(signal, name)
+        weights = problem.kernel[np.newaxis].astype(floats)
+        return lambda: convolve(image.astype(floats, copy=False), weights, "same", axes=(1, 2))
 
-
-def _oaconvolve(signal: Any, problem: Problem) -> Call:
-    image, floats = problem.image, _floats(problem)
-    weights = problem.kernel[np.newaxis].astype(floats)
-    return lambda: signal.oaconvolve(image.astype(floats, copy=False), weights, "same", axes=(1, 2))
+    return build
 
 
 def _filter2d(cv2: Any, problem: Problem) -> Call:
     image, weights = problem.image, _turned(problem)
     depth = cv2.CV_64F if weights.dtype == np.float64 else cv2.CV_32F
-    return lambda: [
-        cv2.filter2D(plane, depth, weights, borderType=cv2.BORDER_CONSTANT)  # of zeros
-        for plane in image
-    ]
+    zeros = cv2.BORDER_CONSTANT
+    return lambda: [cv2.filter2D(plane, depth, weights, borderType=zeros) for plane in image]
 
 
 def _conv2d(torch: Any, problem: Problem) -> Call:
-    image = torch.tensor(problem.image)[:, None]  # planes are a batch of images with one channel
+    image = torch.tensor(problem.image)[:, None]  # planes: a batch of images with one channel each
     weights = torch.tensor(_turned(problem))[None, None]
     height, width = problem.case.shape
     # The padding is the same on either side: for even sizes, one output too many comes last.
@@ -144,24 +139,19 @@ def _fft_threads(_signal: Any, count: int) -> AbstractContextManager[None]:
     return workers
 
 
-@contextlib.contextmanager
-def _cv2_threads(cv2: Any, count: int) -> Iterator[None]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(count)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
+def _threads(getter: str, setter: str) -> Callable[[Any, int], AbstractContextManager[None]]:
+    """Return what holds a library to some threads by a function of its own, and takes it back."""
 
+    @contextlib.contextmanager
+    def hold(module: Any, count: int) -> Iterator[None]:
+        before = getattr(module, getter)()
+        getattr(module, setter)(count)
+        try:
+            yield
+        finally:
+            getattr(module, setter)(before)
 
-@contextlib.contextmanager
-def _torch_threads(torch: Any, count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return hold
 
 
 @dataclass(frozen=True)
@@ -192,10 +182,10 @@ class Peer:
 PEERS = (
     Peer("ndimage.correlate", "scipy.ndimage", _ndimage),
     Peer("signal.convolve2d", "scipy.signal", _convolve2d),
-    Peer("signal.fftconvolve", "scipy.signal", _fftconvolve, threads=_fft_threads),
-    Peer("signal.oaconvolve", "scipy.signal", _oaconvolve, threads=_fft_threads),
-    Peer("cv2.filter2D", "cv2", _filter2d, threads=_cv2_threads),
-    Peer("torch.conv2d", "torch", _conv2d, threads=_torch_threads),
+    Peer("signal.fftconvolve", "scipy.signal", _by_fft("fftconvolve"), threads=_fft_threads),
+    Peer("signal.oaconvolve", "scipy.signal", _by_fft("oaconvolve"), threads=_fft_threads),
+    Peer("cv2.filter2D", "cv2", _filter2d, threads=_threads("getNumThreads", "setNumThreads")),
+    Peer("torch.conv2d", "torch", _conv2d, threads=_threads("get_num_threads", "set_num_threads")),
     Peer("pillow.Kernel", "PIL.ImageFilter", _pillow, _pillow_limits),
     Peer("astropy.convolve", "astropy.convolution", _astropy, _astropy_limits),
 )

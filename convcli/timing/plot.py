@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from convcli.atomic import printable, shown
 from convcli.errors import BackendError, UsageError
+from convcli.kernels.kernel import brief
 from convcli.spec import shape_text
 from convcli.timing.export import unit_of
-from convcli.timing.results import Case, Report, Result, fastest
+from convcli.timing.results import Case, Report, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,12 +30,14 @@ CHOSEN = "auto"  # the contestant that picks among the others
 FIELDS = ("shape", "kernel_shape", "image", "kernel", "planes", "dtype", "threads")
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, less yellow, which is faint on white, and
-# black, which is for `auto`. Markers tell lines apart where colours do not.
+# black, which is for `auto`. Colour and marker say who it is, dashes under what circumstances.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#666666")
 MARKERS = "osD^vPX<>*hdp"
-DASHES = ("-", ":", "-.")
+DASHES = ("-", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))  # not "--", which is for `auto`
+KINDS = {"backend": "#0072B2", "peer": "#E69F00", "process": "#999999"}
 CLOSEST = 0.045  # ticks, as a share of the axis
 ROW = 0.058  # height of a line of text, likewise
+CHARACTER = 0.064  # width of a letter in inches
 NOTES = 4  # crossovers named in a panel; more are marked only
 STYLE = {
     "svg.hashsalt": "convcli",  # the same picture has the same bytes
@@ -127,17 +130,17 @@ def check_plot(path: Path) -> str:
         ...
     convcli.errors.UsageError: speed.pdf is no picture that can be drawn; name a .png or .svg file
     """
-    format = EXTENSIONS.get(path.suffix.lower())
-    if format is None:
+    found = EXTENSIONS.get(path.suffix.lower())
+    if found is None:
         raise UsageError(f"{shown(path)} is no picture that can be drawn; name a .png or .svg file")
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         raise BackendError('--plot needs matplotlib: pip install "convcli[plot]"') from None
-    return format
+    return found
 
 
-def plot(report: Report, file: BinaryIO, format: str) -> None:
+def plot(report: Report, file: BinaryIO, format: str) -> None:  # noqa: A002 - as Pillow calls it
     """Draw a report.
 
     Parameters
@@ -154,20 +157,21 @@ def plot(report: Report, file: BinaryIO, format: str) -> None:
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     results = [r for r in report.results if r.times]
     if not results:
         raise BackendError("there is nothing to plot: every contestant was skipped")
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # in a file name, and drawn as a box
-        figure = Figure(layout="constrained")
+        figure = Figure(layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
         FigureCanvasAgg(figure)
         found = panels(results)
         if found:
             _draw_panels(figure, found)
         else:
             _draw_bars(figure, results)
-        figure.suptitle(_title(report, results), fontsize=10, color="#444444")
+        figure.suptitle(_title(report, results, found), fontsize=10, color="#444444")
         # A date, or a version, would make two pictures of one report differ.
         metadata = {"Date": None} if format == "svg" else {"Software": None}
         figure.savefig(file, format=format, metadata=metadata)
@@ -190,20 +194,21 @@ def panels(results: Sequence[Result]) -> list[Panel]:
     >>> results = [Result(case, "direct", "backend", (4.096e-6,)) for case in cases]
     >>> found = panels(results)[0]
     >>> found.title, [(point.side, round(point.median, 9)) for point in found.lines[0].points]
-    ('64×64 image', [(3.0, 1.0), (5.0, 1.0)])
+    ('by kernel size, 64×64 image', [(3.0, 1.0), (5.0, 1.0)])
     """
     images = sorted({r.case.shape for r in results}, key=side)
     kernels = sorted({r.case.kernel_shape for r in results}, key=side)
-    middle = kernels[len(kernels) // 2]
+    image, kernel = images[-1], kernels[len(kernels) // 2]
     fields = varying([r.case for r in results])
     found = []
-    if side(kernels[0]) < side(kernels[-1]):
-        held = [r for r in results if side(r.case.shape) == side(images[-1])]
-        title = f"{shape_text(images[-1])} image"
+    scans_kernels, scans_images = (side(some[0]) < side(some[-1]) for some in (kernels, images))
+    if scans_kernels:
+        held = [r for r in results if side(r.case.shape) == side(image)]
+        title = f"by kernel size, {shape_text(image)} image" + " (the largest)" * scans_images
         found.append(Panel(title, "side of the kernel [pixels]", _lines(held, "kernel_shape", fields)))
-    if side(images[0]) < side(images[-1]):
-        held = [r for r in results if side(r.case.kernel_shape) == side(middle)]
-        title = f"{shape_text(middle)} kernel"
+    if scans_images:
+        held = [r for r in results if side(r.case.kernel_shape) == side(kernel)]
+        title = f"by image size, {shape_text(kernel)} kernel" + " (the middle one)" * scans_kernels
         found.append(Panel(title, "side of the image [pixels]", _lines(held, "shape", fields)))
     return found
 
@@ -318,51 +323,66 @@ def ticks(sides: Iterable[float]) -> list[float]:
     return [*chosen, others[-1]]
 
 
-def _title(report: Report, results: Sequence[Result]) -> str:
-    """What is the same for all that is drawn."""
+def _title(report: Report, results: Sequence[Result], found: Sequence[Panel]) -> str:
+    """What is the same for all that is drawn, less what the titles of the panels say."""
     cases = [r.case for r in results]
-    same = [
-        f for f in FIELDS if len({getattr(c, f) for c in cases}) == 1 and getattr(cases[0], f) != "random"
-    ]
-    words = variant(cases[0], [f for f in same if f != "planes" or cases[0].planes > 1])
+    fields = [f for f in FIELDS if not (found and f.endswith("shape"))]
+    same = [f for f in fields if len({getattr(c, f) for c in cases}) == 1]
+    told = [f for f in same if getattr(cases[0], f) not in ("random", 1) or f == "threads"]
     cpu = report.machine.get("cpu")
-    return printable(", ".join([words, cpu] if isinstance(cpu, str) and cpu else [words]))
+    words = [variant(cases[0], told), cpu if isinstance(cpu, str) else ""]
+    return brief(", ".join(word for word in words if word), 50 + 50 * max(1, len(found)))
 
 
 def _draw_panels(figure: Figure, found: Sequence[Panel]) -> None:
-    figure.set_size_inches(6 * len(found) + (len(found) == 1) * 2, 6)
-    styles: dict[str, dict[str, Any]] = {}
-    for panel in found:
-        for line in panel.lines:
-            styles.setdefault(line.label, _style(line, len(styles)))
+    lines = {line.label: line for panel in found for line in panel.lines}
+    names = list(dict.fromkeys(line.name for line in lines.values() if line.name != CHOSEN))
+    variants = list(dict.fromkeys(line.variant for line in lines.values()))
+    styles = {label: _style(line, names, variants) for label, line in lines.items()}
+    width = 12.0 if len(found) > 1 else 8.0
+    columns = max(1, min(len(lines), int(width / (0.6 + 0.072 * max(map(len, lines))))))
+    figure.set_size_inches(width, 5.6 + 0.2 * -(-len(lines) // columns))
     handles = {}
     for axes, panel in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
         for line in panel.lines:
             handles[line.label] = _draw_line(axes, line, styles[line.label])
-        _draw_axes(axes, panel)
-        _draw_crossovers(axes, crossovers(panel.lines))
-    labels = [printable(label) for label in handles]
-    columns = max(1, min(len(labels), 60 * len(found) // max(len(label) + 8 for label in labels)))
-    figure.legend(handles.values(), labels, loc="outside lower center", ncols=columns, frameon=False)
+        met = crossovers(panel.lines)
+        _draw_axes(axes, panel, min(NOTES, len(met)))
+        _draw_crossovers(axes, met, width / len(found) - 0.85)
+    figure.legend(
+        handles.values(),
+        [printable(label) for label in handles],
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        handlelength=3,
+    )
 
 
-def _style(line: Line, number: int) -> dict[str, Any]:
+def _style(line: Line, names: Sequence[str], variants: Sequence[str]) -> dict[str, Any]:
+    number = variants.index(line.variant)
+    # Beyond four variants the dashes begin again, with hollow markers.
+    style: dict[str, Any] = {"fillstyle": "full" if number < len(DASHES) else "none"}
     if line.name == CHOSEN:
-        return {"color": "black", "linestyle": "--", "marker": MARKERS[-1 - number % 4], "zorder": 3}
+        return {**style, "color": "black", "linestyle": "--", "marker": MARKERS[-1 - number % 4], "zorder": 3}
+    who = names.index(line.name)
     return {
-        "color": COLOURS[number % len(COLOURS)],
-        "linestyle": DASHES[number // len(COLOURS) % len(DASHES)],
-        "marker": MARKERS[number % len(MARKERS)],
+        **style,
+        "color": COLOURS[who % len(COLOURS)],
+        "marker": MARKERS[who % len(MARKERS)],
+        "linestyle": DASHES[(number + who // len(COLOURS)) % len(DASHES)],
     }
 
 
 def _draw_line(axes: Axes, line: Line, style: dict[str, Any]) -> Any:
     x, y = [p.side for p in line.points], [p.median for p in line.points]
     quartiles = [[p.median - p.lower for p in line.points], [p.upper - p.median for p in line.points]]
-    return axes.errorbar(x, y, quartiles, markersize=5, linewidth=1.5, elinewidth=1, capsize=2, **style)
+    bars = axes.errorbar(x, y, quartiles, markersize=5, linewidth=1.5, elinewidth=1, capsize=2, **style)
+    return bars[0]
 
 
-def _draw_axes(axes: Axes, panel: Panel) -> None:
+def _draw_axes(axes: Axes, panel: Panel, notes: int) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     points = [point for line in panel.lines for point in line.points]
@@ -380,15 +400,16 @@ def _draw_axes(axes: Axes, panel: Panel) -> None:
     axes.grid(True, color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
     # Nothing is faster than the fastest: the names of crossovers find room below all lines.
-    room = min(NOTES, len(crossovers(panel.lines))) * ROW + 0.05
+    room = notes * ROW + 0.05
     margin = (high / low) ** 0.05 * 1.05
     axes.set_ylim(low / (high / low * margin) ** (room / (1 - room)), high * margin)
 
 
-def _draw_crossovers(axes: Axes, found: Sequence[Crossover]) -> None:
+def _draw_crossovers(axes: Axes, found: Sequence[Crossover], inches: float) -> None:
+    """Mark crossovers, and name them below in axes that are some inches wide."""
     for row, crossover in enumerate(found):
-        place = {"color": "black", "zorder": 5}
-        axes.plot([crossover.side], [crossover.nanoseconds], "o", mfc="none", ms=11, mew=1.3, **place)
+        ring: dict[str, Any] = {"color": "black", "fillstyle": "none", "markersize": 11, "zorder": 5}
+        axes.plot([crossover.side], [crossover.nanoseconds], "o", **ring)
         if row >= NOTES:
             continue
         height = 0.035 + row * ROW
@@ -397,51 +418,45 @@ def _draw_crossovers(axes: Axes, found: Sequence[Crossover]) -> None:
         foot = axes.transAxes.transform((0, height))
         bottom = axes.transData.inverted().transform(foot)[1]
         axes.plot([crossover.side] * 2, [bottom, crossover.nanoseconds], ":", color="#555555", linewidth=1)
-        axes.text(
-            share,
-            height,
-            printable(crossover.text),
-            transform=axes.transAxes,
-            ha="left" if share < 0.35 else "center" if share < 0.65 else "right",
-            va="center",
-            fontsize=8.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-            zorder=6,
+        text = printable(crossover.text)
+        # Centred below the mark, but within the axes as far as the width of the letters can be guessed.
+        width = CHARACTER * len(text) / inches
+        start = max(0.01, min(share - width / 2, 0.99 - width))
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        label = axes.text(
+            start, height, text, transform=axes.transAxes, va="center", fontsize=8.5, bbox=paper
         )
+        label.set(zorder=6, in_layout=False)
 
 
 def _draw_bars(figure: Figure, results: Sequence[Result]) -> None:
+    from matplotlib.patches import Patch
+
     fields = varying([r.case for r in results])
     labels = [", ".join(part for part in (r.name, variant(r.case, fields)) if part) for r in results]
-    best = fastest(results)
-    unit, scale, digits = unit_of(best.summary.median if best else 1.0)
     times = [r.summary for r in results]
-    names = list(dict.fromkeys(r.name for r in results))
-    colours = ["black" if r.name == CHOSEN else COLOURS[names.index(r.name) % len(COLOURS)] for r in results]
-    figure.set_size_inches(8, min(100.0, 1.6 + 0.42 * len(results)))
-    axes = figure.subplots()
+    unit, scale, _ = unit_of(max(t.median for t in times))
+    medians = [t.median / scale for t in times]
+    quartiles = [[(t.median - t.lower) / scale for t in times], [(t.upper - t.median) / scale for t in times]]
     rows = range(len(results))
-    axes.barh(rows, [t.median / scale for t in times], height=0.66, color=colours, alpha=0.85)
-    quartiles = [
-        [(t.median - t.lower) / scale for t in times],
-        [(t.upper - t.median) / scale for t in times],
-    ]
-    axes.errorbar(
-        [t.median / scale for t in times], rows, xerr=quartiles, fmt="none", ecolor="#222222", capsize=3
-    )
+    figure.set_size_inches(8, min(100.0, 1.8 + 0.36 * len(results)))
+    axes = figure.subplots()
+    axes.barh(rows, medians, height=0.66, color=[KINDS.get(r.kind, "black") for r in results])
+    axes.errorbar(medians, rows, xerr=quartiles, fmt="none", ecolor="black", elinewidth=1.2, capsize=3)
     for row, time in enumerate(times):
         # Beyond the upper quartile, so that the bar of the quartiles does not strike it through.
-        axes.annotate(
-            f"{time.median / scale:.{digits}f}",
-            (time.upper / scale, row),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        at = (time.upper / scale, row)
+        text = f"{time.median / scale:.3g} {unit}"
+        axes.annotate(text, at, xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_yticks(rows, [printable(label) for label in labels])
-    axes.invert_yaxis()
-    axes.set_xlim(0, max(t.upper for t in times) / scale * 1.12)
-    axes.set_xlabel(f"median time [{unit}]; thin lines: quartiles")
+    axes.set_ylim(len(results) - 0.4, -0.6)
+    axes.set_xlim(0, max(t.upper for t in times) / scale * 1.16)
+    axes.set_xlabel(f"median time [{unit}], and quartiles")
     axes.grid(True, axis="x", color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
+    kinds = list(dict.fromkeys(r.kind for r in results))
+    if len(kinds) > 1:
+        patches = [Patch(color=KINDS.get(kind, "black"), label=kind) for kind in kinds]
+        figure.legend(
+            handles=patches, loc="outside lower center", ncols=len(kinds), frameon=False, fontsize=9
+        )

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -55,10 +56,10 @@ def _vips(problem: Problem, folder: Path) -> tuple[list[str], Load]:
 
 
 def _magick(problem: Problem, folder: Path) -> tuple[list[str], Load]:
-    """Convolve; black, and whatever lies outside, is 0.
+    """Convolve; outside the image is black, which is 0.
 
-    Samples are whole numbers of 16 bits: the kernel is scaled so that its lowest possible result is
-    the lowest sample and its highest one the highest. What comes of it is good to 1/65535 of that range.
+    Results are whole numbers of 16 bits, and the usual builds cut off what is below 0. So the kernel is
+    scaled and biased: its lowest possible result becomes 0, its highest 65535. One step is the error.
     """
     bias, scale = _magick_range(problem.kernel)
     source, target = ("in.pgm", "out.pgm") if problem.case.planes == 1 else ("in.ppm", "out.ppm")
@@ -67,7 +68,7 @@ def _magick(problem: Problem, folder: Path) -> tuple[list[str], Load]:
     method = ["-morphology", "Convolve", _magick_kernel(problem), "-depth", "16"]
 
     def load() -> Array:
-        # The bias is a fraction of 65536, the file's samples are of 65535.
+        # White is 65535 to the file, 65536 to the bias.
         return (_read_pnm(folder / target) - bias * 65536 / 65535) * 255 / scale
 
     return [source, *options, *method, target], load
@@ -124,8 +125,8 @@ def _which_magick() -> str | None:
 @functools.cache
 def _is_magick(path: str) -> bool:
     try:
-        done = subprocess.run([path, "-version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    except OSError:
+        done = subprocess.run([path, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
         return False
     return done.stdout.startswith(b"Version: ImageMagick")
 
@@ -175,13 +176,16 @@ def _contestant(program: Program) -> Contestant:
 
     @contextlib.contextmanager
     def prepare(problem: Problem) -> Iterator[Callable[[], object]]:
-        path = Path(program.find() or program.name).absolute()
+        path = program.find()
+        if path is None:
+            raise BackendError(f"{program.name} is not installed")
+        command = str(Path(path).absolute())  # it runs in another folder
         environment = os.environ | {name: str(problem.case.threads) for name in program.threads}
         with tempfile.TemporaryDirectory(prefix="convcli-") as folder:
             arguments, load = program.lay_out(problem, Path(folder))
 
             def call() -> object:
-                _run([str(path), *arguments], folder, environment)
+                _run([command, *arguments], folder, environment)
                 return load
 
             yield call
@@ -204,12 +208,10 @@ def _run(command: list[str], folder: str, environment: dict[str, str]) -> None:
 
 
 def _read(load: object) -> Array:
-    assert callable(load)
     try:
-        image: Array = load()
+        return cast(Load, load)()
     except (OSError, ValueError) as error:
         raise BackendError(f"the result cannot be read: {error}") from error
-    return image
 
 
 V_HEADER = 64  # bytes

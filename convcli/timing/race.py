@@ -16,7 +16,7 @@ from convcli.timing.memory import measured
 from convcli.timing.results import Result
 from convcli.timing.timer import Schedule, take_turns
 
-WRONG = 1e-2
+WRONG = 5e-2
 """Error beyond which a result is not one of the same problem: 8-bit rounding stays below."""
 
 

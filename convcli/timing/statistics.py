@@ -185,7 +185,7 @@ def ratio(times: Sequence[float], base: Sequence[float], statistic: str = "media
 def _drawn(rng: np.random.Generator, times: Sequence[float], of: Callable[..., Array]) -> Array:
     """Return the statistic of every set of runs drawn with replacement, many sets at a time."""
     values = np.asarray(times, dtype=np.float64)
-    share = max(1, CHUNK_BYTES // (3 * values.nbytes))  # numbers of runs, times, and a copy that is sorted
+    share = max(1, CHUNK_BYTES // (4 * values.nbytes))  # numbers of runs, their times, copies to be sorted
     parts = []
     for start in range(0, RESAMPLES, share):
         sets = rng.choice(values, (min(share, RESAMPLES - start), len(values)))
