@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import regret
 from scipy import ndimage, signal, sparse
 
 import convcli
@@ -167,6 +168,7 @@ def main() -> None:
     in_process(options.side, options.runs)
     matrices(options.runs)
     whole_process(options.runs)
+    regret.main()
 
 
 if __name__ == "__main__":

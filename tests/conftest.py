@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from functools import cache
 
 import pytest
@@ -11,6 +13,13 @@ from hypothesis import settings
 settings.register_profile("steady", deadline=None, database=None, derandomize=True, max_examples=30)
 settings.register_profile("explore", deadline=None, database=None, max_examples=500)
 settings.load_profile("steady")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the tests and whoever runs them out of each other's calibration; child processes inherit this."""
+    folder = tempfile.TemporaryDirectory(prefix="convcli-settings-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["XDG_CONFIG_HOME"] = folder.name
 
 
 @cache

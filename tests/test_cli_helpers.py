@@ -17,7 +17,7 @@ from convcli.kernels import named_kernels, parse_kernel
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-COMMANDS = ("convolve", "toeplitz", "unroll", "deconvolve", "shape", "kernels", "backends")
+COMMANDS = ("convolve", "toeplitz", "unroll", "bench", "deconvolve", "shape", "kernels", "backends")
 
 
 @pytest.fixture

@@ -19,9 +19,11 @@ from PIL import Image
 
 from convcli.errors import BackendError, InputError, UsageError
 from convcli.timing.compare import Rule, compare, different_machine, failures, parse_rule
-from convcli.timing.export import FORMATS, SORTS, from_json, to_csv, to_json, to_markdown, unit_of
-from convcli.timing.plot import Line, Point, check_plot, crossovers, panels, plot, ticks
+from convcli.timing.export import FORMATS, SORTS, to_csv, to_json, to_markdown, unit_of
+from convcli.timing.plot import check_plot, plot
+from convcli.timing.reading import from_json
 from convcli.timing.results import Case, Report, Result, relative
+from convcli.timing.series import Line, Point, crossovers, panels, ticks
 
 CASE = Case("random", 1, (512, 512), "random", (7, 7), "float32", 2)
 ODD = Case('a|b, "c"\n*.png', 3, (480, 640), "0 -1 0; -1 5 -1; 0 -1 0", (3, 5), "uint8", 1)
@@ -518,7 +520,7 @@ def test_auto_wins_no_race_and_variants_race_among_themselves():
 
 def test_a_line_with_gaps_crosses_only_where_it_was_measured():
     assert crossovers([line("a", 1, 2, 4, 8), line("b", None, None, 3, 3)]) == []
-    assert crossovers([line("a", 1)]) == crossovers([]) == []
+    assert crossovers([line("a", 1), line("b", None, 2)]) == crossovers([]) == []
     (tie,) = crossovers([line("a", 1, 2, 4), line("b", 9, 2, 2)])
     assert (tie.side, tie.nanoseconds) == (2, 2)
 
@@ -602,6 +604,17 @@ def test_a_picture_of_two_scans_is_wide_and_says_what_it_shows():
     ):
         assert text in found
     assert "cuda" not in found
+
+
+def test_of_many_crossovers_four_are_named():
+    cases = [replace(CASE, kernel_shape=(n, n)) for n in range(3, 17, 2)]
+    results = [
+        Result(case, name, "backend", (1.0 + (number % 2 == flip),))
+        for number, case in enumerate(cases)
+        for flip, name in enumerate(("a", "b"))
+    ]
+    assert len(crossovers(panels(results)[0].lines)) == 6
+    assert sum("beats" in text for text in texts(drawn(Report({}, {}, results), "svg"))) == 4
 
 
 def test_bars_are_drawn_where_nothing_was_scanned():

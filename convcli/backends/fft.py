@@ -20,7 +20,7 @@ IN_PASSES = False  # transforms cost the same for all kernels
 
 # Per sample and per doubling of the transform's length, 4 bytes; per tile.
 RATES = {"butterfly": 2.1e-10, "call": 1.6e-4, "import scipy.fft": 0.12}
-NUMPY_BUTTERFLY = 1.5  # of SciPy's
+NUMPY_BUTTERFLY = 3.0  # of SciPy's
 LARGEST_TILE_BYTES = 1 << 25
 TILE_OVERHEAD = 2e5  # of a tile, in samples times doublings: five calls, and threads that wait for each other
 TILE_SIDES = {

@@ -22,8 +22,9 @@ from convcli.spec import choose, shape_text
 from convcli.timing import cases
 from convcli.timing.compare import Change, Rule, compare, different_machine, failures, parse_rule
 from convcli.timing.contest import Contestant
-from convcli.timing.export import FORMATS, SORTS, from_json
+from convcli.timing.export import FORMATS, SORTS
 from convcli.timing.race import race
+from convcli.timing.reading import from_json
 from convcli.timing.results import Case, Report
 from convcli.timing.statistics import complaints
 from convcli.timing.timer import Schedule
@@ -286,16 +287,18 @@ def run(
         raise BackendError(f"nothing could be timed ({'; '.join(sorted(reasons))}); see convcli backends")
 
 
-def doubts(found: Report, most: int = 5) -> list[str]:
-    """Say what makes the times doubtful, the same thing not too often."""
+def doubts(found: Report) -> list[str]:
+    """Say what makes the times doubtful, the same thing only once."""
     several = len(found.cases()) > 1
-    texts = [
-        f"{result.name}{f' ({result.case.label})' if several else ''}: {text}"
-        for result in found.results
-        for text in complaints(result.times)
+    texts: dict[str, list[str]] = {}
+    for result in found.results:
+        name = f"{result.name} ({result.case.label})" if several else result.name
+        for complaint, remedy in complaints(result.times):
+            texts.setdefault(remedy, []).append(f"{name}: {complaint}")
+    return [
+        f"{first}{f', and {len(more)} more such' if more else ''}; {remedy}"
+        for remedy, (first, *more) in texts.items()
     ]
-    rest = len(texts) - most
-    return [*texts[:most], f"... and {rest} more of the kind"] if rest > 0 else texts
 
 
 def calibrate(threads: str | None, *, alone: bool, quiet: bool) -> None:

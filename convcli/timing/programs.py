@@ -24,6 +24,7 @@ from convcli.arrays import Array
 from convcli.errors import BackendError
 from convcli.spec import shape_text
 from convcli.timing.contest import Contestant, Problem
+from convcli.timing.rawfiles import read_cimg, read_pnm, read_v, write_cimg, write_pnm, write_v
 
 Load = Callable[[], Array]
 LONGEST_ARGUMENT = 2**17 - 1  # bytes; Linux takes no more
@@ -47,12 +48,12 @@ def _vips(problem: Problem, folder: Path) -> tuple[list[str], Load]:
 
     vips repeats the edge of the image: if that is one line of zeros, there are zeros as far as it sees.
     """
-    _write_v(folder / "in.v", np.pad(problem.image, ((0, 0), (1, 1), (1, 1))))
+    write_v(folder / "in.v", np.pad(problem.image, ((0, 0), (1, 1), (1, 1))))
     weights = problem.kernel[::-1, ::-1]
     lines = [f"{weights.shape[1]} {weights.shape[0]}", *(" ".join(map(repr, r)) for r in weights.tolist())]
     (folder / "mask.mat").write_text("\n".join(lines) + "\n", encoding="ascii")
     arguments = ["conv", "in.v", "out.v", "mask.mat", "--precision", "float"]
-    return arguments, lambda: _read_v(folder / "out.v")[:, 1:-1, 1:-1]
+    return arguments, lambda: read_v(folder / "out.v")[:, 1:-1, 1:-1]
 
 
 def _magick(problem: Problem, folder: Path) -> tuple[list[str], Load]:
@@ -63,13 +64,13 @@ def _magick(problem: Problem, folder: Path) -> tuple[list[str], Load]:
     """
     bias, scale = _magick_range(problem.kernel)
     source, target = ("in.pgm", "out.pgm") if problem.case.planes == 1 else ("in.ppm", "out.ppm")
-    _write_pnm(folder / source, problem.image)
+    write_pnm(folder / source, problem.image)
     options = ["-virtual-pixel", "black", "-define", f"convolve:bias={100 * bias!r}%"]
     method = ["-morphology", "Convolve", _magick_kernel(problem), "-depth", "16"]
 
     def load() -> Array:
         # White is 65535 to the file, 65536 to the bias.
-        return (_read_pnm(folder / target) - bias * 65536 / 65535) * 255 / scale
+        return (read_pnm(folder / target) - bias * 65536 / 65535) * 255 / scale
 
     return [source, *options, *method, target], load
 
@@ -101,10 +102,10 @@ def _magick_limits(problem: Problem) -> str | None:
 
 def _gmic(problem: Problem, folder: Path) -> tuple[list[str], Load]:
     """Convolve; 0 is the border of zeros."""
-    _write_cimg(folder / "in.cimg", problem.image)
-    _write_cimg(folder / "mask.cimg", problem.kernel[np.newaxis].astype(np.float32))
+    write_cimg(folder / "in.cimg", problem.image)
+    write_cimg(folder / "mask.cimg", problem.kernel[np.newaxis].astype(np.float32))
     arguments = ["in.cimg", "mask.cimg", "-convolve[0]", "[1],0", "-remove[1]", "-output", "out.cimg"]
-    return arguments, lambda: _read_cimg(folder / "out.cimg")
+    return arguments, lambda: read_cimg(folder / "out.cimg")
 
 
 def _gmic_limits(problem: Problem) -> str | None:
@@ -212,64 +213,3 @@ def _read(load: object) -> Array:
         return cast(Load, load)()
     except (OSError, ValueError) as error:
         raise BackendError(f"the result cannot be read: {error}") from error
-
-
-V_HEADER = 64  # bytes
-V_MAGIC = 0x08F2A6B6
-V_TYPES = {"uint8": 0, "float32": 6, "float64": 8}
-
-
-def _write_v(path: Path, image: Array) -> None:
-    """Write libvips' own format: a header of 32-bit words, then the pixels, their planes interleaved."""
-    planes, height, width = image.shape
-    header = np.zeros(V_HEADER // 4, "<u4")
-    header[:6] = V_MAGIC, width, height, planes, 0, V_TYPES[image.dtype.name]
-    header.view("<f4")[8:10] = 1.0  # pixels per millimetre
-    path.write_bytes(header.tobytes() + image.transpose(1, 2, 0).tobytes())
-
-
-def _read_v(path: Path) -> Array:
-    data = path.read_bytes()
-    magic, width, height, planes, _, kind = np.frombuffer(data[:24], "<u4").tolist()
-    names = {number: name for name, number in V_TYPES.items()}
-    if magic != V_MAGIC or kind not in names:
-        raise ValueError("no file of libvips, or of samples that are no floats")
-    pixels = np.frombuffer(data, names[kind], width * height * planes, V_HEADER)
-    return pixels.reshape(height, width, planes).transpose(2, 0, 1)
-
-
-def _write_pnm(path: Path, image: Array) -> None:
-    """Write 8-bit PGM or PPM."""
-    planes, height, width = image.shape
-    header = f"P{5 if planes == 1 else 6}\n{width} {height}\n255\n"
-    path.write_bytes(header.encode() + image.transpose(1, 2, 0).tobytes())
-
-
-def _read_pnm(path: Path) -> Array:
-    """Read PGM or PPM as fractions of white."""
-    data = path.read_bytes()
-    found = re.match(rb"P([56])\s+(\d+)\s+(\d+)\s+(\d+)\s", data)
-    if not found:
-        raise ValueError("no PGM or PPM")
-    kind, width, height, white = map(int, found.groups())
-    pixels = np.frombuffer(data, ">u2" if white > 255 else "u1", offset=found.end())
-    return pixels.reshape(height, width, 1 if kind == 5 else 3).transpose(2, 0, 1) / white
-
-
-CIMG_TYPES = {"uint8": "unsigned_char", "float32": "float"}  # the names that every version knows
-
-
-def _write_cimg(path: Path, image: Array) -> None:
-    """Write CImg's own format: two lines of text, then plane after plane."""
-    planes, height, width = image.shape
-    header = f"1 {CIMG_TYPES[image.dtype.name]} little_endian\n{width} {height} 1 {planes}\n"
-    path.write_bytes(header.encode() + image.tobytes())
-
-
-def _read_cimg(path: Path) -> Array:
-    data = path.read_bytes()
-    found = re.match(rb"1 float(?:32)? little_endian\s*\n(\d+) (\d+) 1 (\d+)\s*\n", data)
-    if not found:
-        raise ValueError("no file of CImg, or of samples that are no floats")
-    width, height, planes = map(int, found.groups())
-    return np.frombuffer(data, "<f4", offset=found.end()).reshape(planes, height, width)

@@ -105,24 +105,31 @@ def outlying(times: Sequence[float]) -> Array:
     return found if np.median(distances) > 0 else np.zeros(len(values), dtype=bool)
 
 
-def complaints(times: Sequence[float]) -> list[str]:
+def complaints(times: Sequence[float]) -> list[tuple[str, str]]:
     """Say what makes run times doubtful, and what to do about it.
+
+    Returns
+    -------
+    list of (complaint, remedy)
 
     Examples
     --------
     >>> complaints([9.0, 1.0, 1.01, 0.99, 1.0, 1.02])
-    ['the first run was slow (9.0x the median); warm up with -w']
+    [('its first run took 9.0 times the median', 'warm up with -w')]
     """
     if len(times) < FEWEST:
         return []
     found, odd, whole = [], outlying(times), summarise(times)
     if odd[0] and times[0] > whole.median:
-        found.append(f"the first run was slow ({times[0] / whole.median:.1f}x the median); warm up with -w")
+        found.append(
+            (f"its first run took {times[0] / whole.median:.1f} times the median", "warm up with -w")
+        )
     if odd[1:].sum() * 20 > len(times):  # one in twenty is bad luck
-        found.append(f"{odd[1:].sum()} of {len(times)} runs are outliers; close other programs")
+        found.append((f"{odd[1:].sum()} of its {len(times)} runs are outliers", "close other programs"))
     if whole.spread > NOISY * whole.median:
         share = whole.spread / whole.median
-        found.append(f"the runs spread by {share:.0%} of the median; close other programs, or use --min-time")
+        text = f"the middle half of its runs spreads by {share:.0%} of the median"
+        found.append((text, "close other programs, or run for longer with --min-time"))
     return found
 
 
