@@ -25,7 +25,7 @@ from convcli.timing.contest import Contestant
 from convcli.timing.export import FORMATS, SORTS
 from convcli.timing.race import race
 from convcli.timing.reading import from_json
-from convcli.timing.results import Case, Report
+from convcli.timing.results import Report
 from convcli.timing.statistics import complaints
 from convcli.timing.timer import Schedule
 
@@ -264,13 +264,12 @@ def run(
     found = Report(machine_facts(), options, started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     lines = benchtables.Printer(reference, sort, to_stderr=outputs.to_stdout, shown=not outputs.as_json)
     with report.progress(len(todo) * len(who), shown=not settings.quiet) as advance:
-        for problem in what.problems():
+        for number, problem in enumerate(what.problems(), 1):
+            place = f" (case {number} of {len(todo)})" if len(todo) > 1 else ""
             shares = dict.fromkeys((contestant.name for contestant in who), 0.0)
 
-            def done(
-                name: str, share: float, case: Case = problem.case, old: dict[str, float] = shares
-            ) -> None:
-                advance(f"{name}, {case.label}", share - old[name])
+            def done(name: str, share: float, place: str = place, old: dict[str, float] = shares) -> None:
+                advance(f"{name}{place}", share - old[name])
                 old[name] = share
 
             found.results.extend(race(problem, who, how, done=done))

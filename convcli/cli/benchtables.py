@@ -62,8 +62,9 @@ class Printer:
         every = found.cases()
         if len(every) == 1:
             timed = [r for r in ordered(next(iter(every.values())), "median") if r.times]
-            _, scale, _ = unit_of(timed[0].summary.median) if timed else ("", 1.0, 0)
-            report.bars([(r.name, r.summary.median / scale, _digits(r, scale)) for r in timed], self.file)
+            unit, scale, _ = unit_of(timed[0].summary.median) if timed else ("", 1.0, 0)
+            values = [(r.name, r.summary.median / scale, f"{_digits(r, scale)} {unit}") for r in timed]
+            report.bars(values, self.file)
             return
         rows = []
         for case, results in every.items():

@@ -13,12 +13,14 @@ import os
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from convcli.atomic import printable
 
 Row = Sequence[str]
+REDRAW = 0.1  # seconds between two looks of a progress bar
 RAMP = " .:-=+*#%@"
 WIDEST_PICTURE = 64  # columns of the terminal
 
@@ -247,7 +249,7 @@ def progress(total: int, *, shown: bool) -> Iterator[Callable[..., None]]:
     Yields
     ------
     callable
-        Takes the name of what was done, and how many things that were: one by default.
+        Takes the name of what was done, and how many things that were: one by default, or part of one.
     """
     if not (shown and total > 1 and sys.stderr.isatty()):
         yield lambda *_: None
@@ -256,6 +258,15 @@ def progress(total: int, *, shown: bool) -> Iterator[Callable[..., None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[name]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total, name="")
-        yield lambda name, count=1: bar.update(task, advance=count, name=name)
+    # Drawn in between the things that are done, by no thread of its own: those may be being timed.
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
+        task, drawn = bar.add_task("", total=total, name=""), 0.0
+
+        def advance(name: str, count: float = 1) -> None:
+            nonlocal drawn
+            due = time.monotonic() > drawn + REDRAW
+            drawn = time.monotonic() if due else drawn
+            bar.update(task, advance=count, name=name, refresh=due)
+
+        yield advance
