@@ -10,6 +10,7 @@ import errno
 import functools
 import os
 import platform
+import re
 import sys
 import warnings
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from convcli import backends
 from convcli.atomic import atomic_write, shown, write_errors
 from convcli.errors import ConvcliWarning
+from convcli.kernels.kernel import brief
 from convcli.version import __version__
 
 SHIPPED = "shipped, measured on 2 threads of a 2.6 GHz AMD Zen 5 server with NumPy 2.4 and OpenBLAS"
@@ -61,12 +63,17 @@ class Profile:
 
 def path() -> Path:
     """Where a measured profile is kept: the folder for settings that the system provides."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without a name or a home, as in some containers: nothing is found there
+        home = Path(os.devnull)
+    folder = home / ".config"
     if sys.platform == "win32":
-        folder = Path(os.environ.get("APPDATA") or Path.home())
+        folder = Path(os.environ.get("APPDATA") or home)
     elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Application Support"
-    else:
-        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        folder = home / "Library" / "Application Support"
+    elif os.path.isabs(os.environ.get("XDG_CONFIG_HOME", "")):  # the others are to be ignored, says XDG
+        folder = Path(os.environ["XDG_CONFIG_HOME"])
     return folder / "convcli" / "profile.json"
 
 
@@ -91,7 +98,7 @@ def current() -> Profile | None:
     """
     file = path()
     try:
-        if not file.is_file():
+        if not file.exists():
             return None
         with open(file, "rb") as stream:
             data = stream.read(LARGEST_FILE + 1)
@@ -132,20 +139,23 @@ def parse(data: bytes) -> Profile:
         type(document[n]) is int for n in whole
     ):
         raise ValueError("it is not a profile of this version")
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}", document["date"]):
+        raise ValueError("its date is none")
     if not isinstance(rates, dict) or not all(isinstance(group, dict) for group in rates.values()):
         raise ValueError("its rates are not given by backend")
     for name, group in rates.items():
         for what, seconds in group.items():
             if type(seconds) not in (int, float) or not 0 <= seconds < 1e3:
-                raise ValueError(f"rate {name}.{what} is {seconds!r}, not a number of seconds")
+                place = brief(f"{name}.{what}")
+                raise ValueError(f"rate {place} is {brief(repr(seconds))}, not a number of seconds")
     return Profile(**document)
 
 
 def _stale(found: Profile) -> str:
     if found.format != FORMAT or found.convcli != __version__:
-        return f"convcli {found.convcli} made it, and this is {__version__}"
+        return f"convcli {brief(found.convcli)} made it, and this is {__version__}"
     if found.cpu != cpu_name():
-        return f'it was measured on another processor, "{found.cpu}"'
+        return f'it was measured on another processor, "{brief(found.cpu)}"'
     return ""
 
 
@@ -189,6 +199,8 @@ def check_writable() -> None:
     file = path()
     with write_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not os.access(file.parent, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 

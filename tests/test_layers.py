@@ -12,8 +12,8 @@ ROOT = Path(convcli.__file__).parent
 LAYERS = [
     "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "arrays", "npyfile", "pixels",
     "images", "kernels", "separable", "matrices", "backends", "profile", "pieces", "planner", "execute",
-    "problem", "verification", "convolution", "layers", "deconvolution", "options", "response", "filtering", "banks",
-    "timing", "report", "cli",
+    "problem", "verification", "convolution", "layers", "deconvolution", "options", "response", "filtering",
+    "banks", "timing", "report", "cli",
 ]
 # fmt: on
 ONLY = {"PIL": "images", "rich": "report"}

@@ -473,12 +473,12 @@ def test_rates_are_never_negative():
     assert found[slow] == pytest.approx(0.75e-5, rel=0.3)
 
 
-def test_rates_that_were_not_measured_stay_as_they_were_shipped():
+def test_rates_that_were_not_measured_follow_the_pace_of_those_that_were():
     shipped = owned()
     rate = shipped.pop(("fft", "butterfly"))
     found = calibration.fit([{("fft", "butterfly"): 1e6}] * 20, [2e6 * rate] * 20)
     assert found.pop(("fft", "butterfly")) == pytest.approx(2 * rate, rel=0.05)
-    assert found == pytest.approx(shipped)
+    assert found == pytest.approx({what: 2 * seconds for what, seconds in shipped.items()})
     assert calibration.fit([], []) == pytest.approx(owned())
 
 
@@ -521,7 +521,7 @@ def test_calibrating_gives_a_profile_that_can_be_read_again():
 
 @pytest.mark.usefixtures("small")
 def test_calibrating_goes_by_its_clock():
-    """One on which every run takes as long as every other leaves calls to explain it, and not pixels."""
+    """On this one every run takes a millisecond."""
     ticks = itertools.count()
     made = calibration.calibrate(threads=1, budget=0.05, clock=lambda: next(ticks) * 1e-3)
     estimates = [
@@ -530,7 +530,6 @@ def test_calibrating_goes_by_its_clock():
         if sample.seconds < 1e-3
     ]
     assert np.median(estimates) == pytest.approx(1e-3, rel=0.2)
-    assert made.rates["im2col"]["multiply_add"] < calibration.shipped()["im2col", "multiply_add"]
 
 
 @pytest.mark.usefixtures("small")

@@ -134,23 +134,27 @@ def bench(
 
     \b
     Examples:
-      convcli bench photo.jpg -k gaussian:3
+      convcli bench photo.jpg -k gaussian:3 -r 5
       convcli bench --sizes 64,128 --kernel-sizes 3:9:2 --min-time 0.01
-      convcli bench --size 256 -k sobel-x --peers --sort median
+      convcli bench --size 256 -k sobel-x --peers -r 5 --sort median
       convcli bench --size 64 -r 9 --export-json old.json
       convcli bench --size 64 -r 9 --compare old.json --fail-if median:900%
     """
     from convcli.cli import benching
 
     if calibrate:
-        others = (image, size, kernel, kernel_size, sizes, kernel_sizes, backends, compare, plot)
-        benching.calibrate(threads, alone=not any(others), quiet=quiet)
+        chosen = (image, size, kernel, kernel_size, sizes, kernel_sizes, backends, dtype, reference)
+        timed = (runs, min_runs, max_runs, min_time, peers or None, peers_cli or None)
+        written = (export_json, export_csv, export_markdown, plot, compare, fail_if, as_json or None)
+        alone = all(value is None for value in (*chosen, *timed, *written))
+        benching.calibrate(threads, alone=alone, quiet=quiet)
         return
     exports = {"json": export_json, "csv": export_csv, "markdown": export_markdown}
     outputs = benching.Outputs(exports, plot, as_json, force)
     outputs.check()
     against = benching.Comparison.parse(compare, fail_if)
     how = benching.schedule(warmup, runs, min_runs, max_runs, min_time)
+    limit = amount(max_memory, "memory")
     what = benching.scan(
         image,
         (size, sizes),
@@ -158,8 +162,8 @@ def bench(
         (kernel_size, kernel_sizes),
         dtype,
         threads,
-        amount(max_pixels, "pixels"),
+        max_pixels=amount(max_pixels, "pixels"),
+        max_memory=limit,
     )
-    limit = amount(max_memory, "memory")
     who = benching.contestants(backends, limit, peers=peers, programs=peers_cli, reference=reference)
     benching.run(what, who, how, outputs, against, reference=reference, sort=sort)

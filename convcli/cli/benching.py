@@ -9,15 +9,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from convcli import report
 from convcli.arrays import Array
-from convcli.atomic import atomic_write, check_target, open_input, read_bounded, stdout_stream
+from convcli.atomic import (
+    atomic_write,
+    check_target,
+    open_input,
+    printable,
+    read_bounded,
+    shown,
+    stdout_stream,
+)
 from convcli.cli import benchtables, settings
 from convcli.cli.backends import machine_facts
 from convcli.cli.options import real
 from convcli.cli.sources import read_source
-from convcli.errors import BackendError, UsageError, VerificationError
-from convcli.machine import available_memory, cpu_count
+from convcli.errors import BackendError, InputError, UsageError, VerificationError
+from convcli.machine import available_memory, check_memory, cpu_count
 from convcli.spec import choose, shape_text
 from convcli.timing import cases
 from convcli.timing.compare import Change, Rule, compare, different_machine, failures, parse_rule
@@ -140,6 +150,8 @@ def image_of(name: str | None, max_pixels: int | None) -> Array | None:
     assert found.planes is not None
     if found.planes.ndim < 2:
         raise UsageError(f"{name} has one axis ({shape_text(found.shape)}); bench takes images")
+    if not np.isfinite(found.planes).all():
+        raise InputError(f"{shown(name)} holds NaN or infinity, which libraries treat in different ways")
     planes: Array = found.planes.reshape(-1, *found.planes.shape[-2:])
     return planes
 
@@ -154,7 +166,7 @@ def one_of(single: str | None, several: str | None, what: str, default: str) -> 
         if len(found) > 1:
             raise UsageError(f"{what} {single} is several; use --{what.replace(' ', '-')}s")
         return found
-    return cases.shapes(several or default, what if several is None else f"{what}s")
+    return cases.shapes(default if several is None else several, what if several is None else f"{what}s")
 
 
 def scan(
@@ -164,34 +176,49 @@ def scan(
     kernel_sizes: tuple[str | None, str | None],
     dtypes: str | None,
     threads: str | None,
+    *,
     max_pixels: int | None,
+    max_memory: int | None,
 ) -> cases.Scan:
     """Put together what varies; options that contradict each other are refused."""
-    if image is not None and any(sizes):
+    if image is not None and any(s is not None for s in sizes):
         raise UsageError("an image has its own size; leave out IMAGE, or --size and --sizes")
-    if kernels and any(kernel_sizes):
+    if kernels and any(s is not None for s in kernel_sizes):
         raise UsageError("-k and --kernel-size both say what the kernel is; leave one out")
     shapes = one_of(*sizes, "size", "512")
-    chosen: Sequence[str | cases.Shape] = kernels or one_of(*kernel_sizes, "kernel size", "5")
+    chosen: Sequence[str | cases.Shape] = list(dict.fromkeys(kernels)) or one_of(
+        *kernel_sizes, "kernel size", "5"
+    )
     pixels = image_of(image, max_pixels)
     own = "float32" if pixels is None or pixels.dtype.name not in cases.DTYPES else pixels.dtype.name
     types = [own] if dtypes is None else cases.words(dtypes, cases.DTYPES, "dtype")
-    for shape in shapes:
-        _check_memory(shape)
+    sized = shapes if pixels is None else [pixels.shape[-2:]]
+    _check_memory(sized, chosen, max_memory)
+    if pixels is not None and "uint8" in types and own != "uint8":
+        raise UsageError(f"{image} is {pixels.dtype}, and --dtype uint8 would cut it; convert it before")
     return cases.Scan(
         kernels=chosen,
         shapes=shapes,
         dtypes=types,
         threads=[cpu_count()] if threads is None else cases.counts(threads, "threads"),
         image=pixels,
-        name="random" if image is None else Path(image).name,
+        name="random" if image is None else printable(Path(image).name),
     )
 
 
-def _check_memory(shape: cases.Shape) -> None:
-    from convcli.machine import check_memory
-
-    check_memory(40 * math.prod(shape), None, f"an image of {shape_text(shape)}", "a smaller size")
+def _check_memory(
+    shapes: Sequence[cases.Shape], kernels: Sequence[str | cases.Shape], limit: int | None
+) -> None:
+    """Refuse images and random kernels that would not fit, before they are made."""
+    drawn = [kernel for kernel in kernels if not isinstance(kernel, str)]
+    held = sum(8 * math.prod(kernel) for kernel in drawn)
+    for kernel in drawn or [(1, 1)]:
+        for shape in shapes:  # samples, the whole convolution in float64, its spectra, a result
+            whole = math.prod(n + k - 1 for n, k in zip(shape, kernel, strict=True))
+            what = f"an image of {shape_text(shape)}"
+            if drawn:
+                what += f" and a random kernel of {shape_text(kernel)}"
+            check_memory(40 * whole + held, limit, what, "smaller ones")
 
 
 def contestants(
@@ -273,7 +300,8 @@ def run(
                 old[name] = share
 
             found.results.extend(race(problem, who, how, done=done))
-            lines.case(found.results[-len(who) :])
+            with advance.hidden():
+                lines.case(found.results[-len(who) :])
     lines.conclusion(found)
     outputs.write(found, reference, sort)
     if not settings.quiet:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from convcli import report
 from convcli.cli import settings
 from convcli.timing.compare import Change
 from convcli.timing.export import ordered, unit_of
-from convcli.timing.results import Report, Result, fastest, relative
+from convcli.timing.results import Case, Report, Result, fastest, relative
+from convcli.timing.series import FIELDS, variant
 from convcli.timing.statistics import Ratio
 
 
@@ -66,23 +67,25 @@ class Printer:
             values = [(r.name, r.summary.median / scale, f"{_digits(r, scale)} {unit}") for r in timed]
             report.bars(values, self.file)
             return
-        rows = []
+        rows, differs = [], _differing(every)
         for case, results in every.items():
+            label = variant(case, differs)
             best, auto = fastest(results), next((r for r in results if r.name == "auto" and r.times), None)
             if best is None:
-                rows.append((case.label, "none could run", "", "", ""))
+                rows.append((label, "none could run", "", "", ""))
                 continue
             nanoseconds = best.summary.median / case.pixels * 1e9
             regret = f"{auto.summary.median / best.summary.median:.2f}" if auto else "-"
-            rows.append((case.label, best.name, f"{nanoseconds:.3g}", auto.plan if auto else "-", regret))
+            rows.append((label, best.name, f"{nanoseconds:.3g}", auto.plan if auto else "-", regret))
         header = ("case", "fastest", "ns/pixel", "auto chose", "auto/fastest")
         report.table(header, rows, file=self.file)
 
     def changes(self, changes: Sequence[Change]) -> None:
-        """Print what became of each time."""
+        """Print what became of each time, a table for every case."""
         if not self.shown:
             return
-        rows = []
+        header = ("backend", "old", "new", "new/old", "95 % interval", "verdict")
+        every: dict[Case, list[tuple[str, ...]]] = {}
         for change in changes:
             times = [t for t in (change.old, change.new) if t is not None]
             unit, scale, digits = unit_of(min(times)) if times else ("", 1.0, 0)
@@ -90,9 +93,17 @@ class Printer:
                 "-" if t is None else f"{t / scale:.{digits}f} {unit}" for t in (change.old, change.new)
             )
             ratio = change.ratio
-            interval = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "-"
-            rows.append((change.case.label, change.name, old, new, interval, change.verdict))
-        report.table(("case", "backend", "old", "new", "new/old", "verdict"), rows, file=self.file)
+            found = (f"{ratio.value:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}") if ratio else ("-", "-")
+            every.setdefault(change.case, []).append((change.name, old, new, *found, change.verdict))
+        for case, rows in every.items():
+            report.columns(header, rows, title=f"{case.label}, against the older times", file=self.file)
+            print(file=self.file)
+
+
+def _differing(every: Iterable[Case]) -> list[str]:
+    """Return the facts in which cases differ at all: the others need not be told."""
+    every = list(every)
+    return [name for name in FIELDS if len({getattr(case, name) for case in every}) > 1]
 
 
 def _row(result: Result, ratio: Ratio, scale: float) -> tuple[str, ...]:
@@ -124,6 +135,8 @@ def _quotient(ratio: Ratio) -> str:
     if ratio.value == 1:
         return "1"
     decimals = 2 if ratio.value < 10 else 1 if ratio.value < 100 else 0
+    if not math.isfinite(ratio.error):  # of a single run
+        return f"{ratio.value:.{decimals}f}"
     return f"{ratio.value:.{decimals}f}±{ratio.error:.{decimals}f}"
 
 

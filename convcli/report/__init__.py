@@ -14,7 +14,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from convcli.atomic import printable
@@ -136,13 +136,13 @@ def columns(
         return gap.join([name, *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
 
     if not file.isatty():
-        print(title, *(line(row).rstrip() for row in (header, *rows)), sep="\n", file=file)
+        print(printable(title), *(line(row).rstrip() for row in (header, *rows)), sep="\n", file=file)
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=file)
-    console.print(Text(title, style="bold"))
+    console.print(Text(printable(title), style="bold"))
     console.print(Text(line(header), style="dim"), crop=False, no_wrap=True)
     for row in rows:
         style = "dim" if len(row) < len(header) else "bold green" if row[0] == best else ""
@@ -240,19 +240,30 @@ def _shaded(
         console.print(line, no_wrap=True, crop=False)
 
 
+class Bar:
+    """Told what was done; this one shows nothing."""
+
+    def __call__(self, name: str, count: float = 1) -> None:
+        """Take note of what was done, and how many things that were, or which part of one."""
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Make room for what is printed meanwhile."""
+        yield
+
+
 @contextlib.contextmanager
-def progress(total: int, *, shown: bool) -> Iterator[Callable[..., None]]:
+def progress(total: int, *, shown: bool) -> Iterator[Bar]:
     """Show a bar on stderr while `total` things are done.
 
     Only on a terminal: elsewhere nothing is printed.
 
     Yields
     ------
-    callable
-        Takes the name of what was done, and how many things that were: one by default, or part of one.
+    Bar
     """
     if not (shown and total > 1 and sys.stderr.isatty()):
-        yield lambda *_: None
+        yield Bar()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -261,12 +272,20 @@ def progress(total: int, *, shown: bool) -> Iterator[Callable[..., None]]:
     # Drawn in between the things that are done, by no thread of its own: those may be being timed.
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
-        task, drawn = bar.add_task("", total=total, name=""), 0.0
+        task = bar.add_task("", total=total, name="")
 
-        def advance(name: str, count: float = 1) -> None:
-            nonlocal drawn
-            due = time.monotonic() > drawn + REDRAW
-            drawn = time.monotonic() if due else drawn
-            bar.update(task, advance=count, name=name, refresh=due)
+        class Shown(Bar):
+            drawn = 0.0
 
-        yield advance
+            def __call__(self, name: str, count: float = 1) -> None:
+                due = time.monotonic() > self.drawn + REDRAW
+                self.drawn = time.monotonic() if due else self.drawn
+                bar.update(task, advance=count, name=name, refresh=due)
+
+            @contextlib.contextmanager
+            def hidden(self) -> Iterator[None]:
+                bar.stop()
+                yield
+                bar.start()
+
+        yield Shown()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
-import math
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from convcli.problem import Problem, pose
 
 SIZES = (32, 64, 128, 256, 512, 1024, 2048)
 KERNELS = (3, 5, 9, 15, 25, 51, 101)
-LONGEST = 0.25  # seconds of one run, by the rates in force; what takes longer says nothing new
+LONGEST = 0.25  # seconds of one run, by the shipped rates; what takes longer says nothing new
 BUDGET = 40.0  # seconds for all runs
 LARGEST_BYTES = 1 << 27
 TURNS = 4  # the first of which warms up
@@ -42,8 +41,9 @@ class Sample:
 
     @property
     def seconds(self) -> float:
-        """What it should take, by the rates in force."""
-        return self.candidate.cost.seconds if self.candidate.cost else math.inf
+        """What it should take, by the shipped rates: those in force may be worth nothing."""
+        rates = shipped()
+        return sum(rates[what] * count for what, count in self.counts.items())
 
     @property
     def counts(self) -> dict[tuple[str, str], float]:
@@ -70,9 +70,10 @@ def samples(threads: int, limit: float = LONGEST) -> Iterator[Sample]:
             for candidate in problem.plan.candidates:
                 if candidate.cost is None or candidate.cost.memory_bytes > LARGEST_BYTES:
                     continue
-                if candidate.cost.seconds <= limit:
-                    plan = replace(problem.plan, chosen=candidate)
-                    yield Sample(replace(problem, plan=plan), candidate)
+                plan = replace(problem.plan, chosen=candidate)
+                sample = Sample(replace(problem, plan=plan), candidate)
+                if sample.seconds <= limit:
+                    yield sample
 
 
 def calibrate(
@@ -98,7 +99,7 @@ def calibrate(
     -------
     Profile
     """
-    rates = shipped()
+    rates = dict(shipped())
     for _, what in rates:  # the estimates are for a process that has what the backends import
         if what.startswith("import "):
             importlib.import_module(what.removeprefix("import "))
@@ -140,6 +141,7 @@ def _within(chosen: list[Sample], budget: float) -> list[Sample]:
     return chosen
 
 
+@functools.cache
 def shipped() -> dict[tuple[str, str], float]:
     """Every rate as shipped, by backend and name."""
     found = {("shared", what): seconds for what, seconds in profile.SHARED.items()}
@@ -172,6 +174,10 @@ def fit(counts: list[dict[tuple[str, str], float]], times: list[float]) -> dict[
 
     known = {rate: seconds for rate, seconds in shipped().items() if not rate[1].startswith("import ")}
     place = {what: number for number, what in enumerate(known)}
+    # A machine that is ten times slower is so in all it does: that much is known before the rest is.
+    estimates = [sum(known[what] * n for what, n in count.items()) for count in counts]
+    pace = statistics.median([t / e for t, e in zip(times, estimates, strict=True)] or [1.0])
+    known = {what: seconds * pace for what, seconds in known.items()}
     matrix = np.zeros((len(times) + len(known), len(known)))
     wanted = np.ones(len(matrix))
     for row, (count, seconds) in enumerate(zip(counts, times, strict=True)):

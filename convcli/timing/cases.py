@@ -51,37 +51,30 @@ class Scan:
     _weights: dict[str | Shape, Array] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        for kernel in self.kernels:
+        for kernel in self.kernels:  # each once, however often it was given
             self._weights[kernel] = _random(kernel) if isinstance(kernel, tuple) else _weights(kernel)
 
     def cases(self) -> list[Case]:
         """List all cases, those with the same image side by side."""
-        planes, shapes = 1, self.shapes
-        if self.image is not None:
-            planes, shapes = len(self.image), [self.image.shape[1:]]
-        return [
-            Case(
-                image=self.name,
-                planes=planes,
-                shape=shape,
-                kernel="random" if isinstance(kernel, tuple) else kernel,
-                kernel_shape=self._weights[kernel].shape,
-                dtype=dtype,
-                threads=threads,
-            )
-            for shape, dtype, kernel, threads in itertools.product(
-                shapes, self.dtypes, self.kernels, self.threads
-            )
-        ]
+        return [case for case, _ in self._posed()]
 
     def problems(self) -> Iterator[Problem]:
         """Pose all cases, one at a time, with their data."""
-        weights = itertools.cycle(w for w in self._weights.values() for _ in self.threads)
         made: tuple[tuple[Shape, str], Array] | None = None
-        for case, kernel in zip(self.cases(), weights, strict=False):
+        for case, weights in self._posed():
             if made is None or made[0] != (case.shape, case.dtype):
                 made = (case.shape, case.dtype), self._pixels(case)
-            yield Problem(case, made[1], kernel)
+            yield Problem(case, made[1], weights)
+
+    def _posed(self) -> Iterator[tuple[Case, Array]]:
+        planes, shapes = 1, self.shapes
+        if self.image is not None:
+            planes, shapes = len(self.image), [self.image.shape[1:]]
+        for shape, dtype, (kernel, weights), threads in itertools.product(
+            shapes, self.dtypes, self._weights.items(), self.threads
+        ):
+            name = "random" if isinstance(kernel, tuple) else kernel
+            yield Case(self.name, planes, shape, name, weights.shape, dtype, threads), weights
 
     def _pixels(self, case: Case) -> Array:
         if self.image is not None:

@@ -60,6 +60,10 @@ def race(
                     reason = result.skipped
                 except (ConvcliError, MemoryError) as error:
                     reason = str(error) or "out of memory"
+                except Exception as error:  # a library's own way to say that it cannot
+                    if contestant.kind == "backend":
+                        raise
+                    reason = f"failed: {type(error).__name__}: {error}".partition("\n")[0]
             if reason is None:
                 calls[contestant.name] = call
             else:

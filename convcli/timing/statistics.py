@@ -14,10 +14,11 @@ import numpy as np
 from convcli.arrays import Array
 
 OUTLIER = 14.826  # deviations from the median, as hyperfine counts: ten standard deviations
+SLOW = 1.5  # times the median: a first run that is worth a word
 NOISY = 0.15  # interquartile range over median
 RESAMPLES = 2000
 CHUNK_BYTES = 2**24  # that resampling may take at a time
-FEWEST = 3  # runs below which nothing is said about noise
+FEWEST = 5  # runs below which nothing is said about noise
 FEW = 5  # runs below which resampling is optimistic: too few different sets can be drawn
 
 STATISTICS = ("median", "mean", "min")
@@ -120,7 +121,7 @@ def complaints(times: Sequence[float]) -> list[tuple[str, str]]:
     if len(times) < FEWEST:
         return []
     found, odd, whole = [], outlying(times), summarise(times)
-    if odd[0] and times[0] > whole.median:
+    if odd[0] and times[0] > SLOW * whole.median:
         found.append(
             (f"its first run took {times[0] / whole.median:.1f} times the median", "warm up with -w")
         )
