@@ -159,6 +159,21 @@ def whole_process(runs: int) -> None:
     show("convcli convolve 512×512 3×3 / the same", times["filter"], times["base"], "< 2")
 
 
+def harness(runs: int = 2000) -> None:
+    """Time a millisecond of work by hand and as bench does: what the harness adds."""
+    from convcli.timing.timer import Schedule, take_turns
+
+    def work() -> None:
+        end = time.perf_counter() + 1e-3
+        while time.perf_counter() < end:
+            pass
+
+    began = time.perf_counter()
+    take_turns({"work": work}, Schedule(min_runs=runs, max_runs=runs, min_seconds=0))
+    whole = (time.perf_counter() - began) / runs
+    show("bench: a run of 1 ms, harness included / 1 ms", whole, 1e-3, "≤ 1.01")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=2048, help="of the square float32 image")
@@ -168,6 +183,7 @@ def main() -> None:
     in_process(options.side, options.runs)
     matrices(options.runs)
     whole_process(options.runs)
+    harness()
     regret.main()
 
 
