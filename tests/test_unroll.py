@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import BORDERS, border_index
 
 import convcli
 from convcli.errors import LimitError, UsageError
 from convcli.matrices.matrix import Symbolic, blocks
 from convcli.matrices.patches import boxes
 from convcli.matrices.unroll import folded, sample_names, unrolled
-from tests.oracle import BORDERS, border_index
 
 SHAPES = {1: ((7,), (3,)), 2: ((5, 6), (3, 2)), 3: ((4, 3, 5), (2, 1, 3))}
 NUMPY_PAD = {
