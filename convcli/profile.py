@@ -6,6 +6,7 @@ Each backend ships its own (`RATES`), measured on the machine that `SHIPPED` nam
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -13,6 +14,7 @@ import platform
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -90,12 +92,31 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine() or "unknown"
 
 
-@functools.cache
+_ignored = False
+
+
 def current() -> Profile | None:
     """Return the profile that was measured on this machine; None if there is none to be used.
 
     One that is broken, or belongs to another machine or version, is ignored with one warning.
     """
+    return None if _ignored else stored()
+
+
+@contextlib.contextmanager
+def ignored() -> Iterator[None]:
+    """Go by the shipped rates meanwhile."""
+    global _ignored
+    _ignored, before = True, _ignored
+    try:
+        yield
+    finally:
+        _ignored = before
+
+
+@functools.cache
+def stored() -> Profile | None:
+    """Read the profile, once."""
     file = path()
     try:
         if not file.exists():
@@ -219,5 +240,5 @@ def save(profile: Profile) -> Path:
     check_writable()
     with atomic_write(file, force=True) as stream:
         stream.write(json.dumps(asdict(profile), indent=2).encode() + b"\n")
-    current.cache_clear()
+    stored.cache_clear()
     return file

@@ -418,7 +418,7 @@ class Cost:
     work : dict of str to float
         How much of what takes time, by the name of its rate: multiply-adds, bytes moved, calls.
     start : dict of str to float
-        The same for what is done once, however many threads there are: imports.
+        The same for what is not shared among threads: imports, and to begin and await the threads.
     seconds : float
         The estimate that follows, by the rates of a profile; the planner fills it in.
     """
@@ -426,8 +426,8 @@ class Cost:
     multiply_adds: float
     kept_bytes: float
     peak_bytes: float
-    work: dict[str, float]
-    start: dict[str, float] = field(default_factory=dict)
+    work: dict[str, float] = field(hash=False)
+    start: dict[str, float] = field(default_factory=dict, hash=False)
     seconds: float = 0.0
 
     @property

@@ -43,7 +43,9 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
     waiting = iter(jobs)
     lock = threading.Lock()
     errors: list[BaseException] = []
+    begun: list[bool] = []
     finished: list[bool] = []
+    closed: list[bool] = []
     ended: SimpleQueue[None] = SimpleQueue()
 
     def work() -> None:
@@ -57,30 +59,40 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
         except BaseException as error:
             errors.append(error)
 
+    def help_out() -> Callable[[], None] | None:
+        with lock:
+            if closed:  # it came too late, and nobody waits for it
+                return None
+            begun.append(True)
+        work()
+        return report
+
     def report() -> None:
         finished.append(True)
         ended.put(None)
 
     limited = one_blas_thread and os.environ.get("OPENBLAS_NUM_THREADS") != "1"
     with _one_blas_thread() if limited else contextlib.nullcontext():
-        helpers = 0
         try:
-            while helpers < threads - 1:
-                _idle_helper().put((work, report))
-                helpers += 1
+            for _ in range(threads - 1):
+                _idle_helper().put(help_out)
             work()
         except BaseException as error:
             errors.append(error)
-        while len(finished) < helpers:
+        while True:
             try:
-                ended.get()
+                with lock:
+                    closed.append(True)
+                while len(finished) < len(begun):
+                    ended.get()
+                break
             except BaseException as error:  # Ctrl-C still waits, for the array is in use
                 errors.append(error)
     if errors:
         raise errors[0]
 
 
-Inbox = SimpleQueue[tuple[Callable[[], None], Callable[[], None]]]
+Inbox = SimpleQueue[Callable[[], Callable[[], None] | None]]
 _idle: deque[Inbox] = deque()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_idle.clear)  # a child has none of its parent's threads
@@ -98,11 +110,11 @@ def _idle_helper() -> Inbox:
 
 def _serve(inbox: Inbox) -> None:
     while True:
-        work, report = inbox.get()
-        work()
+        report = inbox.get()()
         _idle.append(inbox)
-        report()
-        del work, report  # they hold on to arrays
+        if report is not None:
+            report()
+        del report  # it holds on to arrays
 
 
 @contextlib.contextmanager
@@ -111,8 +123,10 @@ def _signals_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:  # to change the mask may raise, for signals that have come before
+        signal.pthread_sigmask(signal.SIG_BLOCK, held)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -37,9 +37,9 @@ def text_of(made, **changes):
 def file(tmp_path, monkeypatch):
     """Keep settings in a folder of the test's own; return where a profile would be."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    profile.current.cache_clear()
+    profile.stored.cache_clear()
     yield tmp_path / "convcli" / "profile.json"
-    profile.current.cache_clear()
+    profile.stored.cache_clear()
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def written(file):
     def write(data):
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(data if isinstance(data, bytes) else data.encode())
-        profile.current.cache_clear()
+        profile.stored.cache_clear()
 
     return write
 
@@ -117,7 +117,7 @@ def test_measured_rates_take_the_place_of_shipped_ones_and_no_others(file):
         changed = {"tile": 8} | ({"call": 7} if name == "direct" else {})
         assert profile.rates(name) == shipped[name] | changed
     file.unlink()
-    profile.current.cache_clear()
+    profile.stored.cache_clear()
     assert {name: profile.rates(name) for name in READY} == shipped
 
 
@@ -132,7 +132,7 @@ def test_auto_obeys_the_profile(name):
     profile.save(measured({name: dict.fromkeys(backends.load(name).RATES, 900)}))
     assert plan(SPEC).backend != name
     Path(profile.path()).unlink()
-    profile.current.cache_clear()
+    profile.stored.cache_clear()
     assert plan(SPEC).chosen == before.chosen
 
 

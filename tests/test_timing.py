@@ -339,14 +339,14 @@ def test_the_reference_is_right(image_shape, kernel_shape, dtype):
     assert_matches(found, convolve_exactly(problem.image, problem.kernel), "fft")
 
 
-def test_times_are_those_of_the_clock_after_one_run_to_check():
+def test_times_are_those_of_the_clock_after_a_run_to_check_and_one_to_measure():
     clock = Clock()
-    calls = {"a": clock.call("a", 9, 1, 2), "b": clock.call("b", 9, 4, 8)}
+    calls = {"a": clock.call("a", 9, 9, 1, 2), "b": clock.call("b", 9, 9, 4, 8)}
     rivals = [contestant(name, lambda call=call: call() or RIGHT, plan=name) for name, call in calls.items()]
     told = []
     found = race(PROBLEM, rivals, TWICE, clock=clock, done=lambda *news: told.append(news))
     assert [(r.name, r.times, r.skipped) for r in found] == [("a", (1, 2), None), ("b", (4, 8), None)]
-    assert clock.log == ["a", "b", "a", "b", "a", "b"]
+    assert clock.log == ["a", "a", "b", "b", "a", "b", "a", "b"]
     assert [r.plan for r in found] == ["a for random", "b for random"]
     assert all(r.case is PROBLEM.case and r.max_error == 0 for r in found)
     assert [news for news in told if news[1] == 1] == [("a", 1), ("b", 1)]
@@ -373,8 +373,25 @@ def test_whose_result_is_wrong_is_never_timed(wrong, text):
 
 def test_rounding_is_not_wrong():
     close = RIGHT + 0.01 * np.abs(RIGHT).max()
-    (found,) = race(PROBLEM, [contestant("close", lambda: close)], TWICE)
+    (found,) = race(PROBLEM, [contestant("close", lambda: close, kind="peer")], TWICE)
     assert (len(found.times), found.skipped, found.max_error) == (2, None, pytest.approx(0.01))
+
+
+def test_a_backend_of_ours_has_no_excuse_for_rounding():
+    close = RIGHT + 0.01 * np.abs(RIGHT).max()
+    (found,) = race(PROBLEM, [contestant("close", lambda: close)], TWICE)
+    assert (found.times, found.skipped) == ((), "wrong: off by 0.01 of the largest value")
+
+
+def test_a_peer_that_fails_later_is_dropped_and_the_others_go_on():
+    answers = iter([RIGHT, RIGHT, RIGHT])
+    rivals = [contestant("weak", lambda: next(answers), kind="peer"), contestant("a", lambda: RIGHT)]
+    weak, strong = race(PROBLEM, rivals, TWICE)
+    assert (weak.times, weak.skipped) == ((), "failed: StopIteration: ")
+    assert len(strong.times) == 2
+    answers = iter([RIGHT, RIGHT, RIGHT])
+    with pytest.raises(StopIteration):
+        race(PROBLEM, [contestant("ours", lambda: next(answers))], TWICE)
 
 
 @pytest.mark.parametrize("where", ["prepare", "call"])
@@ -419,7 +436,7 @@ def test_everybody_is_tidied_up_after_the_last_run():
         log.append("exit")
 
     race(PROBLEM, [contestant("a", None, prepare=prepare), contestant("b", None, prepare=prepare)], TWICE)
-    assert log == ["enter", "run"] * 2 + ["run"] * 4 + ["exit"] * 2
+    assert log == ["enter", "run", "run"] * 2 + ["run"] * 4 + ["exit"] * 2
 
 
 def test_memory_is_told_of_this_process_alone():

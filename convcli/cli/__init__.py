@@ -66,9 +66,12 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Print our own warnings as a line, like everything else."""
+    from convcli.cli import settings
     from convcli.errors import ConvcliWarning
 
     if issubclass(category, ConvcliWarning):
+        if settings.quiet:
+            return
         _say(f"convcli: {_one_line(str(message))}")
     else:
         print(warnings.formatwarning(message, category, *where[:2]), file=sys.stderr, end="")
@@ -137,6 +140,8 @@ def _say(text: str) -> None:
 
 def _flushed(status: int) -> int:
     """Flush stdout; what cannot be flushed must not be tried again at exit."""
+    if hasattr(signal, "setitimer") and signal.setitimer(signal.ITIMER_REAL, 0)[0]:
+        status = INTERRUPTED  # a lost signal was about to come again
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             stream.flush()

@@ -12,7 +12,6 @@ from convcli.cli.options import (
     Debug,
     Force,
     Json,
-    MaxMemory,
     MaxPixels,
     Quiet,
     Verbose,
@@ -52,7 +51,11 @@ def bench(
     backends: Annotated[
         str | None,
         typer.Option(
-            "--backends", "-b", metavar="A,B", autocompletion=backend_names, help="[default: auto and all]"
+            "--backends",
+            "-b",
+            metavar="A,B",
+            autocompletion=backend_names,
+            help="Which of ours.  [default: auto and all]",
         ),
     ] = None,
     threads: Annotated[
@@ -65,9 +68,11 @@ def bench(
         ),
     ] = None,
     warmup: Annotated[
-        int,
-        typer.Option("--warmup", "-w", metavar="N", help="Runs before those timed, after the one checked."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--warmup", "-w", metavar="N", help="More runs before those timed.  [default: the 2 that check]"
+        ),
+    ] = None,
     runs: Annotated[
         int | None, typer.Option("--runs", "-r", metavar="N", help="Exactly so many runs.")
     ] = None,
@@ -82,7 +87,8 @@ def bench(
         typer.Option(metavar="SECONDS", help="Run each for so long, within those bounds.  [default: 0.5]"),
     ] = None,
     peers: Annotated[
-        bool, typer.Option("--peers", help="Add the libraries that are installed: SciPy, OpenCV, torch, ...")
+        bool,
+        typer.Option("--peers", help="Add libraries: SciPy, OpenCV, torch, ... where installed."),
     ] = False,
     peers_cli: Annotated[
         bool, typer.Option("--peers-cli", help="Add programs, start-up included: vips, ImageMagick, G'MIC.")
@@ -91,8 +97,8 @@ def bench(
         str | None, typer.Option(metavar="NAME", help="What speed is relative to.  [default: the fastest]")
     ] = None,
     sort: Annotated[
-        str, typer.Option(metavar="ORDER", help="order (as they run), median or name.")
-    ] = "order",
+        str | None, typer.Option(metavar="ORDER", help="order (as they run, the default), median or name.")
+    ] = None,
     export_json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write everything, every time in seconds; - is stdout.")
     ] = None,
@@ -117,9 +123,12 @@ def bench(
         ),
     ] = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure this machine for auto; takes half a minute.")
+        bool, typer.Option("--calibrate", help="Measure this machine for auto; takes less than a minute.")
     ] = False,
-    max_memory: MaxMemory = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Skip who needs more, e.g. 8GB.  [default: 1GB, or what is free]"),
+    ] = None,
     max_pixels: MaxPixels = None,
     force: Force = False,
     as_json: Json = False,
@@ -140,20 +149,21 @@ def bench(
       convcli bench --size 64 -r 9 --export-json old.json
       convcli bench --size 64 -r 9 --compare old.json --fail-if median:900%
     """
-    from convcli.cli import benching
+    from convcli.cli import benchfiles, benching
 
     if calibrate:
         chosen = (image, size, kernel, kernel_size, sizes, kernel_sizes, backends, dtype, reference)
-        timed = (runs, min_runs, max_runs, min_time, peers or None, peers_cli or None)
+        timed = (warmup, runs, min_runs, max_runs, min_time, sort, peers or None, peers_cli or None)
+        limits = (max_memory, max_pixels)
         written = (export_json, export_csv, export_markdown, plot, compare, fail_if, as_json or None)
-        alone = all(value is None for value in (*chosen, *timed, *written))
-        benching.calibrate(threads, alone=alone, quiet=quiet)
+        alone = all(value is None for value in (*chosen, *timed, *limits, *written))
+        benching.calibrate(threads, alone=alone)
         return
     exports = {"json": export_json, "csv": export_csv, "markdown": export_markdown}
-    outputs = benching.Outputs(exports, plot, as_json, force)
+    outputs = benchfiles.Outputs(exports, plot, as_json, force)
     outputs.check()
-    against = benching.Comparison.parse(compare, fail_if)
     how = benching.schedule(warmup, runs, min_runs, max_runs, min_time)
+    against = benchfiles.Comparison.parse(compare, fail_if, how.max_runs)
     limit = amount(max_memory, "memory")
     what = benching.scan(
         image,
@@ -166,4 +176,4 @@ def bench(
         max_memory=limit,
     )
     who = benching.contestants(backends, limit, peers=peers, programs=peers_cli, reference=reference)
-    benching.run(what, who, how, outputs, against, reference=reference, sort=sort)
+    benching.run(what, who, how, outputs, against, reference=reference, sort=sort or "order")

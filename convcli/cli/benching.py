@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,132 +15,26 @@ import numpy as np
 from convcli import report
 from convcli.arrays import Array
 from convcli.atomic import (
-    atomic_write,
-    check_target,
-    open_input,
     printable,
-    read_bounded,
     shown,
-    stdout_stream,
 )
 from convcli.cli import benchtables, settings
 from convcli.cli.backends import machine_facts
-from convcli.cli.options import real
+from convcli.cli.benchfiles import Comparison, Outputs
 from convcli.cli.sources import read_source
 from convcli.errors import BackendError, InputError, UsageError, VerificationError
 from convcli.machine import available_memory, check_memory, cpu_count
 from convcli.spec import choose, shape_text
 from convcli.timing import cases
-from convcli.timing.compare import Change, Rule, compare, different_machine, failures, parse_rule
 from convcli.timing.contest import Contestant
-from convcli.timing.export import FORMATS, SORTS
-from convcli.timing.race import race
-from convcli.timing.reading import from_json
+from convcli.timing.export import SORTS
+from convcli.timing.race import WRONG_RESULT, race
 from convcli.timing.results import Report
 from convcli.timing.statistics import complaints
 from convcli.timing.timer import Schedule
 
+LONGEST = 86400  # seconds for one contestant
 STORED = 10**9  # bytes that temporaries may take by default; a stored matrix soon wants more
-LARGEST_JSON = 1 << 28
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where results go besides the terminal.
-
-    Attributes
-    ----------
-    exports : dict of str to (str or None)
-        Target by format; ``-`` is stdout.
-    plot : str or None
-    as_json : bool
-        A document on stdout in place of the tables.
-    force : bool
-        Replace files that exist.
-    """
-
-    exports: dict[str, str | None]
-    plot: str | None
-    as_json: bool
-    force: bool
-
-    def check(self) -> None:
-        """Refuse what cannot be written, before anything is timed."""
-        if [*self.exports.values()].count("-") + self.as_json > 1:
-            raise UsageError("two documents would go to standard output; give all but one a file")
-        if self.plot is not None:
-            from convcli.timing.plot import check_plot
-
-            check_plot(Path(self.plot))
-        targets = [t for t in (*self.exports.values(), self.plot) if t is not None and t != "-"]
-        for target in targets:
-            check_target(Path(target), force=self.force)
-        if len({str(Path(target).resolve()) for target in targets}) < len(targets):
-            raise UsageError("two outputs would go to the same file; give each its own")
-
-    @property
-    def to_stdout(self) -> bool:
-        """Whether stdout is for a document, so that tables go to stderr."""
-        return self.as_json or "-" in self.exports.values()
-
-    def write(self, found: Report, reference: str | None, sort: str) -> None:
-        """Write all that was asked for."""
-        for form, target in (*self.exports.items(), ("json", "-" if self.as_json else None)):
-            if target is None:
-                continue
-            data = FORMATS[form](found, reference, sort).encode()
-            if target == "-":
-                with stdout_stream() as stream:
-                    stream.write(data)
-            else:
-                with atomic_write(Path(target), force=self.force) as file:
-                    file.write(data)
-        if self.plot is not None:
-            from convcli.timing.plot import check_plot, plot
-
-            with atomic_write(Path(self.plot), force=self.force) as file:
-                plot(found, file, check_plot(Path(self.plot)))
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """An older benchmark to compare with, and when that is a failure."""
-
-    old: Report
-    rule: Rule | None
-
-    @classmethod
-    def parse(cls, file: str | None, rule: str | None) -> Comparison | None:
-        """Read the older benchmark, before anything is timed."""
-        if file is None:
-            if rule is not None:
-                raise UsageError(f"--fail-if {rule} needs something to compare with; add --compare OLD.json")
-            return None
-        parsed = None if rule is None else parse_rule(rule)
-        with open_input(Path(file)) as stream:
-            return cls(from_json(read_bounded(stream, file, LARGEST_JSON), file), parsed)
-
-    def report(self, found: Report, lines: benchtables.Printer) -> None:
-        """Print what changed; raise if the rule says so."""
-        changes = compare(found, self.old, self.rule.statistic if self.rule else "median")
-        lines.changes(changes)
-        note = different_machine(found, self.old)
-        if note:
-            report.note(note)
-        slower = failures(changes, self.rule) if self.rule else []
-        if slower and self.rule:
-            raise VerificationError(_regression(slower, self.rule))
-
-
-def _regression(slower: Sequence[Change], rule: Rule) -> str:
-    worst = max(slower, key=lambda change: change.ratio.value if change.ratio else 0)
-    assert worst.ratio is not None
-    more = f", and {len(slower) - 1} more" if len(slower) > 1 else ""
-    return (
-        f"{worst.name} ({worst.case.label}) took {worst.ratio.value:.2f} times as long "
-        f"(95 % interval {worst.ratio.low:.2f} to {worst.ratio.high:.2f}){more}; "
-        f"allowed: {rule.statistic} {1 + rule.limit:.2f}"
-    )
 
 
 def image_of(name: str | None, max_pixels: int | None) -> Array | None:
@@ -181,6 +76,8 @@ def scan(
     max_memory: int | None,
 ) -> cases.Scan:
     """Put together what varies; options that contradict each other are refused."""
+    if image is None and max_pixels is not None:
+        raise UsageError("--max-pixels is about images that are read; leave it out")
     if image is not None and any(s is not None for s in sizes):
         raise UsageError("an image has its own size; leave out IMAGE, or --size and --sizes")
     if kernels and any(s is not None for s in kernel_sizes):
@@ -245,13 +142,14 @@ def contestants(
 
 
 def schedule(
-    warmup: int, runs: int | None, min_runs: int | None, max_runs: int | None, min_time: str | None
+    warmup: int | None, runs: int | None, min_runs: int | None, max_runs: int | None, min_time: str | None
 ) -> Schedule:
     """Read how often to run."""
     given = {"--runs": runs, "--min-runs": min_runs, "--max-runs": max_runs}
     for option, number in given.items():
         if number is not None and number < 1:
             raise UsageError(f"{option} {number} is below 1; at least one run is timed")
+    warmup = 0 if warmup is None else warmup
     if warmup < 0:
         raise UsageError(f"--warmup {warmup} is below 0")
     if runs is not None:
@@ -259,14 +157,23 @@ def schedule(
             raise UsageError("--runs is exact; leave out --min-runs, --max-runs and --min-time")
         return Schedule(warmup, runs, runs, 0.0)
     default = Schedule()
-    seconds = default.min_seconds if min_time is None else real(min_time, "--min-time")
-    if seconds < 0:
-        raise UsageError(f"--min-time {min_time} is below 0")
+    seconds = default.min_seconds if min_time is None else _seconds(min_time)
     least = min_runs if min_runs is not None else min(default.min_runs, max_runs or default.min_runs)
-    most = max_runs if max_runs is not None else max(default.max_runs, least)
+    bound = default.max_runs if min_time is None else sys.maxsize
+    most = max_runs if max_runs is not None else max(bound, least)
     if least > most:
         raise UsageError(f"--min-runs {least} is above --max-runs {most}")
     return Schedule(warmup, least, most, seconds)
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < LONGEST:
+        raise UsageError(f'--min-time "{text}" is not a number of seconds from 0 to {LONGEST}')
+    return found
 
 
 def run(
@@ -279,20 +186,41 @@ def run(
     reference: str | None,
     sort: str,
 ) -> None:
-    """Time everything, print it as it comes, and write it."""
+    """Time everything, print it as it comes, and write it; interrupted, write the cases that are done."""
     choose(sort, tuple(SORTS), "order")
-    todo = what.cases()
-    options: dict[str, Any] = {
-        "backends": [contestant.name for contestant in who],
-        **asdict(how),
-        "reference": reference,
-        "sort": sort,
-    }
+    todo, names = what.cases(), [contestant.name for contestant in who]
+    if against is not None:
+        against.check(todo, names)
+    options: dict[str, Any] = {"backends": names, **asdict(how), "reference": reference, "sort": sort}
     found = Report(machine_facts(), options, started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     lines = benchtables.Printer(reference, sort, to_stderr=outputs.to_stdout, shown=not outputs.as_json)
-    with report.progress(len(todo) * len(who), shown=not settings.quiet) as advance:
+    try:
+        _race_all(what, who, how, found, lines)
+    except BaseException:
+        if found.results:
+            outputs.write(found, reference, sort)
+        raise
+    lines.conclusion(found)
+    outputs.write(found, reference, sort)
+    if not settings.quiet:
+        for text in doubts(found):
+            report.note(f"warning: {text}")
+    _check(found, reference)
+    if against is not None:
+        against.report(found, lines)
+
+
+def _race_all(
+    what: cases.Scan,
+    who: Sequence[Contestant],
+    how: Schedule,
+    found: Report,
+    lines: benchtables.Printer,
+) -> None:
+    count = len(what.cases())
+    with report.progress(count * len(who), shown=not settings.quiet) as advance:
         for number, problem in enumerate(what.problems(), 1):
-            place = f" (case {number} of {len(todo)})" if len(todo) > 1 else ""
+            place = f" (case {number} of {count})" if count > 1 else ""
             shares = dict.fromkeys((contestant.name for contestant in who), 0.0)
 
             def done(name: str, share: float, place: str = place, old: dict[str, float] = shares) -> None:
@@ -302,16 +230,22 @@ def run(
             found.results.extend(race(problem, who, how, done=done))
             with advance.hidden():
                 lines.case(found.results[-len(who) :])
-    lines.conclusion(found)
-    outputs.write(found, reference, sort)
-    if not settings.quiet:
-        for text in doubts(found):
-            report.note(f"warning: {text}")
-    if against is not None:
-        against.report(found, lines)
+
+
+def _check(found: Report, reference: str | None) -> None:
+    """Refuse to call a benchmark done that timed nothing, or met a backend of ours that is wrong."""
+    for result in found.results:
+        if result.kind == "backend" and (result.skipped or "").startswith(WRONG_RESULT):
+            raise VerificationError(
+                f"{result.name} is {result.skipped} ({result.case.label}); please report it, "
+                "and leave it out with --backends"
+            )
     if not any(result.times for result in found.results):
         reasons = {f"{result.name}: {result.skipped}" for result in found.results}
         raise BackendError(f"nothing could be timed ({'; '.join(sorted(reasons))}); see convcli backends")
+    missing = [r for r in found.results if r.name == reference and not r.times]
+    if missing and not settings.quiet:
+        report.note(f"{reference} has no time ({missing[0].skipped}); speed is relative to the fastest")
 
 
 def doubts(found: Report) -> list[str]:
@@ -328,7 +262,7 @@ def doubts(found: Report) -> list[str]:
     ]
 
 
-def calibrate(threads: str | None, *, alone: bool, quiet: bool) -> None:
+def calibrate(threads: str | None, *, alone: bool) -> None:
     """Measure this machine, and keep the rates for `auto`."""
     from convcli import profile
     from convcli.timing import calibration
@@ -340,9 +274,9 @@ def calibrate(threads: str | None, *, alone: bool, quiet: bool) -> None:
         raise UsageError(f"--threads {threads} is several; calibrate for one number of threads")
     profile.check_writable()
     began = time.perf_counter()
-    with report.progress(calibration.runs(counts[0]), shown=not quiet) as advance:
+    with report.progress(calibration.runs(counts[0]), shown=not settings.quiet) as advance:
         made = calibration.calibrate(threads=counts[0], done=advance)
     file = profile.save(made)
-    if not quiet:
+    if not settings.quiet:
         seconds = time.perf_counter() - began
         report.note(f"calibrated in {seconds:.0f} s; auto now goes by {file}")

@@ -81,8 +81,8 @@ class Printer:
         report.table(header, rows, file=self.file)
 
     def changes(self, changes: Sequence[Change]) -> None:
-        """Print what became of each time, a table for every case."""
-        if not self.shown:
+        """Print what became of each time, a table for every case; beside a document, on stderr."""
+        if settings.quiet and self.file is sys.stderr:
             return
         header = ("backend", "old", "new", "new/old", "95 % interval", "verdict")
         every: dict[Case, list[tuple[str, ...]]] = {}
@@ -94,7 +94,8 @@ class Printer:
             )
             ratio = change.ratio
             found = (f"{ratio.value:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}") if ratio else ("-", "-")
-            every.setdefault(change.case, []).append((change.name, old, new, *found, change.verdict))
+            verdict = f"{change.verdict}: {change.why}" if change.why else change.verdict
+            every.setdefault(change.case, []).append((change.name, old, new, *found, verdict))
         for case, rows in every.items():
             report.columns(header, rows, title=f"{case.label}, against the older times", file=self.file)
             print(file=self.file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,9 +9,8 @@ import numpy as np
 
 from convcli import backends
 from convcli.arrays import samples_of
-from convcli.convolution import convolve
 from convcli.errors import ConvcliError
-from convcli.planner import Plan
+from convcli.problem import Problem as Posed
 from convcli.problem import pose
 from convcli.timing.contest import Contestant, Problem
 
@@ -35,8 +33,8 @@ def ours(names: Sequence[str] = (), *, max_memory: int | None = None) -> list[Co
     return [_contestant(name, max_memory) for name in names or ("auto", *backends.names())]
 
 
-def planned(problem: Problem, name: str, max_memory: int | None = None) -> Plan:
-    """Return what a backend decides to do.
+def posed(problem: Problem, name: str, max_memory: int | None = None) -> Posed:
+    """Decide how a backend is to solve a problem.
 
     Raises
     ------
@@ -45,8 +43,7 @@ def planned(problem: Problem, name: str, max_memory: int | None = None) -> Plan:
     """
     image = samples_of(problem.image, "image")[:, None]
     kernel = samples_of(problem.kernel, "kernel")[None, None]
-    posed = pose(image, kernel, backend=name, threads=problem.case.threads, max_memory=max_memory)
-    return posed.plan
+    return pose(image, kernel, backend=name, threads=problem.case.threads, max_memory=max_memory)
 
 
 def _contestant(name: str, max_memory: int | None) -> Contestant:
@@ -56,18 +53,16 @@ def _contestant(name: str, max_memory: int | None) -> Contestant:
             if reason is not None:
                 return reason
         try:
-            planned(problem, name, max_memory)
+            posed(problem, name, max_memory)
         except ConvcliError as error:
             return str(error)
         return None
 
     @contextmanager
     def prepare(problem: Problem) -> Iterator[Callable[[], object]]:
-        yield functools.partial(
-            convolve, problem.image, problem.kernel, backend=name, threads=problem.case.threads
-        )
+        yield lambda: posed(problem, name, max_memory).solve()  # what a call of convolve does
 
     def plan(problem: Problem) -> str:
-        return planned(problem, name).chosen.name
+        return posed(problem, name, max_memory).plan.chosen.name
 
     return Contestant(name, "backend", refuses, prepare, np.asarray, plan)

@@ -26,7 +26,8 @@ from convcli.problem import Problem, pose
 SIZES = (32, 64, 128, 256, 512, 1024, 2048)
 KERNELS = (3, 5, 9, 15, 25, 51, 101)
 LONGEST = 0.25  # seconds of one run, by the shipped rates; what takes longer says nothing new
-BUDGET = 40.0  # seconds for all runs
+BUDGET = 40.0  # seconds for all runs, as estimated
+MOST = 55.0  # seconds that they may really take
 LARGEST_BYTES = 1 << 27
 TURNS = 4  # the first of which warms up
 TRUST = 0.2  # weight of what was known before, against one measurement
@@ -66,7 +67,8 @@ def samples(threads: int, limit: float = LONGEST) -> Iterator[Sample]:
         image = rng.standard_normal((planes, 1, size, size)).astype(np.float32)
         column = rng.standard_normal(taps)
         for number, kernel in enumerate((rng.standard_normal((taps, taps)), np.outer(column, column[::-1]))):
-            problem = pose(image[: 1 if number else None], kernel[None, None], threads=threads)
+            with profile.ignored():
+                problem = pose(image[: 1 if number else None], kernel[None, None], threads=threads)
             for candidate in problem.plan.candidates:
                 if candidate.cost is None or candidate.cost.memory_bytes > LARGEST_BYTES:
                     continue
@@ -104,15 +106,18 @@ def calibrate(
         if what.startswith("import "):
             importlib.import_module(what.removeprefix("import "))
     threads = cpu_count() if threads is None else threads
-    chosen = list(samples(threads))
-    chosen = _within(chosen, budget)
+    chosen = _within(list(samples(threads)), budget)
     times: list[list[float]] = [[] for _ in chosen]
+    started = clock()
     for turn in range(TURNS):  # turns, so that a noisy moment spoils nothing for good
-        for sample, found in zip(chosen, times, strict=True):
+        for number, (sample, found) in enumerate(zip(chosen, times, strict=True)):
             began = clock()
             sample.problem.solve()
             if turn:
                 found.append(clock() - began)
+            elif clock() - started > MOST / TURNS:  # this machine is slower: fewer runs must do
+                del chosen[number + 1 :], times[number + 1 :]
+                break
             done(sample.candidate.name)
     rates |= fit([s.counts for s in chosen], [statistics.median(found) for found in times])
     for module in sorted({what for _, what in rates if what.startswith("import ")}):

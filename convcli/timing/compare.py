@@ -157,7 +157,8 @@ def failures(changes: Iterable[Change], rule: Rule) -> list[Change]:
 
     That is: the whole 95 % interval of the ratio lies above 1 + limit. A time that seems to exceed the
     limit but may not have, as far as the runs tell, does not fail; more runs make the interval narrower.
-    `compare` says what the interval cannot tell.
+    `compare` says what the interval cannot tell. A contestant that took part, had a time before and has
+    none now fails too.
 
     Parameters
     ----------
@@ -178,7 +179,8 @@ def failures(changes: Iterable[Change], rule: Rule) -> list[Change]:
             raise ValueError(
                 f"the {change.statistic} was compared, and the rule is about the {rule.statistic}"
             )
-        if change.ratio and change.ratio.low > 1 + rule.limit:
+        broken = change.verdict == "gone" and change.why is not None
+        if broken or (change.ratio and change.ratio.low > 1 + rule.limit):
             found.append(change)
     return found
 

@@ -54,8 +54,8 @@ class Case:
 
     @property
     def pixels(self) -> int:
-        """Outputs, over all planes."""
-        return self.planes * math.prod(self.shape)
+        """Pixels of the image, however many planes they have."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,14 @@ class Result:
 
     @property
     def megapixels_per_second(self) -> float:
-        """Outputs in the median time."""
+        """Pixels in the median time."""
         return self.case.pixels / self.summary.median / 1e6
 
     @property
     def gflops(self) -> float:
         """Effective rate: 2·kh·kw operations per output, however few were really done."""
-        return 2 * math.prod(self.case.kernel_shape) * self.case.pixels / self.summary.median / 1e9
+        outputs = self.case.planes * self.case.pixels
+        return 2 * math.prod(self.case.kernel_shape) * outputs / self.summary.median / 1e9
 
 
 @dataclass(frozen=True)

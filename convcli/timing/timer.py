@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,11 +40,13 @@ def take_turns(
     *,
     clock: Callable[[], float] = time.perf_counter,
     done: Callable[[str, float], object] = lambda *_: None,
+    dropped: Callable[[str, Exception], bool] = lambda *_: False,
 ) -> dict[str, list[float]]:
     """Time every call, in turns: A B C, A B C and so on.
 
-    A machine that is slow for a while is then slow for all of them, and the ratios stay true. (The
-    price: none of them finds the caches as it left them.)
+    A machine that is slow for a while is then slow for all of them, and the ratios stay true. The
+    price: none of them finds the caches as it left them. Whoever has run often enough drops out, so
+    the runs of a fast one beyond those of a slow one are not next to any of that.
 
     Parameters
     ----------
@@ -53,6 +56,8 @@ def take_turns(
         Returns seconds, from any origin.
     done : callable
         Told after every run who ran, and which share of its runs is behind it: 1 when it is through.
+    dropped : callable
+        Asked about an exception: whether to go on without whoever raised it.
 
     Returns
     -------
@@ -67,15 +72,23 @@ def take_turns(
     """
     for _ in range(schedule.warmup):
         for call in calls.values():
-            call()
+            with contextlib.suppress(Exception):  # it will be raised again below
+                call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     spent = dict.fromkeys(calls, 0.0)
     waiting = dict(calls)
     while waiting:
         for name, call in list(waiting.items()):
-            began = clock()
-            result = call()
-            ended = clock()
+            try:
+                began = clock()
+                result = call()
+                ended = clock()
+            except Exception as error:
+                if not dropped(name, error):
+                    raise
+                del waiting[name], times[name]
+                done(name, 1.0)
+                continue
             del result  # before the next one allocates
             times[name].append(ended - began)
             spent[name] += ended - began
