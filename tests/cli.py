@@ -88,10 +88,18 @@ def succeed(*arguments, **options) -> Done:
     return done
 
 
+def unobserved() -> dict[str, str]:
+    """Return the environment of a run whose coverage is not measured, which starts twice as fast.
+
+    It is the only one to send signals to: those that interrupt coverage's own code can leave a lock locked.
+    """
+    return {k: v for k, v in environment().items() if not k.startswith("COVERAGE_")}
+
+
 def start(*arguments, cwd=None, **options) -> subprocess.Popen:
-    """Start ``convcli`` and return the running process."""
+    """Start ``convcli`` and return the running process, for signals to be sent to."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    child = subprocess.Popen([*PROGRAM, *arguments], cwd=cwd, env=environment(), **options)
+    child = subprocess.Popen([*PROGRAM, *arguments], cwd=cwd, env=unobserved(), **options)
     atexit.register(child.kill)  # should its test fail, it must not outlive the tests
     return child
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 # The same examples every time by default; `--hypothesis-profile=explore` looks for new ones.
-settings.register_profile("steady", deadline=None, database=None, derandomize=True, max_examples=30)
+settings.register_profile("steady", deadline=None, database=None, derandomize=True, max_examples=20)
 settings.register_profile("explore", deadline=None, database=None, max_examples=500)
 settings.load_profile("steady")
 

@@ -78,7 +78,7 @@ def test_every_example_of_the_help_is_understood(folder):
             for option in ("-o soft.jpg", "-o edges.png", "-o sharp.png"):
                 (folder / option.split()[1]).unlink(missing_ok=True)
             script = f'convcli() {{ "$0" -m convcli "$@"; }}; {line}'
-            done = convcli(wrapper=["bash", "-c", script], cwd=folder)
+            done = convcli(wrapper=["bash", "-c", script], cwd=folder, env={"COVERAGE_PROCESS_CONFIG": ""})
             assert done.status == 0, (line, done.err)
 
 

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from cli import contents, convcli, save, start, succeed
+from cli import contents, convcli, save, start, succeed, unobserved
 
 DEADLINE = 30  # seconds; only a hang comes near it
 NOISE = np.random.default_rng(2).integers(0, 256, (300, 400, 3), dtype=np.uint8)
@@ -152,6 +152,12 @@ def test_closed_stderr_does_not_stop_the_work(folder):
     assert io.BytesIO(out).read(4) == b"\x89PNG"
 
 
+def python(script):
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE, env=unobserved()
+    )
+
+
 def test_no_signal_is_lost_between_one_computation_and_the_next():
     """Whatever Python does when it may be, such as tidying up after threads."""
     sender = """
@@ -178,9 +184,7 @@ while caught < 300:
 os.write(answers, b"x")
 child.wait()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", "import os" + script], capture_output=True, text=True, timeout=DEADLINE
-    )
+    done = python("import os" + script)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -198,5 +202,5 @@ try:
 except KeyboardInterrupt:
     print("caught")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE)
+    done = python(script)
     assert (done.stdout, done.stderr) == ("caught\n", "")
