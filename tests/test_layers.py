@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import convcli
@@ -19,6 +20,7 @@ LAYERS = [
 ONLY = {"PIL": "images", "rich": "report"}
 
 
+@functools.cache
 def modules() -> list[tuple[str, ast.Module]]:
     """Every module of the package by its layer, but for the lazy façade and ``python -m``."""
     found = []
