@@ -16,7 +16,6 @@ from convcli.spec import ConvSpec, Cost, bytes_text, choose, per_axis
 BUDGET_BYTES = 48 << 20
 """What the temporaries of all threads may take together, beyond twice the image and result."""
 
-
 PASS_SAMPLES = 1 << 17
 
 

@@ -14,10 +14,7 @@ import numpy as np
 
 from convcli import report
 from convcli.arrays import Array
-from convcli.atomic import (
-    printable,
-    shown,
-)
+from convcli.atomic import printable, shown
 from convcli.cli import benchtables, settings
 from convcli.cli.backends import machine_facts
 from convcli.cli.benchfiles import Comparison, Outputs

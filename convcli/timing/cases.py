@@ -13,7 +13,7 @@ import numpy as np
 from convcli.arrays import Array
 from convcli.errors import LimitError, UsageError
 from convcli.kernels import parse_kernel
-from convcli.spec import shape_text
+from convcli.spec import choose, shape_text
 from convcli.timing.contest import Problem
 from convcli.timing.results import Case
 
@@ -130,11 +130,7 @@ def words(text: str, allowed: Sequence[str], what: str) -> list[str]:
     >>> words("fft,direct", ["auto", "direct", "fft"], "backend")
     ['fft', 'direct']
     """
-    found = [word.strip() for word in text.split(",")]
-    for word in found:
-        if word not in allowed:
-            raise UsageError(f'unknown {what} "{word}"; use one of {", ".join(allowed)}')
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(choose(word.strip(), allowed, what) for word in text.split(",")))
 
 
 def _several(text: str, what: str, read: Callable[[str, str], list[T]]) -> list[T]:

@@ -19,7 +19,6 @@ from convcli.timing.timer import Schedule, take_turns
 WRONG = {"backend": 1e-3, "peer": 5e-2, "process": 5e-2}
 """Error beyond which a result is wrong. Ours are far better; some others round to 8 bits."""
 
-
 WRONG_RESULT = "wrong"
 
 

@@ -18,8 +18,7 @@ SLOW = 1.5  # times the median: a first run that is worth a word
 NOISY = 0.15  # interquartile range over median
 RESAMPLES = 2000
 CHUNK_BYTES = 2**24  # that resampling may take at a time
-FEWEST = 5  # runs below which nothing is said about noise
-FEW = 5  # runs below which resampling is optimistic: too few different sets can be drawn
+FEWEST = 5  # runs below which nothing is said about noise, and too few different sets can be drawn
 
 STATISTICS = ("median", "mean", "min")
 
@@ -185,7 +184,7 @@ def ratio(times: Sequence[float], base: Sequence[float], statistic: str = "media
     rng = np.random.default_rng(0)
     drawn = _drawn(rng, times, of) / _drawn(rng, base, of)
     low, high = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
-    if fewest < FEW:
+    if fewest < FEWEST:
         low, high = float(min(times) / max(base)), float(max(times) / min(base))
     return Ratio(value, float(drawn.std()), low, high)
 
