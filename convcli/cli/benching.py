@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -271,8 +272,11 @@ def calibrate(threads: str | None, *, alone: bool) -> None:
         raise UsageError(f"--threads {threads} is several; calibrate for one number of threads")
     profile.check_writable()
     began = time.perf_counter()
-    with report.progress(calibration.runs(counts[0]), shown=not settings.quiet) as advance:
-        made = calibration.calibrate(threads=counts[0], done=advance)
+    with ExitStack() as stack:
+        made = calibration.calibrate(
+            threads=counts[0],
+            begin=lambda total: stack.enter_context(report.progress(total, shown=not settings.quiet)),
+        )
     file = profile.save(made)
     if not settings.quiet:
         seconds = time.perf_counter() - began

@@ -83,7 +83,7 @@ def calibrate(
     threads: int | None = None,
     budget: float = BUDGET,
     clock: Callable[[], float] = time.perf_counter,
-    done: Callable[[str], object] = str,
+    begin: Callable[[int], Callable[[str], object]] = lambda _: str,
 ) -> profile.Profile:
     """Measure this machine.
 
@@ -94,8 +94,8 @@ def calibrate(
     budget : float
         Seconds that the runs may take, about.
     clock : callable
-    done : callable
-        Told the name of every backend run.
+    begin : callable
+        Told how many runs there will be; returns what is told the name of each that is over.
 
     Returns
     -------
@@ -107,6 +107,7 @@ def calibrate(
             importlib.import_module(what.removeprefix("import "))
     threads = cpu_count() if threads is None else threads
     chosen = _within(list(samples(threads)), budget)
+    done = begin(TURNS * len(chosen))
     times: list[list[float]] = [[] for _ in chosen]
     started = clock()
     for turn in range(TURNS):  # turns, so that a noisy moment spoils nothing for good
@@ -128,11 +129,6 @@ def calibrate(
         grouped.setdefault(owner, {})[what] = float(f"{seconds:.4g}")
     date = time.strftime("%Y-%m-%dT%H:%M:%S")
     return profile.Profile(grouped, profile.cpu_name(), threads, np.__version__, date)
-
-
-def runs(threads: int | None = None, budget: float = BUDGET) -> int:
-    """Count the runs that `calibrate` will make."""
-    return TURNS * len(_within(list(samples(cpu_count() if threads is None else threads)), budget))
 
 
 def _within(chosen: list[Sample], budget: float) -> list[Sample]:
