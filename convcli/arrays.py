@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from convcli import native
 from convcli.errors import LimitError, UsageError
 from convcli.spec import ConvSpec, shape_text
 
@@ -97,7 +98,7 @@ def refuse_overflow(image: Array, weights: Array, outside: float = 0) -> None:
 
 def gather(
     image: Array, indices: Sequence[NDArray[np.intp]], steps: Sequence[int], fill: float, dtype: DTypeLike
-) -> Array:
+) -> tuple[Array, bool]:
     """Copy samples by position on the last axes, or view them where they lie inside the image.
 
     Parameters
@@ -114,8 +115,10 @@ def gather(
 
     Returns
     -------
-    (..., *lengths) array
+    samples : (..., *lengths) array
         May share memory with `image`: read only.
+    finite : bool
+        Whether there is no NaN and no infinity among them.
     """
     first = image.ndim - len(indices)
     inside: list[slice] = [slice(None)] * first
@@ -128,19 +131,31 @@ def gather(
         else:
             inside.append(slice(None))
             rest.append((axis, index))
-    image = image[tuple(inside)]
+    source = image[tuple(inside)]
+    if not rest and source.dtype == dtype and in_rows(source):
+        return source, source.dtype.kind != "f" or all_finite(source)
+    if image.ndim <= 4 and first == 1 and native.serves(dtype):
+        copy = np.empty((len(image), *map(len, indices)), dtype)
+        return copy, native.gather(image, indices, fill, copy)
     for axis, index in rest:
-        image = image.take(index, axis=axis, mode="clip")
-    image = image.astype(dtype, copy=False)
+        source = source.take(index, axis=axis, mode="clip")
+    source = source.astype(dtype, copy=False)
     for axis, index in rest:
         outside = index == OUTSIDE
         if outside.any():
-            image[(slice(None),) * axis + (outside,)] = fill
-    return image
+            source[(slice(None),) * axis + (outside,)] = fill
+    return source, image.dtype.kind != "f" or all_finite(source)
+
+
+def in_rows(array: Array) -> bool:
+    """Whether every row lies in memory as compiled loops and BLAS want it."""
+    return array.flags.aligned and (array.shape[-1] == 1 or array.strides[-1] == array.itemsize)
 
 
 def all_finite(array: Array) -> bool:
     """Whether there is no NaN and no infinity; the sum of squares is the fastest look NumPy has."""
+    if array.ndim <= 4 and native.serves(array.dtype) and in_rows(array):
+        return native.finite(array)
     axes = list(range(array.ndim))
     return math.isfinite(np.einsum(array, axes, array, axes, [])) or bool(np.isfinite(array).all())
 

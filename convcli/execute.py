@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from convcli import backends, threads
-from convcli.arrays import Array, all_finite, border_indices, gather
-from convcli.backends import Apply
+from convcli.arrays import Array, border_indices, gather, in_rows
+from convcli.backends import Apply, fused_cost
 from convcli.pieces import Phase, phases, piece_spec, pieces, steps
 from convcli.planner import BUDGET_BYTES, Plan, pass_specs, tile_shape
 from convcli.separable import Vector
 from convcli.spec import ConvSpec
 
 Part = tuple[tuple[int, ...], tuple[int, ...], Apply]
+Finish = Callable[[Array, Array], int]
 
 
 class NonFiniteError(Exception):
@@ -31,7 +32,8 @@ def execute(
     *,
     fill: float = 0.0,
     terms: list[tuple[Vector, ...]] | None = None,
-) -> None:
+    finish: Finish | None = None,
+) -> int:
     """Fill `result` with the convolution that `plan` describes.
 
     Parameters
@@ -46,6 +48,13 @@ def execute(
         Value outside the image for border ``constant``.
     terms : list of (one vector per axis), optional
         Separable form of the kernel, needed where ``plan.chosen.rank`` is not 0.
+    finish : callable, optional
+        Brings a tile of results, which it may overwrite, into its place in `result`.
+
+    Returns
+    -------
+    int
+        The sum of what `finish` returned.
 
     Raises
     ------
@@ -63,29 +72,37 @@ def execute(
         room = int(BUDGET_BYTES // max(1, plan.cost.kept_bytes))
         workers = max(1, min(workers, max(len(tiles) // len(banks), room)))
     indices, distances = border_indices(spec), steps(spec)
-    watch = image.dtype.kind == "f"
+    clipped: list[int] = []
 
     @np.errstate(all="ignore")  # what overflows is infinite; a helper thread knows no other state
     def compute(
         parts: list[Part], item: int, phase: Phase, corner: tuple[int, ...], shape: tuple[int, ...]
     ) -> None:
-        total: Array | None = None
-        for offset, taps, apply in parts:
+        target: Array = result[item][(slice(None), *phase.outputs)]
+        target = target[(slice(None), *(slice(c, c + n) for c, n in zip(corner, shape, strict=True)))]
+        # Where the result is of the right type, and whole, nothing lies between the backend and it.
+        whole = len(parts) == 1 and target.dtype == spec.dtype and finish is None
+        total = target if whole and in_rows(target) else np.empty(target.shape, spec.dtype)
+        for number, (offset, taps, apply) in enumerate(parts):
             lattice = [
                 index[p + o :: d][c : c + n + t - 1]
                 for index, p, o, d, c, n, t in zip(
                     indices, phase.offset, offset, distances, corner, shape, taps, strict=True
                 )
             ]
-            source = gather(image[item], lattice, distances, fill, spec.dtype)
-            if watch and not all_finite(source):
+            source, finite = gather(image[item], lattice, distances, fill, spec.dtype)
+            if not finite:
                 raise NonFiniteError
-            part = apply(source)
-            total = part if total is None else np.add(total, part, out=total)
-        assert total is not None
-        target: Array = result[item][(slice(None), *phase.outputs)]
-        window = tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))
-        np.copyto(target[(slice(None), *window)], total, casting="unsafe")
+            if number:
+                part = np.empty_like(total)
+                apply(source, part)
+                total += part
+            else:
+                apply(source, total)
+        if finish is not None:
+            clipped.append(finish(total, target))
+        elif total is not target:
+            np.copyto(target, total, casting="unsafe")
 
     def jobs() -> Iterator[functools.partial[None]]:
         """Prepare every group once, when the threads have come to it; they draw one at a time."""
@@ -95,6 +112,7 @@ def execute(
             yield from (functools.partial(compute, parts, *t) for t in members)
 
     threads.run(jobs(), workers, one_blas_thread=module.USES_BLAS)
+    return sum(clipped)
 
 
 def _tiles(
@@ -133,7 +151,8 @@ def _prepared(
         if plan.chosen.rank:
             assert terms is not None
             sliced = [tuple(v[c] for v, c in zip(term, piece.cells, strict=True)) for term in terms]
-            apply = _in_passes(module, sliced, part, tile)
+            together = fused_cost(module, part) is not None
+            apply = module.prepare_fused(sliced, part) if together else _in_passes(module, sliced, part, tile)
         else:
             apply = module.prepare(np.ascontiguousarray(block, dtype=spec.dtype), part, tile)
         yield piece.offset, block.shape[2:], apply
@@ -147,24 +166,27 @@ def _in_passes(
     reach = tuple(n + t - 1 for n, t in zip(tile, part.kernel_shape, strict=True))
     axes = len(part.kernel_shape)
     specs = {p.kernel_shape.index(max(p.kernel_shape)): p for p in pass_specs(part)}
-    chains: list[list[Callable[[Array], Array]]] = []
+    chains: list[list[tuple[Apply, int, int]]] = []
     for term in terms:
         chain = []
         for axis in reversed(range(axes)):
             shape = [1] * (axes + 2)
-            shape[axis + 2] = len(term[axis])
+            shape[axis + 2] = taps = len(term[axis])
             kernel = np.ascontiguousarray(term[axis], dtype=part.dtype).reshape(shape)
-            chain.append(module.prepare(kernel, specs.get(axis, part), reach))
+            chain.append((module.prepare(kernel, specs.get(axis, part), reach), axis + 1, taps))
         chains.append(chain)
 
-    def apply(image: Array) -> Array:
-        total: Array | None = None
-        for chain in chains:
+    def apply(image: Array, out: Array) -> None:
+        for number, chain in enumerate(chains):
             partial = image
-            for step in chain:
-                partial = step(partial)
-            total = partial if total is None else np.add(total, partial, out=total)
-        assert total is not None
-        return total
+            for step, axis, taps in chain:
+                shape = list(partial.shape)
+                shape[axis] -= taps - 1
+                last = axis == 1 and number == 0
+                following = out if last else np.empty(shape, part.dtype)
+                step(partial, following)
+                partial = following
+            if number:
+                out += partial
 
     return apply

@@ -155,7 +155,8 @@ def _considered(
     count = len(pieces(spec))
     found = [Candidate(name, 0, *_on_threads(name, part, [part] * count, 0, threads))]
     if part.rank and module.IN_PASSES:
-        passes = pass_specs(part) * count * part.rank
+        together = backends.fused_cost(module, part) is not None
+        passes = [part] * count if together else pass_specs(part) * count * part.rank
         found.append(Candidate(name, part.rank, *_on_threads(name, part, passes, part.rank, threads)))
     return tuple(found)
 
@@ -189,7 +190,8 @@ def _on_threads(
 ) -> tuple[Cost, int]:
     """Estimate all steps that `part` takes, on as many threads as it can use."""
     module = backends.load(name)
-    costs = {step: module.cost(step) for step in set(steps)}
+    fused = backends.fused_cost(module, part) if rank else None
+    costs = {step: fused or module.cost(step) for step in set(steps)}
     rates = profile.rates(name)
     tile = tile_shape(module, part, rank)
     tiles = part.batch * math.prod(-(-n // t) for n, t in zip(part.output_shape, tile, strict=True))

@@ -11,7 +11,7 @@ import convcli
 ROOT = Path(convcli.__file__).parent
 # fmt: off
 LAYERS = [
-    "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "arrays", "npyfile", "pixels",
+    "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "native", "arrays", "npyfile", "pixels",
     "images", "kernels", "separable", "matrices", "backends", "profile", "pieces", "planner", "execute",
     "problem", "verification", "convolution", "layers", "deconvolution", "options", "response", "filtering",
     "banks", "timing", "report", "cli",

@@ -16,7 +16,7 @@ from typing import Protocol, cast
 from convcli.arrays import Array
 from convcli.spec import ConvSpec, Cost, choose
 
-Apply = Callable[[Array], Array]
+Apply = Callable[[Array, Array], None]
 
 
 class Backend(Protocol):
@@ -67,10 +67,27 @@ class Backend(Protocol):
         Returns
         -------
         callable
-            Takes (channels, *padded), returns a new array (outputs, *(padded - taps + 1)).
-            Called from several threads at once.
+            Takes (channels, *padded) and fills (outputs, *(padded - taps + 1)), both of the type of
+            the arithmetic and with rows that have no gaps. Called from several threads at once.
         """
         ...
+
+
+class FusedBackend(Backend, Protocol):
+    """What a module may define besides, if it can pass over all axes at once."""
+
+    def fused_cost(self, spec: ConvSpec) -> Cost | None:
+        """Count the work of a kernel of rank ``spec.rank``; None if it cannot for this one."""
+        ...
+
+    def prepare_fused(self, terms: list[tuple[Array, ...]], spec: ConvSpec) -> Apply:
+        """As `prepare`, for a sum of outer products, each a vector per axis."""
+        ...
+
+
+def fused_cost(module: Backend, spec: ConvSpec) -> Cost | None:
+    """Cost of a separable kernel in one go; None where 1-D kernels are applied one by one."""
+    return cast(FusedBackend, module).fused_cost(spec) if hasattr(module, "fused_cost") else None
 
 
 def names() -> list[str]:

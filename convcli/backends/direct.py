@@ -1,4 +1,4 @@
-"""The sum as it is written: one shifted copy of the image per kernel cell, in NumPy."""
+"""The sum as it is written: compiled where that was possible, one shifted copy per kernel cell in NumPy."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ import math
 
 import numpy as np
 
+from convcli import native
 from convcli.arrays import Array
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
-SUMMARY = "one multiplication and addition per kernel cell and pixel (NumPy)"
+SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe()})"
 USES_BLAS = False
 IN_PASSES = True
 
-RATES = {"multiply_add": 2.9e-10, "call": 1.1e-6}  # of 4 bytes; of NumPy
+# Of 4 bytes. Compiled: per cell, per output. In NumPy: per cell that is not zero, per call.
+RATES = {
+    "cell": 1.6e-11,
+    "output": 1e-10,
+    "pass_cell": 2e-11,
+    "pass_output": 2e-10,
+    "multiply_add": 2.9e-10,
+    "call": 1.1e-6,
+}
 TILE_BYTES = 1 << 18
+COMPILED_TILE_BYTES = 1 << 20
 CELLS = 4096
+ROWS = 4  # of output that the compiled code computes together
 
 
 def unavailable() -> None:
@@ -28,7 +39,11 @@ def unsupported(spec: ConvSpec) -> None:
 
 
 def cost(spec: ConvSpec) -> Cost:
-    """Two passes over a cached tile per non-zero cell."""
+    """Count every cell where the code is compiled, and only those that are not zero in NumPy."""
+    if native.serves(spec.dtype):
+        multiply_adds = spec.samples * spec.channels * math.prod(spec.kernel_shape)
+        work = {"cell": multiply_adds * spec.itemsize / 4, "output": spec.samples * spec.itemsize / 4}
+        return Cost(multiply_adds, 0, 0, work)
     multiply_adds = spec.samples * spec.channels * (spec.taps or 0)
     tiles = math.ceil(spec.samples / math.prod(tile(spec)))
     calls = 2 * tiles * (spec.taps or 0)
@@ -37,9 +52,21 @@ def cost(spec: ConvSpec) -> Cost:
     return Cost(multiply_adds, cells, TILE_BYTES, work)
 
 
+def fused_cost(spec: ConvSpec) -> Cost | None:
+    """Both passes over a few rows at a time, so that what lies between them stays in cache."""
+    if len(spec.kernel_shape) != 2 or not native.serves(spec.dtype):
+        return None
+    multiply_adds = spec.samples * spec.rank * sum(spec.kernel_shape)
+    work = {
+        "pass_cell": multiply_adds * spec.itemsize / 4,
+        "pass_output": spec.samples * spec.rank * spec.itemsize / 4,
+    }
+    return Cost(multiply_adds, 0, 1 << 18, work)
+
+
 def tile(spec: ConvSpec) -> tuple[int, ...]:
-    """Rows as long as possible: tile, sum and product together stay in the second-level cache."""
-    samples = TILE_BYTES // spec.itemsize
+    """Rows as long as possible, as many as the second-level cache holds with what they are made of."""
+    samples = (COMPILED_TILE_BYTES if native.serves(spec.dtype) else TILE_BYTES) // spec.itemsize
     shape: list[int] = []
     for axis in reversed(spec.axes):
         shape.insert(0, max(1, min(axis.output, samples, 2048 if not shape else samples)))
@@ -48,20 +75,26 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
 
 
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
-    """List the non-zero cells: zeros cost nothing."""
-    taps = kernels.shape[2:]
+    """Take the kernels as they are, or list their cells that are not zero."""
+    if native.serves(kernels.dtype):
+        return lambda image, out: native.correlate(image, kernels, out)
     cells = [np.argwhere(kernel) for kernel in kernels]
 
-    def apply(image: Array) -> Array:
-        shape = tuple(p - t + 1 for p, t in zip(image.shape[1:], taps, strict=True))
-        result = np.zeros((len(kernels), *shape), dtype=kernels.dtype)
+    def apply(image: Array, out: Array) -> None:
+        shape = out.shape[1:]
+        out[...] = 0
         product = np.empty(shape, dtype=kernels.dtype)
-        for total, kernel, indices in zip(result, kernels, cells, strict=True):
+        for total, kernel, indices in zip(out, kernels, cells, strict=True):
             for start in range(0, len(indices), CELLS):  # a list of all cells could be large
                 for c, *position in indices[start : start + CELLS].tolist():
                     window = tuple(slice(p, p + n) for p, n in zip(position, shape, strict=True))
                     np.multiply(image[(c, *window)], kernel[(c, *position)], out=product)
                     total += product
-        return result
 
     return apply
+
+
+def prepare_fused(terms: list[tuple[Array, ...]], spec: ConvSpec) -> Apply:
+    """Stack the columns and the rows of all terms."""
+    columns, rows = (np.array(vectors, dtype=spec.dtype) for vectors in zip(*terms, strict=True))
+    return lambda image, out: native.passes(image[0], columns, rows, out[0])

@@ -161,13 +161,15 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     turned = np.flip(kernels, tuple(range(-len(taps), 0))).astype(dtype)
     kernel_spectra = transforms.forward(turned, shape)
 
-    def apply(image: Array) -> Array:
+    def apply(image: Array, out: Array) -> None:
         valid = circular(image)
         if not all_finite(valid):
             # Transforms add up all samples before they divide: large ones need room above them.
             room = dtype.type(2.0 ** -math.ceil(math.log2(math.prod(shape)) + 1))
             valid = circular(image * room) / room
-        return np.rint(valid) if spec.exact else valid
+        if spec.exact:
+            np.rint(valid, out=valid)
+        np.copyto(out, valid, casting="same_kind")
 
     def circular(image: Array) -> Array:
         spectrum = transforms.forward(image.astype(dtype, copy=False), shape)

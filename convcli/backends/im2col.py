@@ -61,11 +61,11 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     axes = len(taps)
     rows = np.ascontiguousarray(kernels.reshape(len(kernels), -1))
 
-    def apply(image: Array) -> Array:
+    def apply(image: Array, out: Array) -> None:
         windows = sliding_window_view(image, taps, axis=tuple(range(1, axes + 1)))
         shape = windows.shape[1 : axes + 1]
         columns = windows.transpose(0, *range(axes + 1, 2 * axes + 1), *range(1, axes + 1))
         product: Array = rows @ columns.reshape(rows.shape[1], math.prod(shape))
-        return product.reshape(len(rows), *shape)
+        out[...] = product.reshape(len(rows), *shape)
 
     return apply

@@ -87,10 +87,9 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     columns = kernels.reshape(outputs, channels, depth, *taps[-2:])
     bands: dict[int, Array] = {}
 
-    def apply(image: Array) -> Array:
-        planes = image.reshape(channels, -1, *image.shape[-2:]) if len(taps) == 2 else image
-        d, h, w = (p - t + 1 for p, t in zip(planes.shape[1:], columns.shape[2:], strict=True))
-        result = np.empty((outputs, d, h, w), dtype=kernels.dtype)
+    def apply(image: Array, out: Array) -> None:
+        planes, result = (image, out) if len(taps) == 3 else (image[:, None], out[:, None])
+        h = result.shape[2]
         rows = _rows(tuple(taps))
         whole = h - h % rows
         for start, stop, step in ((0, whole, rows), (whole, h, h - whole)):
@@ -100,7 +99,6 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
                 bands[step] = stacked_bands(columns, step)
             strip = planes[:, :, start : stop + taps[-2] - 1]
             _multiply(bands[step], strip, columns.shape, step, result[:, :, start:stop])
-        return result.reshape(outputs, *(p - t + 1 for p, t in zip(image.shape[1:], taps, strict=True)))
 
     return apply
 
@@ -161,8 +159,8 @@ def _fold_signal(kernels: Array) -> Apply:
     bands = stacked_bands(kernels.reshape(outputs, channels, 1, taps, 1), rows)
     reach = rows + taps - 1
 
-    def apply(signal: Array) -> Array:
-        length = signal.shape[1] - taps + 1
+    def apply(signal: Array, out: Array) -> None:
+        length = out.shape[1]
         blocks = -(-length // rows)
         whole = np.zeros((channels, blocks * rows + taps - 1), dtype=kernels.dtype)
         whole[:, : signal.shape[1]] = signal
@@ -170,6 +168,6 @@ def _fold_signal(kernels: Array) -> Apply:
         view = as_strided(whole, (channels, reach, blocks), (c_step, step, rows * step), writeable=False)
         product: Array = bands @ view.reshape(channels * reach, blocks)
         columns: Array = product.reshape(outputs, rows, blocks).swapaxes(1, 2)
-        return columns.reshape(outputs, blocks * rows)[:, :length]
+        out[...] = columns.reshape(outputs, blocks * rows)[:, :length]
 
     return apply

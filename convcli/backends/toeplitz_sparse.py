@@ -50,13 +50,12 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     built: dict[tuple[int, ...], Any] = {}
     lock = threading.Lock()
 
-    def apply(image: Array) -> Array:
+    def apply(image: Array, out: Array) -> None:
         with lock:  # two threads must not both build gigabytes
             if image.shape not in built:
                 whole = replace(spec, image_shape=image.shape[1:], kernel_shape=taps, origin=None, taps=None)
                 built[image.shape] = Operator(kernels, whole).tocsr()
-        output = tuple(p - t + 1 for p, t in zip(image.shape[1:], taps, strict=True))
         product: Array = built[image.shape] @ image.reshape(-1)
-        return product.reshape(len(kernels), *output)
+        out[...] = product.reshape(out.shape)
 
     return apply

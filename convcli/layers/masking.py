@@ -169,7 +169,7 @@ class _Product:
             index[part.start * axis.stride : (part.stop - 1) * axis.stride + axis.extent]
             for index, part, axis in zip(self.indices, window, axes, strict=True)
         ]
-        source = gather(self.image[item], reach, (1,) * len(axes), 0, self.spec.dtype)
+        source, _ = gather(self.image[item], reach, (1,) * len(axes), 0, self.spec.dtype)
         first, last = range(1, len(axes) + 1), range(len(axes) + 1, 2 * len(axes) + 1)
         views = sliding_window_view(source, [axis.extent for axis in axes], axis=tuple(first))
         positions = (slice(None, None, axis.stride) for axis in axes)

@@ -1,0 +1,134 @@
+"""The inner loops as compiled code, where it could be built: one C file, `_native.c`.
+
+Everything it does is also written in NumPy. ``CONVCLI_NATIVE=0`` leaves it aside, and the name of a
+level of instructions (as ``convcli backends`` prints it) holds it to that level.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.errors import UsageError
+
+Array = NDArray[Any]
+REAL = ("float32", "float64")
+
+
+@functools.cache
+def _loaded() -> Any:
+    """Return the compiled module, or the reason why there is none."""
+    if os.environ.get("CONVCLI_NATIVE") == "0":
+        return "switched off by CONVCLI_NATIVE=0"
+    try:
+        return importlib.import_module("convcli._native")
+    except ImportError:
+        return "not compiled: no C compiler was found when convcli was installed"
+
+
+@functools.cache
+def level() -> int | None:
+    """Number of the level of instructions in use; None if NumPy has to do."""
+    module = _loaded()
+    if isinstance(module, str):
+        return None
+    names = module.levels()
+    wanted = os.environ.get("CONVCLI_NATIVE") or names[-1]
+    if wanted not in names:
+        raise UsageError(
+            f'CONVCLI_NATIVE is "{wanted}", which this machine does not have; use 0, or one of {", ".join(names)}'
+        )
+    found: int = names.index(wanted)
+    return found
+
+
+def describe() -> str:
+    """Say what runs: the level of instructions, or NumPy and why.
+
+    >>> describe().partition(",")[0] in ("compiled", "NumPy")
+    True
+    """
+    number, module = level(), _loaded()
+    return f"NumPy, {module}" if number is None else f"compiled, {module.levels()[number]}"
+
+
+def serves(dtype: Any) -> bool:
+    """Whether the compiled code is there and computes in `dtype`."""
+    return level() is not None and np.dtype(dtype).name in REAL
+
+
+def correlate(image: Array, kernels: Array, out: Array) -> None:
+    """Correlate, with no border.
+
+    Parameters
+    ----------
+    image : (channels, *padded) array of float32 or float64
+        As all the others. Rows without gaps.
+    kernels : (outputs, channels, *taps) array
+        Contiguous.
+    out : (outputs, *shape) array
+        Rows without gaps; filled.
+    """
+    more = (None,) * (4 - image.ndim)
+    at = (slice(None), *more)
+    _loaded().correlate(image[at], kernels[(slice(None), *at)], out[at], level())
+
+
+def passes(image: Array, columns: Array, rows: Array, out: Array) -> None:
+    """Correlate with a sum of outer products, the intermediate result in cache.
+
+    Parameters
+    ----------
+    image : (height, width) array of float32 or float64
+    columns, rows : (terms, taps) array
+    out : (height - column taps + 1, width - row taps + 1) array
+        Filled.
+    """
+    _loaded().passes(image, columns, rows, out, level())
+
+
+def gather(image: Array, indices: Sequence[Array], fill: float, out: Array) -> bool:
+    """Copy samples by position, and convert them; return whether all are finite.
+
+    Parameters
+    ----------
+    image : (channels, *spatial) array of any real type
+    indices : one array of intp per spatial axis
+        -1 for `fill`.
+    out : (channels, *lengths) array of float32 or float64
+    """
+    more = (None,) * (4 - image.ndim)
+    at = (slice(None), *more)
+    zeros = [np.zeros(1, np.intp)] * len(more)
+    whole = [np.ascontiguousarray(index) for index in indices]
+    found: bool = _loaded().gather(image[at], *zeros, *whole, out[at], fill, level())
+    return found
+
+
+def finite(array: Array) -> bool:
+    """Whether all samples of up to four axes are finite; float32 or float64, rows without gaps."""
+    found: bool = _loaded().finite(array[(None,) * (4 - array.ndim)], level())
+    return found
+
+
+def finish(result: Array, target: Array, *, divisor: float, bias: float, absolute: bool, snap: bool) -> int:
+    """Scale, shift, round half to even and store; return how many samples did not fit.
+
+    Parameters
+    ----------
+    result : (planes, height, width) array of float32 or float64
+    target : the same shape, uint8 or uint16
+    divisor, bias : float
+    absolute : bool
+        Take magnitudes.
+    snap : bool
+        Round to steps of 1/4096 before.
+    """
+    found: int = _loaded().finish(result, target, divisor, bias, absolute, snap, level())
+    return found
