@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,12 @@ def refuse_overflow(image: Array, weights: Array, outside: float = 0) -> None:
 
 
 def gather(
-    image: Array, indices: Sequence[NDArray[np.intp]], steps: Sequence[int], fill: float, dtype: DTypeLike
+    image: Array,
+    indices: Sequence[NDArray[np.intp]],
+    steps: Sequence[int],
+    fill: float,
+    dtype: DTypeLike,
+    empty: Callable[[tuple[int, ...], DTypeLike], Array] = np.empty,
 ) -> tuple[Array, bool]:
     """Copy samples by position on the last axes, or view them where they lie inside the image.
 
@@ -112,6 +117,8 @@ def gather(
         Value for position -1.
     dtype : data-type
         Type of the result.
+    empty : callable
+        Makes room for a copy.
 
     Returns
     -------
@@ -135,7 +142,7 @@ def gather(
     if not rest and source.dtype == dtype and in_rows(source):
         return source, source.dtype.kind != "f" or all_finite(source)
     if image.ndim <= 4 and first == 1 and native.serves(dtype):
-        copy = np.empty((len(image), *map(len, indices)), dtype)
+        copy = empty((len(image), *map(len, indices)), dtype)
         return copy, native.gather(image, indices, fill, copy)
     for axis, index in rest:
         source = source.take(index, axis=axis, mode="clip")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
+import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from convcli import backends, threads
 from convcli.arrays import Array, border_indices, gather, in_rows
@@ -17,6 +20,9 @@ from convcli.separable import Vector
 from convcli.spec import ConvSpec
 
 Part = tuple[tuple[int, ...], tuple[int, ...], Apply]
+RIM = 64
+"""Outputs along the last axis that are made together, where some of them need the border."""
+
 Finish = Callable[[Array, Array], int]
 
 
@@ -66,13 +72,17 @@ def execute(
     largest = piece_spec(spec)
     tile = tile_shape(module, largest, plan.chosen.rank)
     banks = kernels.reshape(-1, spec.outputs, *kernels.shape[1:])
-    tiles = list(_tiles(spec, tile, len(banks)))
+    plain = {*steps(spec)} == {1} and len(pieces(spec)) == len(phases(spec)) == 1
+    free = plain and getattr(module, "ANY_TILE", False) and image.dtype == spec.dtype and in_rows(image)
+    tiles = list(_tiles(spec, tile, len(banks), free))
     workers = max(1, min(plan.chosen.threads, len(tiles)))
     if len(banks) > 1:  # with few tiles to a group every thread keeps another one's kernels
-        room = int(BUDGET_BYTES // max(1, plan.cost.kept_bytes))
-        workers = max(1, min(workers, max(len(tiles) // len(banks), room)))
+        most = int(BUDGET_BYTES // max(1, plan.cost.kept_bytes))
+        workers = max(1, min(workers, max(len(tiles) // len(banks), most)))
     indices, distances = border_indices(spec), steps(spec)
     clipped: list[int] = []
+    scratch = Scratch()
+    room = functools.partial(scratch, "source")
 
     @np.errstate(all="ignore")  # what overflows is infinite; a helper thread knows no other state
     def compute(
@@ -82,7 +92,7 @@ def execute(
         target = target[(slice(None), *(slice(c, c + n) for c, n in zip(corner, shape, strict=True)))]
         # Where the result is of the right type, and whole, nothing lies between the backend and it.
         whole = len(parts) == 1 and target.dtype == spec.dtype and finish is None
-        total = target if whole and in_rows(target) else np.empty(target.shape, spec.dtype)
+        total = target if whole and in_rows(target) else scratch("total", target.shape, spec.dtype)
         for number, (offset, taps, apply) in enumerate(parts):
             lattice = [
                 index[p + o :: d][c : c + n + t - 1]
@@ -90,11 +100,11 @@ def execute(
                     indices, phase.offset, offset, distances, corner, shape, taps, strict=True
                 )
             ]
-            source, finite = gather(image[item], lattice, distances, fill, spec.dtype)
+            source, finite = gather(image[item], lattice, distances, fill, spec.dtype, room)
             if not finite:
                 raise NonFiniteError
             if number:
-                part = np.empty_like(total)
+                part = scratch("part", total.shape, spec.dtype)
                 apply(source, part)
                 total += part
             else:
@@ -115,20 +125,70 @@ def execute(
     return sum(clipped)
 
 
+class Scratch:
+    """Memory that a thread uses again for every tile: fresh pages would cost more than what fills them."""
+
+    def __init__(self) -> None:
+        self.kept = threading.local()
+
+    def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Return the thread's array called `name`, of any content."""
+        found: Array | None = getattr(self.kept, name, None)
+        size = math.prod(shape)
+        if found is None or found.size < size:
+            found = np.empty(size, dtype)
+            setattr(self.kept, name, found)
+        return found[:size].reshape(shape)
+
+
 def _tiles(
-    spec: ConvSpec, tile: tuple[int, ...], groups: int
+    spec: ConvSpec, tile: tuple[int, ...], groups: int, free: bool
 ) -> Iterator[tuple[int, Phase, tuple[int, ...], tuple[int, ...]]]:
     """Every tile as batch item, phase, first output and shape, the items of one group together."""
     items = (item for group in range(groups) for item in range(group, spec.batch, groups))
     for item, phase in itertools.product(items, phases(spec)):
         sizes = [len(range(a.output)[s]) for a, s in zip(spec.axes, phase.outputs, strict=True)]
-        for corner in itertools.product(*(range(0, n, t) for n, t in zip(sizes, tile, strict=True))):
-            yield (
-                item,
-                phase,
-                corner,
-                tuple(min(t, n - c) for t, n, c in zip(tile, sizes, corner, strict=True)),
-            )
+        for region in _regions(spec) if free else [[(0, n) for n in sizes]]:
+            shape = _spread(tile, region) if free else tile
+            for cut in itertools.product(*(_cuts(*ends, n) for ends, n in zip(region, shape, strict=True))):
+                corner, size = zip(*cut, strict=True)
+                yield item, phase, corner, size
+
+
+Region = list[tuple[int, int]]
+
+
+def _regions(spec: ConvSpec) -> list[Region]:
+    """Part the outputs that need the border from those that are made of the image as it lies in memory.
+
+    Returns
+    -------
+    list of (start, stop) per axis
+    """
+    inner = [(0, n) for n in spec.output_shape]
+    rims: list[Region] = []
+    for number, axis in enumerate(spec.axes):
+        unit = RIM if number == len(inner) - 1 else RIM // 8
+        lead, tail = (-(-max(0, n) // unit) * unit for n in (axis.before, axis.after))
+        if lead + tail > axis.output // 2:
+            return [[(0, n) for n in spec.output_shape]]
+        ends = (0, lead), (axis.output - tail, axis.output)
+        rims += [[*inner[:number], end, *inner[number + 1 :]] for end in ends if end[0] < end[1]]
+        inner[number] = (lead, axis.output - tail)
+    return [inner, *rims]
+
+
+def _spread(tile: tuple[int, ...], region: Region) -> tuple[int, ...]:
+    """Make a tile longer where a region is narrower than it."""
+    width = region[-1][1] - region[-1][0]
+    if len(tile) == 1 or width >= tile[-1]:
+        return tile
+    return (*tile[:-2], tile[-2] * tile[-1] // width, width)
+
+
+def _cuts(start: int, stop: int, step: int) -> list[tuple[int, int]]:
+    """Cut a range into runs: start and length of each."""
+    return [(n, min(step, stop - n)) for n in range(start, stop, step)]
 
 
 def _prepared(

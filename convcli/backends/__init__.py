@@ -74,7 +74,10 @@ class Backend(Protocol):
 
 
 class FusedBackend(Backend, Protocol):
-    """What a module may define besides, if it can pass over all axes at once."""
+    """What a module may define besides."""
+
+    ANY_TILE: bool
+    """Whether tiles may be of other shapes than `tile` says, so that the rim can be parted from the rest."""
 
     def fused_cost(self, spec: ConvSpec) -> Cost | None:
         """Count the work of a kernel of rank ``spec.rank``; None if it cannot for this one."""

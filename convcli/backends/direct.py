@@ -14,6 +14,7 @@ from convcli.spec import ConvSpec, Cost
 SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe()})"
 USES_BLAS = False
 IN_PASSES = True
+ANY_TILE = native.level() is not None
 
 # Of 4 bytes. Compiled: per cell, per output. In NumPy: per cell that is not zero, per call.
 RATES = {
