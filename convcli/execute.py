@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from convcli import backends, threads
 from convcli.arrays import Array, border_indices, gather, in_rows
-from convcli.backends import Apply, fused_cost
+from convcli.backends import Apply, fused
 from convcli.pieces import Phase, phases, piece_spec, pieces, steps
 from convcli.planner import BUDGET_BYTES, Plan, pass_specs, tile_shape
 from convcli.separable import Vector
@@ -211,8 +211,8 @@ def _prepared(
         if plan.chosen.rank:
             assert terms is not None
             sliced = [tuple(v[c] for v, c in zip(term, piece.cells, strict=True)) for term in terms]
-            together = fused_cost(module, part) is not None
-            apply = module.prepare_fused(sliced, part) if together else _in_passes(module, sliced, part, tile)
+            together = fused(module, part)
+            apply = together[1](sliced) if together else _in_passes(module, sliced, part, tile)
         else:
             apply = module.prepare(np.ascontiguousarray(block, dtype=spec.dtype), part, tile)
         yield piece.offset, block.shape[2:], apply

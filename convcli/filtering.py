@@ -14,7 +14,7 @@ from convcli.errors import UsageError
 from convcli.kernels import Kernel
 from convcli.machine import available_memory, check_memory
 from convcli.options import Filter
-from convcli.pixels import finish, from_linear, luma, to_linear, top
+from convcli.pixels import finish, from_linear, luma, refuse_clipped, to_linear, top
 from convcli.planner import Plan, plan
 from convcli.problem import PRECISIONS, Problem, gap_rule
 from convcli.response import Response
@@ -99,7 +99,8 @@ def filter_planes(
     ]
     problems = [r.pose(planes[:-1] if alpha else planes) for r in responses]
     problem = problems[0]
-    _check_memory(problems, planes, how, alpha)
+    apart = _apart(responses, planes, alpha)
+    _check_memory(problems, planes, how, alpha, apart)
     filtered = Filtered([], problem.plan, plan_seconds=time.perf_counter() - began, notes=notes)
     if dry_run:
         return filtered
@@ -107,15 +108,32 @@ def filter_planes(
     whole = how.precision == "auto" and all(r.kernel.values.dtype.kind == "i" for r in responses)
     snap = photo and not whole
     with np.errstate(all="ignore"):  # what overflows is infinite, and clipped or shown as such
-        for result in _combined((r.respond(planes, alpha) for r in responses), how.combine, alpha):
-            output, clipped = finished(result, source_type, how, alpha=alpha, photo=photo, snap=snap)
+        if apart:
+            made = (_streamed(r, p, how, snap) for r, p in zip(responses, problems, strict=True))
+        else:
+            results = _combined((r.respond(planes, alpha) for r in responses), how.combine, alpha)
+            made = (finished(r, source_type, how, alpha=alpha, photo=photo, snap=snap) for r in results)
+        for output, clipped in made:
             filtered.outputs.append(output)
             filtered.clipped += clipped
     filtered.compute_seconds = time.perf_counter() - began
     return filtered
 
 
-def _check_memory(problems: list[Problem], planes: Array, how: Filter, alpha: bool) -> None:
+def _apart(responses: list[Response], planes: Array, alpha: bool) -> bool:
+    """Whether every sample of every output follows from one sample of one response."""
+    return responses[0].how.combine == "none" and all(r.in_one_go(planes, alpha) for r in responses)
+
+
+def _streamed(response: Response, problem: Problem, how: Filter, snap: bool) -> tuple[Array, int]:
+    dtype, rule = _target(np.dtype(problem.result_type), response.source_type, how, True)
+    output, clipped = response.respond_into(problem, dtype, rule, snap=snap)
+    if dtype.kind != "f":
+        refuse_clipped(clipped, dtype, rule)
+    return output, clipped
+
+
+def _check_memory(problems: list[Problem], planes: Array, how: Filter, alpha: bool, apart: bool) -> None:
     """Refuse what would not fit, before it is begun: an estimate of all that is held at a time."""
     limit = how.max_memory if how.max_memory is not None else available_memory()
     if limit is None:
@@ -124,14 +142,16 @@ def _check_memory(problems: list[Problem], planes: Array, how: Filter, alpha: bo
     copies = 0  # of 8 bytes a sample
     if alpha and how.alpha == "premultiply":
         results += 3  # products, their quotient and the opacity
-    if how.linear or how.repeat > 1:
+    if (how.linear and not apart) or how.repeat > 1:
         copies += 3  # light or intermediate results, the same in whole steps
     if problems[0].result_type == "int64" or how.range == "minmax":
         copies += 1
     written = 0
     for problem in problems:
         spec = problem.plan.spec
-        size: float = results * spec.samples * np.dtype(problem.result_type).itemsize
+        # A result that is finished tile by tile is never there as a whole.
+        held = planes.itemsize if apart else results * np.dtype(problem.result_type).itemsize
+        size: float = held * spec.samples
         size += planes.nbytes + written + 8 * copies * max(planes.size, spec.samples)
         size += 24 * sum(spec.padded_shape)  # where each sample of the border comes from
         size += problem.plan.cost.memory_bytes
@@ -180,7 +200,7 @@ def finished(
     if how.linear:
         for plane in result[:-1] if alpha else result:
             plane[...] = from_linear(plane, top(source_type))
-    dtype, rule = _target(result, source_type, how, photo)
+    dtype, rule = _target(result.dtype, source_type, how, photo)
     # An array, whatever its axes, is one plane; so is a 1-D signal.
     output, clipped = finish(result if photo else result[None], alpha, dtype, rule, snap=snap)
     return output if photo else output[0], clipped
@@ -262,9 +282,10 @@ def _add(total: Array, more: Array, rule: str) -> None:
     total += more
 
 
-def _target(result: Array, source_type: np.dtype[Any], how: Filter, photo: bool) -> tuple[np.dtype[Any], str]:
-    """Type of the output, and what happens to samples outside its range."""
-    dtype = result.dtype
+def _target(
+    dtype: np.dtype[Any], source_type: np.dtype[Any], how: Filter, photo: bool
+) -> tuple[np.dtype[Any], str]:
+    """Type of the output, of results of type `dtype`, and what happens to samples outside its range."""
     if how.dtype != "keep":
         dtype = np.dtype(how.dtype)
     elif photo or (how.range in ("clamp", "minmax") and source_type.kind in "ui"):

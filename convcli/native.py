@@ -42,7 +42,8 @@ def level() -> int | None:
     wanted = os.environ.get("CONVCLI_NATIVE") or names[-1]
     if wanted not in names:
         raise UsageError(
-            f'CONVCLI_NATIVE is "{wanted}", which this machine does not have; use 0, or one of {", ".join(names)}'
+            f'CONVCLI_NATIVE is "{wanted}", which this machine does not have; '
+            f"use 0, or one of {', '.join(names)}"
         )
     found: int = names.index(wanted)
     return found

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli import native
+from convcli.arrays import Array, in_rows
 from convcli.errors import UsageError
 from convcli.spec import choose
 
@@ -135,31 +136,89 @@ def finish(
         return planes.astype(dtype, copy=False), 0
     if planes.size == 0:
         return planes.astype(dtype), 0
-    limits = np.iinfo(dtype)
     result = np.empty(planes.shape, dtype=dtype)
-    clipped = 0
-    for plane, target in zip(planes, result, strict=True):
-        if plane.dtype.kind == "f":
-            if snap:
-                plane *= SNAP
-                np.rint(plane, out=plane)
-                plane /= SNAP
-            np.rint(plane, out=plane)
-        # A comparison that is false for NaN too finds everything that does not fit.
-        if not (plane.min() >= limits.min and plane.max() <= limits.max):
-            fits = (plane >= limits.min) & (plane <= limits.max)
-            clipped += fits.size - int(np.count_nonzero(fits))
-            np.nan_to_num(plane, copy=False, posinf=np.inf, neginf=-np.inf)
-            np.clip(plane, limits.min, limits.max, out=plane)
-        np.copyto(target, plane, casting="unsafe")
-        if dtype.itemsize == 8 and plane.dtype.kind == "f":
-            target[plane >= float(limits.max)] = limits.max  # which no float is
+    clipped = sum(
+        store(plane[None], target[None], snap=snap) for plane, target in zip(planes, result, strict=True)
+    )
+    refuse_clipped(clipped, dtype, rule)
+    return result, clipped
+
+
+def refuse_clipped(clipped: int, dtype: np.dtype[Any], rule: str) -> None:
+    """Refuse what was cut off where nothing was to be."""
     if clipped and rule == "none":
+        limits = np.iinfo(dtype)
         raise UsageError(
             f'{clipped} samples are outside {limits.min} to {limits.max} and range is "none"; '
             "use --range clamp, or --dtype float32"
         )
-    return result, clipped
+
+
+def store(
+    values: Array,
+    target: Array,
+    *,
+    divisor: float = 1.0,
+    bias: float = 0.0,
+    absolute: bool = False,
+    snap: bool = False,
+) -> int:
+    """Divide, shift, round half to even, cut off and convert, all at once.
+
+    Parameters
+    ----------
+    values : array of numbers
+        Overwritten.
+    target : array of the same shape
+        Filled.
+    divisor, bias : float
+        For `values` of floats.
+    absolute : bool
+        Take magnitudes.
+    snap : bool
+        As in `finish`.
+
+    Returns
+    -------
+    int
+        Samples that were out of the range of an integer type, where NaN becomes 0.
+
+    Examples
+    --------
+    >>> target = np.empty((1, 1, 3), np.uint8)
+    >>> store(np.array([[[-1.0, 2.5, 300.0]]]), target), target.tolist()
+    (2, [[[0, 2, 255]]])
+    """
+    narrow = target.dtype in (np.uint8, np.uint16)
+    if narrow and values.ndim == 3 and native.serves(values.dtype) and in_rows(values):
+        return native.finish(values, target, divisor=divisor, bias=bias, absolute=absolute, snap=snap)
+    floats = values.dtype.kind == "f"
+    if divisor != 1:
+        values /= divisor
+    if bias:
+        values += bias
+    if absolute:
+        np.abs(values, out=values)
+    if target.dtype.kind == "f":
+        np.copyto(target, values, casting="same_kind")
+        return 0
+    limits, clipped = np.iinfo(target.dtype), 0
+    if floats:
+        if snap:
+            values *= SNAP
+            np.rint(values, out=values)
+            values /= SNAP
+        np.rint(values, out=values)
+    # A comparison that is false for NaN too finds everything that does not fit.
+    if not (values.min() >= limits.min and values.max() <= limits.max):
+        fits = (values >= limits.min) & (values <= limits.max)
+        clipped = fits.size - int(np.count_nonzero(fits))
+        np.nan_to_num(values, copy=False, posinf=np.inf, neginf=-np.inf)
+        np.clip(values, limits.min, limits.max, out=values)
+    np.copyto(target, values, casting="unsafe")
+    if target.dtype.itemsize == 8 and floats:
+        target[values >= float(limits.max)] = limits.max  # which no float is
+    return clipped
 
 
 def _stretch(colour: Array, highest: float) -> None:

@@ -155,7 +155,7 @@ def _considered(
     count = len(pieces(spec))
     found = [Candidate(name, 0, *_on_threads(name, part, [part] * count, 0, threads))]
     if part.rank and module.IN_PASSES:
-        together = backends.fused_cost(module, part) is not None
+        together = backends.fused(module, part) is not None
         passes = [part] * count if together else pass_specs(part) * count * part.rank
         found.append(Candidate(name, part.rank, *_on_threads(name, part, passes, part.rank, threads)))
     return tuple(found)
@@ -190,8 +190,8 @@ def _on_threads(
 ) -> tuple[Cost, int]:
     """Estimate all steps that `part` takes, on as many threads as it can use."""
     module = backends.load(name)
-    fused = backends.fused_cost(module, part) if rank else None
-    costs = {step: fused or module.cost(step) for step in set(steps)}
+    fused = backends.fused(module, part) if rank else None
+    costs = {step: fused[0] if fused else module.cost(step) for step in set(steps)}
     rates = profile.rates(name)
     tile = tile_shape(module, part, rank)
     tiles = part.batch * math.prod(-(-n // t) for n, t in zip(part.output_shape, tile, strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 
 from convcli.arrays import Array, covered, refuse_wide_borders
 from convcli.errors import UsageError
-from convcli.execute import NonFiniteError, execute
+from convcli.execute import Finish, NonFiniteError, execute
 from convcli.planner import Plan, plan
 from convcli.separable import Vector, low_rank
 from convcli.spec import MANTISSA_BITS, ConvSpec, choose
@@ -58,11 +58,37 @@ class Problem:
                 pass
         return self._around_gaps()
 
+    def solve_into(self, output: Array, finish: Finish) -> int:
+        """Compute the result tile by tile, each finished while it is in cache.
+
+        Parameters
+        ----------
+        output : (batch, outputs, *output) array
+        finish : callable
+            Takes a tile (outputs, *shape) of results, which it may overwrite, and its place in `output`.
+
+        Returns
+        -------
+        int
+            The sum of what `finish` returned.
+        """
+        if math.isfinite(self.fill):
+            try:
+                return self._execute(output, finish)
+            except NonFiniteError:
+                pass
+        return sum(finish(item, place) for item, place in zip(self._around_gaps(), output, strict=True))
+
     def _run(self) -> Array:
         spec = self.plan.spec
         result = np.empty((spec.batch, spec.outputs, *spec.output_shape), dtype=self.result_type)
-        execute(self.plan, self.image, self.kernels, result, fill=self.fill, terms=self.terms)
+        self._execute(result)
         return result
+
+    def _execute(self, result: Array, finish: Finish | None = None) -> int:
+        return execute(
+            self.plan, self.image, self.kernels, result, fill=self.fill, terms=self.terms, finish=finish
+        )
 
     def _around_gaps(self) -> Array:
         """Compute with zeros in place of gaps, then correct every output that a gap is part of."""

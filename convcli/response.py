@@ -11,7 +11,7 @@ from convcli.arrays import Array
 from convcli.errors import UsageError
 from convcli.kernels import Kernel
 from convcli.options import Filter
-from convcli.pixels import premultiply, to_linear, top
+from convcli.pixels import from_linear, premultiply, store, to_linear, top
 from convcli.problem import Problem, pose
 from convcli.spec import shape_text
 
@@ -94,6 +94,41 @@ class Response:
         for _ in range(self.how.repeat):
             planes = self._once(planes, alpha)
         return planes
+
+    def in_one_go(self, planes: Array, alpha: bool) -> bool:
+        """Whether every sample of the output is made of one sample of the result alone."""
+        flat = self.photo and planes.ndim == 3 and self.kernel.values.ndim == 2
+        return flat and not alpha and self.how.repeat == 1 and self.how.range != "minmax"
+
+    def respond_into(
+        self, problem: Problem, dtype: np.dtype[Any], rule: str, *, snap: bool
+    ) -> tuple[Array, int]:
+        """Filter an image `in_one_go`: no more than a few tiles of results are held at a time.
+
+        Parameters
+        ----------
+        problem : Problem
+            As `pose` made it.
+        dtype, rule, snap
+            As in `convcli.pixels.finish`.
+
+        Returns
+        -------
+        (channels, height, width) array of `dtype`, and how many samples were clipped
+            The colours of a pixel lie next to each other, as in a file.
+        """
+        spec = problem.plan.spec
+        light, absolute = self.how.linear, rule == "abs"
+        divisor, bias = float(self.kernel.divisor), float(self.bias)
+
+        def finish(tile: Array, target: Array) -> int:
+            if light:
+                tile[...] = from_linear(tile / divisor + bias, top(self.source_type))
+                return store(tile, target, absolute=absolute, snap=snap)
+            return store(tile, target, divisor=divisor, bias=bias, absolute=absolute, snap=snap)
+
+        output = np.moveaxis(np.empty((*spec.output_shape, spec.batch), dtype), -1, 0)
+        return output, problem.solve_into(output[:, None], finish)
 
     def _once(self, planes: Array, alpha: bool) -> Array:
         if not alpha or self.how.alpha == "filter":

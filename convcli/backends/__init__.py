@@ -17,6 +17,7 @@ from convcli.arrays import Array
 from convcli.spec import ConvSpec, Cost, choose
 
 Apply = Callable[[Array, Array], None]
+Terms = tuple[Array, ...]
 
 
 class Backend(Protocol):
@@ -80,17 +81,21 @@ class FusedBackend(Backend, Protocol):
     """Whether tiles may be of other shapes than `tile` says, so that the rim can be parted from the rest."""
 
     def fused_cost(self, spec: ConvSpec) -> Cost | None:
-        """Count the work of a kernel of rank ``spec.rank``; None if it cannot for this one."""
+        """Count the work of a kernel of rank ``spec.rank``, all passes in one; None if it cannot."""
         ...
 
-    def prepare_fused(self, terms: list[tuple[Array, ...]], spec: ConvSpec) -> Apply:
+    def prepare_fused(self, terms: list[Terms], spec: ConvSpec) -> Apply:
         """As `prepare`, for a sum of outer products, each a vector per axis."""
         ...
 
 
-def fused_cost(module: Backend, spec: ConvSpec) -> Cost | None:
-    """Cost of a separable kernel in one go; None where 1-D kernels are applied one by one."""
-    return cast(FusedBackend, module).fused_cost(spec) if hasattr(module, "fused_cost") else None
+def fused(module: Backend, spec: ConvSpec) -> tuple[Cost, Callable[[list[Terms]], Apply]] | None:
+    """Cost and preparation of a separable kernel in one go; None where 1-D kernels are applied in turn."""
+    if not hasattr(module, "fused_cost"):
+        return None
+    able = cast(FusedBackend, module)
+    cost = able.fused_cost(spec)
+    return None if cost is None else (cost, lambda terms: able.prepare_fused(terms, spec))
 
 
 def names() -> list[str]:
