@@ -10,11 +10,15 @@
 #ifdef REAL
 
 #if BYTES
-typedef REAL VEC __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
+typedef REAL VEC __attribute__((vector_size(BYTES)));
+typedef REAL LOOSE __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias)); /* in memory */
 #define LANES ((int)(BYTES / sizeof(REAL)))
+#define ALL(x) ((VEC){0} + (x))
 #else
 typedef REAL VEC;
+typedef REAL LOOSE;
 #define LANES 1
+#define ALL(x) (x)
 #endif
 
 /* R rows by V vectors of output are kept in registers. Each vector of the image is loaded once for
@@ -26,48 +30,62 @@ typedef REAL VEC;
     {                                                                                                   \
         for (ptrdiff_t c = 0; c < taps; c++) {                                                          \
             VEC part[V];                                                                                \
-            for (int v = 0; v < V; v++) part[v] = *(const VEC *)(x + c + v * LANES);                    \
+            for (int v = 0; v < V; v++) {                                                               \
+                part[v] = *(const LOOSE *)(x + c + v * LANES);                                            \
+                KEEP(part[v]);                                                                          \
+            }                                                                                           \
             for (int i = lo; i <= hi; i++) {                                                            \
-                REAL weight = weights[c - i * taps];                                                    \
+                VEC weight = ALL(weights[c - i * taps]);                                                \
+                KEEP(weight);                                                                           \
                 for (int v = 0; v < V; v++) sums[i][v] += weight * part[v];                             \
             }                                                                                           \
         }                                                                                               \
     }                                                                                                   \
-    static TARGET void OUTPUTS(R, V)(const REAL *from, const struct bank *b, const REAL *weights,        \
-                                     REAL *to)                                                          \
+    INLINE TARGET void ROW(R, V)(VEC sums[R][V], const REAL *x, const REAL *weights, ptrdiff_t r,       \
+                                 ptrdiff_t high, ptrdiff_t wide)                                        \
+    {                                                                                                   \
+        int lo = r < high ? 0 : (int)(r - high + 1), hi = r < R - 1 ? (int)r : R - 1;                   \
+        switch (4 * lo + hi) {                                                                          \
+        case 0: STEP(R, V)(sums, x, weights, wide, 0, 0); break;                                        \
+        case 1: if (R > 1) STEP(R, V)(sums, x, weights, wide, 0, 1); break;                             \
+        case 2: if (R > 2) STEP(R, V)(sums, x, weights, wide, 0, 2); break;                             \
+        case 3: if (R > 3) STEP(R, V)(sums, x, weights, wide, 0, 3); break;                             \
+        case 5: if (R > 1) STEP(R, V)(sums, x, weights, wide, 1, 1); break;                             \
+        case 6: if (R > 2) STEP(R, V)(sums, x, weights, wide, 1, 2); break;                             \
+        case 7: if (R > 3) STEP(R, V)(sums, x, weights, wide, 1, 3); break;                             \
+        case 10: if (R > 2) STEP(R, V)(sums, x, weights, wide, 2, 2); break;                            \
+        case 11: if (R > 3) STEP(R, V)(sums, x, weights, wide, 2, 3); break;                            \
+        case 15: if (R > 3) STEP(R, V)(sums, x, weights, wide, 3, 3); break;                            \
+        }                                                                                               \
+    }                                                                                                   \
+    INLINE TARGET void OUTPUTS(R, V)(const struct job *j, const void *const *rows, ptrdiff_t x,          \
+                                     const REAL *w, ptrdiff_t high, ptrdiff_t wide, int unrolled,       \
+                                     REAL *to, ptrdiff_t to_step)                                       \
     {                                                                                                   \
         VEC sums[R][V];                                                                                 \
         memset(sums, 0, sizeof sums);                                                                   \
-        for (ptrdiff_t c = 0; c < b->channels; c++)                                                     \
-            for (ptrdiff_t d = 0; d < b->taps[0]; d++, weights += b->taps[1] * b->taps[2])              \
-                for (ptrdiff_t r = 0; r < b->taps[1] + R - 1; r++) {                                    \
-                    const REAL *x = from + c * b->from_step[0] + d * b->from_step[1] + r * b->from_step[2]; \
-                    const REAL *w = weights + r * b->taps[2];                                           \
-                    ptrdiff_t lo = r < b->taps[1] ? 0 : r - b->taps[1] + 1, hi = r < R - 1 ? r : R - 1; \
-                    switch (4 * lo + hi) {                                                              \
-                    case 0: STEP(R, V)(sums, x, w, b->taps[2], 0, 0); break;                            \
-                    case 1: if (R > 1) STEP(R, V)(sums, x, w, b->taps[2], 0, 1); break;                 \
-                    case 2: if (R > 2) STEP(R, V)(sums, x, w, b->taps[2], 0, 2); break;                 \
-                    case 3: if (R > 3) STEP(R, V)(sums, x, w, b->taps[2], 0, 3); break;                 \
-                    case 5: if (R > 1) STEP(R, V)(sums, x, w, b->taps[2], 1, 1); break;                 \
-                    case 6: if (R > 2) STEP(R, V)(sums, x, w, b->taps[2], 1, 2); break;                 \
-                    case 7: if (R > 3) STEP(R, V)(sums, x, w, b->taps[2], 1, 3); break;                 \
-                    case 10: if (R > 2) STEP(R, V)(sums, x, w, b->taps[2], 2, 2); break;                \
-                    case 11: if (R > 3) STEP(R, V)(sums, x, w, b->taps[2], 2, 3); break;                \
-                    case 15: if (R > 3) STEP(R, V)(sums, x, w, b->taps[2], 3, 3); break;                \
-                    }                                                                                   \
-                }                                                                                       \
+        for (ptrdiff_t p = 0; p < j->planes; p++, w += high * wide, rows += j->height)                  \
+            if (unrolled)                                                                               \
+                UNROLL for (ptrdiff_t r = 0; r < high + R - 1; r++)                                     \
+                    ROW(R, V)(sums, (const REAL *)rows[r] + x, w + r * wide, r, high, wide);            \
+            else                                                                                        \
+                for (ptrdiff_t r = 0; r < high + R - 1; r++)                                            \
+                    ROW(R, V)(sums, (const REAL *)rows[r] + x, w + r * wide, r, high, wide);            \
         for (int i = 0; i < R; i++)                                                                     \
-            for (int v = 0; v < V; v++) *(VEC *)(to + i * b->to_step[2] + v * LANES) = sums[i][v];      \
+            for (int v = 0; v < V; v++) *(LOOSE *)(to + i * to_step + v * LANES) = sums[i][v];            \
     }                                                                                                   \
-    /* R rows as wide as there are: what is left at the end is computed together with its neighbours. */ \
-    static TARGET ptrdiff_t SWEEP(R, V)(const REAL *from, const struct bank *b, const REAL *weights,     \
-                                        REAL *to, ptrdiff_t x)                                          \
+    /* R rows from x on, as wide as there are whole blocks; returns where the next begins. */           \
+    static TARGET ptrdiff_t SWEEP(R, V)(const struct job *j, const void *const *rows, ptrdiff_t x,       \
+                                        ptrdiff_t width, const REAL *weights, REAL *to, ptrdiff_t to_step) \
     {                                                                                                   \
-        ptrdiff_t width = b->shape[2], block = V * LANES;                                               \
-        for (; x + block <= width; x += block) OUTPUTS(R, V)(from + x, b, weights, to + x);             \
-        if (V == 1 && x < width && width >= block)                                                      \
-            OUTPUTS(R, V)(from + width - block, b, weights, to + width - block);                        \
+        const ptrdiff_t block = V * LANES, high = j->taps[1], wide = j->taps[2];                        \
+        if (R == 4 && V == 3 && high == 3 && wide == 3) /* small kernels: no loop is left */            \
+            for (; x + block <= width; x += block) OUTPUTS(R, V)(j, rows, x, weights, 3, 3, 1, to + x, to_step); \
+        else if (R == 4 && V == 3 && high == 5 && wide == 5)                                            \
+            for (; x + block <= width; x += block) OUTPUTS(R, V)(j, rows, x, weights, 5, 5, 1, to + x, to_step); \
+        else                                                                                            \
+            for (; x + block <= width; x += block)                                                      \
+                OUTPUTS(R, V)(j, rows, x, weights, high, wide, 0, to + x, to_step);                        \
         return x;                                                                                       \
     }
 
@@ -75,32 +93,6 @@ BLOCK(4, 3)
 BLOCK(4, 1)
 BLOCK(1, 12)
 BLOCK(1, 1)
-
-static TARGET void NAME(plane)(const REAL *from, const struct bank *b, const REAL *weights, REAL *to)
-{
-    ptrdiff_t height = b->shape[1], y = 0;
-    while (y < height) {
-        int four = b->taps[1] > 1 && height >= 4;
-        if (four && y + 4 > height) y = height - 4; /* once more: cheaper than rows of their own */
-        const REAL *x = from + y * b->from_step[2];
-        REAL *z = to + y * b->to_step[2];
-        if (four)
-            SWEEP(4, 1)(x, b, weights, z, SWEEP(4, 3)(x, b, weights, z, 0));
-        else
-            SWEEP(1, 1)(x, b, weights, z, SWEEP(1, 12)(x, b, weights, z, 0));
-        y += four ? 4 : 1;
-    }
-}
-
-static TARGET void NAME(correlate)(const struct bank *b)
-{
-    const REAL *weights = b->weights;
-    ptrdiff_t cells = b->channels * b->taps[0] * b->taps[1] * b->taps[2];
-    for (ptrdiff_t o = 0; o < b->outputs; o++, weights += cells)
-        for (ptrdiff_t z = 0; z < b->shape[0]; z++)
-            NAME(plane)((const REAL *)b->from + z * b->from_step[1], b, weights,
-                        (REAL *)b->to + o * b->to_step[0] + z * b->to_step[1]);
-}
 
 /* Whether n numbers are all finite: x - x is 0 for those that are, and NaN for the others. */
 static TARGET int NAME(finite)(const REAL *x, ptrdiff_t n)
@@ -110,7 +102,7 @@ static TARGET int NAME(finite)(const REAL *x, ptrdiff_t n)
     ptrdiff_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         for (int v = 0; v < 4; v++) {
-            VEC part = *(const VEC *)(x + i + v * LANES);
+            VEC part = *(const LOOSE *)(x + i + v * LANES);
             seen[v] += part - part;
         }
     REAL sums[4 * LANES], total = 0;
@@ -151,30 +143,97 @@ TAKE(int64_t)
 TAKE(float)
 TAKE(double)
 
-static TARGET int NAME(gather)(const struct pick *p)
+/* Convert the samples of one row, from column number `x` to `end` of the padded image. */
+static TARGET void NAME(pick)(const struct job *j, const char *row, ptrdiff_t x, ptrdiff_t end, REAL *to)
 {
     static void (*const take[])(const char *, ptrdiff_t, REAL *, ptrdiff_t) = {
         NAME(take_uint8_t),  NAME(take_int8_t),   NAME(take_uint16_t), NAME(take_int16_t), NAME(take_uint32_t),
         NAME(take_int32_t),  NAME(take_uint64_t), NAME(take_int64_t),  NAME(take_float),   NAME(take_double)};
-    ptrdiff_t width = p->shape[3], step = p->from_step[3];
-    const ptrdiff_t *columns = p->index[2];
-    int all = 1;
-    for (ptrdiff_t c = 0; c < p->shape[0]; c++)
-        for (ptrdiff_t d = 0; d < p->shape[1]; d++)
-            for (ptrdiff_t r = 0; r < p->shape[2]; r++) {
-                REAL *to = (REAL *)(p->to + c * p->to_step[0] + d * p->to_step[1] + r * p->to_step[2]);
-                ptrdiff_t plane = p->index[0][d], row = p->index[1][r];
-                const char *from = p->from + c * p->from_step[0] + plane * p->from_step[1] + row * p->from_step[2];
-                for (ptrdiff_t x = 0; x < width; x++) {
-                    if (plane < 0 || row < 0 || columns[x] < 0)
-                        to[x] = (REAL)p->fill;
-                    else if (x == p->first && p->run > 0) {
-                        take[p->type](from + columns[x] * step, p->apart * step, to + x, p->run);
-                        x += p->run - 1;
-                    } else
-                        take[p->type](from + columns[x] * step, step, to + x, 1);
+    const ptrdiff_t *columns = j->index[2], step = j->from_step[3], stop = j->first + j->run;
+    while (x < end) {
+        ptrdiff_t n = x >= j->first && x < stop ? (stop < end ? stop : end) - x : 1;
+        if (row == NULL || columns[x] < 0)
+            *to = (REAL)j->fill, n = 1;
+        else
+            take[j->type](row + columns[x] * step, n > 1 ? j->apart * step : step, to, n);
+        x += n, to += n;
+    }
+}
+
+/* Have rows ready up to number `until`: where they lie, if they can be read there, or converted.
+ * The last few are kept; what borders them on the left and on the right always is a copy. */
+static TARGET void NAME(fetch)(struct job *j, ptrdiff_t until)
+{
+    for (; j->next < until; j->next++)
+        for (ptrdiff_t p = 0; p < j->planes; p++) {
+            ptrdiff_t r = j->next, at = p * j->height + r, plane = j->index[0][j->z + p % j->taps[0]];
+            const char *row = j->from + p / j->taps[0] * j->from_step[0] + plane * j->from_step[1] +
+                              j->index[1][r] * j->from_step[2];
+            if (plane < 0 || j->index[1][r] < 0) row = NULL;
+            for (int k = 0; k < 3; k++) {
+                ptrdiff_t start = j->start[k], end = j->start[k + 1] + j->taps[2] - 1;
+                if (start == j->start[k + 1]) continue;
+                if (k == 1 && j->inside && row) {
+                    j->rows[k][at] = row + j->index[2][start] * (ptrdiff_t)sizeof(REAL);
+                } else {
+                    REAL *copy = (REAL *)j->kept[k] + (p * j->ring + r % j->ring) * j->stride[k];
+                    NAME(pick)(j, row, start, end, copy);
+                    j->rows[k][at] = copy;
                 }
-                if (p->watch) all &= NAME(finite)(to, width);
+                if (j->watch) j->finite &= NAME(finite)(j->rows[k][at], end - start);
+            }
+        }
+}
+
+/* Rows y to `end` of the results of all kernels. */
+static TARGET void NAME(compute)(struct job *j, ptrdiff_t y, ptrdiff_t end, REAL *to, const ptrdiff_t to_step[2])
+{
+    const int four = j->taps[1] > 1 && end - y >= 4;
+    const ptrdiff_t first = y, count = four ? 4 : 1, cells = j->planes * j->taps[1] * j->taps[2];
+    for (; y < end; y += count) {
+        if (y + count > end) y = end - count; /* some rows once more: cheaper than rows of their own */
+        NAME(fetch)(j, y + count + j->taps[1] - 1);
+        if (!j->finite) return;
+        for (ptrdiff_t o = 0; o < j->outputs; o++)
+            for (int k = 0; k < 3; k++) {
+                const void *const *rows = (const void *const *)j->rows[k] + y;
+                const REAL *weights = (const REAL *)j->weights + o * cells;
+                REAL *place = to + o * to_step[0] + (y - first) * to_step[1] + j->start[k];
+                ptrdiff_t width = j->start[k + 1] - j->start[k], x = 0, last = width - LANES;
+                x = four ? SWEEP(4, 3)(j, rows, x, width, weights, place, to_step[1])
+                         : SWEEP(1, 12)(j, rows, x, width, weights, place, to_step[1]);
+                x = four ? SWEEP(4, 1)(j, rows, x, width, weights, place, to_step[1])
+                         : SWEEP(1, 1)(j, rows, x, width, weights, place, to_step[1]);
+                if (x < width && four) /* the end, together with some of what is before it */
+                    SWEEP(4, 1)(j, rows, last, width, weights, place, to_step[1]);
+                else if (x < width)
+                    SWEEP(1, 1)(j, rows, last, width, weights, place, to_step[1]);
+            }
+    }
+}
+
+/* Planes z of the result, one after the other. */
+static TARGET void NAME(correlate)(struct job *j)
+{
+    const ptrdiff_t to_step[2] = {j->to_step[0], j->to_step[2]};
+    for (j->z = 0; j->z < j->shape[0] && j->finite; j->z++) {
+        j->next = 0;
+        NAME(compute)(j, 0, j->shape[1], (REAL *)j->to + j->z * j->to_step[1], to_step);
+    }
+}
+
+static TARGET int NAME(gather)(struct job *j)
+{
+    ptrdiff_t width = j->shape[2];
+    int all = 1;
+    for (ptrdiff_t c = 0; c < j->planes; c++)
+        for (ptrdiff_t d = 0; d < j->shape[0]; d++)
+            for (ptrdiff_t r = 0; r < j->shape[1]; r++) {
+                ptrdiff_t plane = j->index[0][d], row = j->index[1][r];
+                const char *from = j->from + c * j->from_step[0] + plane * j->from_step[1] + row * j->from_step[2];
+                REAL *to = (REAL *)j->to + c * j->to_step[0] + d * j->to_step[1] + r * j->to_step[2];
+                NAME(pick)(j, plane < 0 || row < 0 ? NULL : from, 0, width, to);
+                if (j->watch) all &= NAME(finite)(to, width);
             }
     return all;
 }
@@ -233,6 +292,7 @@ static TARGET ptrdiff_t NAME(finish)(const struct finish *f)
 #undef TAKE
 #undef STORE
 #undef LANES
+#undef ALL
 #undef REAL
 #undef BYTES
 #undef SUFFIX
@@ -254,9 +314,11 @@ static TARGET ptrdiff_t NAME(finish)(const struct finish *f)
 #if defined(__GNUC__) || defined(__clang__)
 #define VECTORS 1
 #define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 8")
 #else
 #define VECTORS 0
 #define INLINE static __inline
+#define UNROLL
 #endif
 #if VECTORS && (defined(__x86_64__) || defined(__i386__))
 #define X86 1
@@ -264,25 +326,41 @@ static TARGET ptrdiff_t NAME(finish)(const struct finish *f)
 #define X86 0
 #endif
 
+/* Loads must stay loads: GCC would rather load anew for each multiplication. */
+#if X86
+#define KEEP(x) __asm__("" : "+v"(x))
+#elif VECTORS && defined(__aarch64__)
+#define KEEP(x) __asm__("" : "+w"(x))
+#else
+#define KEEP(x) ((void)0)
+#endif
+
 #define PART 256    /* samples that are rounded together, in the first-level cache */
 #define SNAP 4096   /* as convcli.pixels.SNAP */
+#define LARGEST_BLOCK 192 /* bytes: three of the widest vectors */
 #define LARGEST_TEMPORARY (1 << 18) /* bytes between two passes, in the second-level cache */
 
-/* The correlation of channels × (depth, height, width) with outputs × channels × taps; steps in samples. */
-struct bank {
-    const void *from, *weights;
-    void *to;
-    ptrdiff_t channels, outputs, taps[3], shape[3], from_step[3], to_step[3];
-};
-
-/* Samples by position on three axes; steps in bytes. */
-struct pick {
+/* One call: an image, how it is padded, kernels, a result. Steps of the image are in bytes, others in samples. */
+struct job {
     const char *from;
-    char *to;
-    const ptrdiff_t *index[3];
-    ptrdiff_t shape[4], from_step[4], to_step[3], first, run, apart;
+    ptrdiff_t from_step[4];
+    const ptrdiff_t *index[3]; /* of every sample of the padded image, on each axis; -1 outside */
+    ptrdiff_t first, run, apart; /* the columns that are equally far apart: the image between its borders */
     double fill;
-    int type, watch;
+    int type, watch, finite;
+
+    const void *weights;
+    ptrdiff_t planes, outputs, taps[3]; /* planes: channels times the depth of a kernel */
+
+    void *to;
+    ptrdiff_t shape[3], to_step[3];
+
+    /* Left, middle and right part of a row of results: part k begins at start[k]. In the middle the
+     * image may be read where it lies (`inside`); the others are made of copies of the last rows. */
+    ptrdiff_t start[4], height, next, z, ring, stride[3];
+    int inside;
+    const void **rows[3];
+    char *kept[3];
 };
 
 /* Planes of rows to be rounded; steps in bytes. */
@@ -299,7 +377,9 @@ struct finish {
 #define JOIN3(a, b, c) JOIN(JOIN(a, b), c)
 #define NAME(x) JOIN(x, SUFFIX)
 #define VEC NAME(vec)
+#define LOOSE NAME(loose)
 #define STEP(R, V) JOIN3(step, R, NAME(V))
+#define ROW(R, V) JOIN3(row, R, NAME(V))
 #define OUTPUTS(R, V) JOIN3(outputs, R, NAME(V))
 #define SWEEP(R, V) JOIN3(sweep, R, NAME(V))
 
@@ -372,8 +452,10 @@ struct finish {
 struct level {
     const char *name;
     ptrdiff_t bytes;
-    void (*correlate[2])(const struct bank *);
-    int (*gather[2])(const struct pick *);
+    void (*correlate[2])(struct job *);
+    void (*compute_float)(struct job *, ptrdiff_t, ptrdiff_t, float *, const ptrdiff_t *);
+    void (*compute_double)(struct job *, ptrdiff_t, ptrdiff_t, double *, const ptrdiff_t *);
+    int (*gather[2])(struct job *);
     int (*finite_float)(const float *, ptrdiff_t);
     int (*finite_double)(const double *, ptrdiff_t);
     ptrdiff_t (*finish[2])(const struct finish *);
@@ -381,7 +463,8 @@ struct level {
 
 #define LEVEL(NAME, BYTES)                                                                              \
     {NAME,                              BYTES,                                                          \
-     {correlate_f##BYTES, correlate_d##BYTES}, {gather_f##BYTES, gather_d##BYTES},                      \
+     {correlate_f##BYTES, correlate_d##BYTES}, compute_f##BYTES, compute_d##BYTES,                      \
+     {gather_f##BYTES, gather_d##BYTES},                                                                \
      finite_f##BYTES,                   finite_d##BYTES,                                                \
      {finish_f##BYTES, finish_d##BYTES}}
 
@@ -414,6 +497,7 @@ static int supported(void)
 /* Arrays: opened with as many axes as are expected, or refused. */
 
 static const char TYPES[] = "BbHhIiQqfd"; /* in the order of TAKE */
+#define FLOAT 8 /* the first that may be NaN or infinite */
 
 static int type_of(const Py_buffer *view)
 {
@@ -480,172 +564,281 @@ static void release(Py_buffer *views, int count)
     while (count--) PyBuffer_Release(views + count);
 }
 
-static int open_bank(const Py_buffer *from, const Py_buffer *weights, const Py_buffer *to, struct bank *b)
+/* Positions on one axis: an array of intp, or None for all samples as they are. */
+static int open_index(PyObject *object, ptrdiff_t length, ptrdiff_t size, const ptrdiff_t **index, Py_buffer *view,
+                      ptrdiff_t **made)
 {
-    b->from = from->buf, b->weights = weights->buf, b->to = to->buf;
-    b->outputs = weights->shape[0], b->channels = weights->shape[1];
-    int fits = from->shape[0] == b->channels && to->shape[0] == b->outputs && b->channels > 0;
-    for (int i = 0; i < 3; i++) {
-        b->taps[i] = weights->shape[i + 2], b->shape[i] = to->shape[i + 1];
-        b->from_step[i] = from->strides[i] / from->itemsize;
-        b->to_step[i] = to->strides[i] / to->itemsize;
-        fits = fits && b->taps[i] > 0 && b->shape[i] > 0 && from->shape[i + 1] == b->shape[i] + b->taps[i] - 1;
-    }
-    if (!fits) PyErr_SetString(PyExc_ValueError, "shapes of image, kernels and result do not fit each other");
-    else if (!plain(from, 0) || !plain(to, 0) || !plain(weights, 1)) {
-        PyErr_SetString(PyExc_ValueError, "rows of image and result must be aligned and without gaps");
-        fits = 0;
-    }
-    return fits ? 0 : -1;
-}
-
-static PyObject *py_correlate(PyObject *self, PyObject *args)
-{
-    PyObject *objects[3];
-    Py_buffer views[3];
-    int number, opened = 0, real;
-    struct bank b;
-    if (!PyArg_ParseTuple(args, "OOOi", objects, objects + 1, objects + 2, &number) || level_of(number) < 0)
-        return NULL;
-    static const char *names[] = {"image", "kernels", "result"};
-    static const int axes[] = {4, 5, 4};
-    for (; opened < 3; opened++)
-        if (open_array(objects[opened], views + opened, axes[opened], opened == 2, names[opened]) < 0) break;
-    if (opened < 3 || (real = same_real(views, 3)) < 0 || open_bank(views, views + 1, views + 2, &b) < 0) {
-        release(views, opened);
-        return NULL;
-    }
-    const struct level *level = fitting(number, b.shape[2], views->itemsize);
-    Py_BEGIN_ALLOW_THREADS
-    level->correlate[real](&b);
-    Py_END_ALLOW_THREADS
-    release(views, 3);
-    Py_RETURN_NONE;
-}
-
-/* Columns first, into a few rows that stay in cache; then rows, whose terms add up like channels. */
-static int in_passes(const struct bank *b, ptrdiff_t terms, const void *columns, const void *rows,
-                     const struct level *level, int real, ptrdiff_t itemsize)
-{
-    ptrdiff_t height = b->shape[1], wide = b->shape[2] + b->taps[2] - 1;
-    ptrdiff_t stride = (wide + 15) / 16 * 16 + 16; /* no power of two: rows would share their cache lines */
-    ptrdiff_t room = LARGEST_TEMPORARY / (terms * stride * itemsize) / 4 * 4;
-    ptrdiff_t share = room < 4 ? 4 : room;
-    char *between = malloc((size_t)(terms * (share < height ? share : height) * stride * itemsize));
-    if (!between) return -1;
-    for (ptrdiff_t y = 0; y < height; y += share) {
-        ptrdiff_t part = height - y < share ? height - y : share;
-        struct bank first = {(const char *)b->from + y * b->from_step[2] * itemsize, columns, between, 1, terms,
-                             {1, b->taps[1], 1}, {1, part, wide}, {0, 0, b->from_step[2]},
-                             {part * stride, 0, stride}};
-        struct bank second = {between, rows, (char *)b->to + y * b->to_step[2] * itemsize, terms, 1,
-                              {1, 1, b->taps[2]}, {1, part, b->shape[2]}, {part * stride, 0, stride},
-                              {0, 0, b->to_step[2]}};
-        level->correlate[real](&first);
-        level->correlate[real](&second);
-    }
-    free(between);
-    return 0;
-}
-
-static PyObject *py_passes(PyObject *self, PyObject *args)
-{
-    PyObject *objects[4];
-    Py_buffer views[4];
-    int number, opened = 0, real, failed;
-    if (!PyArg_ParseTuple(args, "OOOOi", objects, objects + 1, objects + 2, objects + 3, &number) ||
-        level_of(number) < 0)
-        return NULL;
-    static const char *names[] = {"image", "columns", "rows", "result"};
-    for (; opened < 4; opened++)
-        if (open_array(objects[opened], views + opened, 2, opened == 3, names[opened]) < 0) break;
-    if (opened < 4 || (real = same_real(views, 4)) < 0) {
-        release(views, opened);
-        return NULL;
-    }
-    const Py_buffer *from = views, *columns = views + 1, *rows = views + 2, *to = views + 3;
-    ptrdiff_t terms = columns->shape[0], itemsize = from->itemsize;
-    struct bank b = {from->buf, NULL, to->buf, 1, 1,
-                     {1, columns->shape[1], rows->shape[1]}, {1, to->shape[0], to->shape[1]},
-                     {0, 0, from->strides[0] / itemsize}, {0, 0, to->strides[0] / itemsize}};
-    if (terms < 1 || rows->shape[0] != terms || b.taps[1] < 1 || b.taps[2] < 1 || b.shape[1] < 1 || b.shape[2] < 1 ||
-        from->shape[0] != b.shape[1] + b.taps[1] - 1 || from->shape[1] != b.shape[2] + b.taps[2] - 1) {
-        PyErr_SetString(PyExc_ValueError, "shapes of image, columns, rows and result do not fit each other");
-        failed = 1;
-    } else if (!plain(from, 0) || !plain(to, 0) || !plain(columns, 1) || !plain(rows, 1)) {
-        PyErr_SetString(PyExc_ValueError, "rows of image and result must be aligned and without gaps");
-        failed = 1;
+    *made = NULL;
+    view->obj = NULL;
+    if (object == NULL || object == Py_None) {
+        *made = malloc((size_t)length * sizeof **made);
+        if (*made == NULL) return PyErr_NoMemory(), -1;
+        for (ptrdiff_t i = 0; i < length; i++) (*made)[i] = i;
+        *index = *made;
+        if (length == size) return 0;
+        PyErr_SetString(PyExc_ValueError, "shapes of image, kernels and result do not fit each other");
     } else {
-        const struct level *level = fitting(number, b.shape[2], itemsize);
-        Py_BEGIN_ALLOW_THREADS
-        failed = in_passes(&b, terms, columns->buf, rows->buf, level, real, itemsize) < 0;
-        Py_END_ALLOW_THREADS
-        if (failed) PyErr_NoMemory();
+        if (open_array(object, view, 1, 0, "positions") < 0) {
+            view->obj = NULL;
+            return -1;
+        }
+        *index = view->buf;
+        int fits = view->itemsize == sizeof(ptrdiff_t) && strchr("qQ", TYPES[type_of(view)]) && plain(view, 1) &&
+                   view->shape[0] == length;
+        if (!fits) PyErr_SetString(PyExc_ValueError, "positions must be intp, one for each sample that is needed");
+        for (ptrdiff_t i = 0; fits && i < length; i++)
+            if ((*index)[i] < -1 || (*index)[i] >= size) {
+                PyErr_SetString(PyExc_ValueError, "a position is outside the image");
+                fits = 0;
+            }
+        if (fits) return 0;
     }
-    release(views, 4);
-    if (failed) return NULL;
-    Py_RETURN_NONE;
+    return -1;
 }
 
-/* Find the longest start-to-end run of equally distant columns: the image itself, between two borders. */
-static void find_run(struct pick *p)
+/* Find the longest run of equally distant columns: the image itself, between two borders. */
+static void find_run(struct job *j, ptrdiff_t width)
 {
-    const ptrdiff_t *columns = p->index[2];
-    ptrdiff_t width = p->shape[3];
-    p->run = 0;
+    const ptrdiff_t *columns = j->index[2];
+    j->first = j->run = j->apart = 0;
     for (ptrdiff_t x = 0; x < width;) {
         ptrdiff_t end = x + 1, apart = end < width && columns[x] >= 0 ? columns[end] - columns[x] : 0;
         if (apart > 0)
             while (end < width && columns[end] - columns[end - 1] == apart) end++;
-        if (apart > 0 && end - x > p->run) p->first = x, p->run = end - x, p->apart = apart;
+        if (apart > 0 && end - x > j->run) j->first = x, j->run = end - x, j->apart = apart;
         x = end;
     }
 }
 
-static PyObject *py_gather(PyObject *self, PyObject *args)
+/* Part the columns into those that can be read where they lie and those at either end that cannot. */
+static void part_columns(struct job *j, const Py_buffer *image, const Py_buffer *to)
 {
-    PyObject *objects[5];
-    Py_buffer views[5];
-    int number, opened = 0, all = 0;
-    struct pick p;
-    if (!PyArg_ParseTuple(args, "OOOOOdi", objects, objects + 1, objects + 2, objects + 3, objects + 4, &p.fill,
-                          &number) ||
-        level_of(number) < 0)
+    const ptrdiff_t block = LARGEST_BLOCK / image->itemsize, width = j->shape[2];
+    ptrdiff_t lead = (j->first + block - 1) / block * block;
+    ptrdiff_t tail = width + j->taps[2] - 1 - j->first - j->run;
+    if (tail > 0) { /* what lies between is to be made of whole blocks */
+        ptrdiff_t rest = (width - lead) % block;
+        tail = rest + (tail > rest ? (tail - rest + block - 1) / block * block : rest < block / 3 ? block : 0);
+    }
+    j->inside = type_of(image) == type_of(to) && j->apart == 1 && image->strides[3] == image->itemsize &&
+                (uintptr_t)image->buf % image->itemsize == 0 && lead + tail + block <= width;
+    for (int axis = 0; axis < 3; axis++) j->inside = j->inside && image->strides[axis] % image->itemsize == 0;
+    j->start[0] = 0;
+    j->start[1] = j->inside ? lead : 0;
+    j->start[2] = j->inside ? width - tail : width;
+    j->start[3] = width;
+}
+
+/* Memory for the rows at hand. */
+static int make_room(struct job *j, ptrdiff_t itemsize)
+{
+    j->height = j->shape[1] + j->taps[1] - 1;
+    j->ring = j->taps[1] + 6; /* four rows of results at a time, and three that may be made once more */
+    j->finite = 1;
+    j->next = j->z = 0;
+    size_t total = 0;
+    for (int k = 0; k < 3; k++) {
+        ptrdiff_t samples = j->start[k + 1] - j->start[k] + j->taps[2] - 1;
+        j->stride[k] = (samples + 15) / 16 * 16 + 16; /* no power of two: rows would share their cache lines */
+        total += (size_t)(j->planes * j->height) * sizeof(void *);
+        total += (size_t)(j->planes * j->ring * j->stride[k] * itemsize);
+    }
+    char *memory = malloc(total);
+    if (memory == NULL) return PyErr_NoMemory(), -1;
+    for (int k = 0; k < 3; k++) {
+        j->rows[k] = (const void **)memory;
+        memory += (size_t)(j->planes * j->height) * sizeof(void *);
+    }
+    for (int k = 0; k < 3; k++) {
+        j->kept[k] = memory;
+        memory += (size_t)(j->planes * j->ring * j->stride[k] * itemsize);
+    }
+    return 0;
+}
+
+/* What all calls have in common: open the arrays, check them, do the work without the interpreter. */
+struct call {
+    Py_buffer image, result, positions[3];
+    ptrdiff_t *made[3];
+    struct job job;
+    int real;
+};
+
+static void end_call(struct call *c)
+{
+    for (int i = 0; i < 3; i++) {
+        if (c->positions[i].obj) PyBuffer_Release(c->positions + i);
+        free(c->made[i]);
+    }
+    PyBuffer_Release(&c->image);
+    PyBuffer_Release(&c->result);
+}
+
+static int begin_call(struct call *c, PyObject *image, PyObject *result, PyObject *const *positions, double fill,
+                      const ptrdiff_t taps[3])
+{
+    struct job *j = &c->job;
+    memset(c, 0, sizeof *c);
+    if (open_array(image, &c->image, 4, 0, "image") < 0) return -1;
+    if (open_array(result, &c->result, 4, 1, "result") < 0) {
+        PyBuffer_Release(&c->image);
+        return -1;
+    }
+    j->from = c->image.buf, j->type = type_of(&c->image), j->watch = j->type >= FLOAT, j->fill = fill;
+    j->to = c->result.buf;
+    for (int i = 0; i < 4; i++) j->from_step[i] = c->image.strides[i];
+    int fits = (c->real = same_real(&c->result, 1)) >= 0;
+    if (fits && !plain(&c->result, 0)) {
+        PyErr_SetString(PyExc_ValueError, "rows of the result must be aligned and without gaps");
+        fits = 0;
+    }
+    for (int i = 0; i < 3 && fits; i++) {
+        j->taps[i] = taps[i], j->shape[i] = c->result.shape[i + 1];
+        j->to_step[i] = c->result.strides[i] / c->result.itemsize;
+        if (j->shape[i] < 1 || taps[i] < 1 || c->image.shape[0] < 1) {
+            PyErr_SetString(PyExc_ValueError, "shapes of image, kernels and result do not fit each other");
+            fits = 0;
+        } else
+            fits = open_index(positions[i], j->shape[i] + taps[i] - 1, c->image.shape[i + 1], j->index + i,
+                              c->positions + i, c->made + i) == 0;
+    }
+    if (fits) {
+        find_run(j, j->shape[2] + taps[2] - 1);
+        return 0;
+    }
+    end_call(c);
+    return -1;
+}
+
+static PyObject *py_correlate(PyObject *self, PyObject *args)
+{
+    PyObject *image, *kernels, *result, *positions[3] = {NULL, NULL, NULL};
+    Py_buffer weights;
+    struct call c;
+    int number, failed = 1;
+    double fill = 0;
+    if (!PyArg_ParseTuple(args, "OOOi|OOOd", &image, &kernels, &result, &number, positions, positions + 1,
+                          positions + 2, &fill) ||
+        level_of(number) < 0 || open_array(kernels, &weights, 5, 0, "kernels") < 0)
         return NULL;
-    static const char *names[] = {"image", "planes", "rows", "columns", "result"};
-    static const int axes[] = {4, 1, 1, 1, 4};
-    for (; opened < 5; opened++)
-        if (open_array(objects[opened], views + opened, axes[opened], opened == 4, names[opened]) < 0) break;
-    const Py_buffer *from = views, *to = views + 4;
-    const char *wrong = NULL;
-    if (opened == 5) {
-        p.from = from->buf, p.to = to->buf, p.type = type_of(from), p.watch = p.type >= 8;
-        int same = type_of(to) == 8 || type_of(to) == 9;
-        for (int i = 0; i < 4; i++) p.shape[i] = to->shape[i], p.from_step[i] = from->strides[i];
-        for (int i = 0; i < 3; i++) p.to_step[i] = to->strides[i];
-        if (!same || !plain(to, 0) || from->shape[0] != to->shape[0])
-            wrong = "the result must have the channels of the image, in float32 or float64, its rows without gaps";
-        for (int i = 0; i < 3 && !wrong; i++) {
-            const Py_buffer *index = views + 1 + i;
-            if (index->itemsize != sizeof(ptrdiff_t) || strchr("qQ", TYPES[type_of(index)]) == NULL ||
-                !plain(index, 1) || index->shape[0] != to->shape[i + 1])
-                wrong = "positions must be intp, one for each sample of the result";
-            p.index[i] = index->buf;
-            for (ptrdiff_t j = 0; j < index->shape[0] && !wrong; j++)
-                if (p.index[i][j] < -1 || p.index[i][j] >= from->shape[i + 1])
-                    wrong = "a position is outside the image";
+    if (begin_call(&c, image, result, positions, fill, weights.shape + 2) == 0) {
+        struct job *j = &c.job;
+        j->weights = weights.buf, j->outputs = weights.shape[0], j->planes = weights.shape[1] * j->taps[0];
+        if (type_of(&weights) != type_of(&c.result) || !plain(&weights, 1) || j->outputs != c.result.shape[0] ||
+            weights.shape[1] != c.image.shape[0])
+            PyErr_SetString(PyExc_ValueError, "kernels must fit image and result, in the type of the result");
+        else {
+            part_columns(j, &c.image, &c.result);
+            if (make_room(j, c.result.itemsize) == 0) {
+                const struct level *level = fitting(number, j->shape[2], c.result.itemsize);
+                Py_BEGIN_ALLOW_THREADS
+                level->correlate[c.real](j);
+                Py_END_ALLOW_THREADS
+                free(j->rows[0]);
+                failed = 0;
+            }
         }
-        if (!wrong) {
-            const struct level *level = levels + number;
-            find_run(&p);
-            Py_BEGIN_ALLOW_THREADS
-            all = level->gather[type_of(to) == 9](&p);
-            Py_END_ALLOW_THREADS
+        end_call(&c);
+    }
+    PyBuffer_Release(&weights);
+    return failed ? NULL : PyBool_FromLong(c.job.finite);
+}
+
+/* Columns first, into a few rows that stay in cache; then rows, whose terms add up like channels. */
+static int in_passes(struct job *j, ptrdiff_t terms, const void *rows, ptrdiff_t taps, const struct level *level,
+                     int real, ptrdiff_t itemsize)
+{
+    ptrdiff_t height = j->shape[1], wide = j->shape[2], stride = (wide + 15) / 16 * 16 + 16;
+    ptrdiff_t room = LARGEST_TEMPORARY / (terms * stride * itemsize) / 4 * 4;
+    ptrdiff_t share = room < 4 ? 4 : room < height ? room : height;
+    const ptrdiff_t between_step[2] = {share * stride, stride}, to_step[2] = {0, j->to_step[2]};
+    char *between = malloc((size_t)(terms * share * stride * itemsize));
+    const void **table = malloc((size_t)(terms * share) * sizeof(void *));
+    int made = between && table;
+    for (ptrdiff_t i = 0; made && i < terms * share; i++) table[i] = between + i * stride * itemsize;
+    for (ptrdiff_t y = 0; made && y < height && j->finite; y += share) {
+        ptrdiff_t part = height - y < share ? height - y : share;
+        struct job second = {.weights = rows, .planes = terms, .outputs = 1, .taps = {1, 1, taps}, .finite = 1,
+                             .start = {0, 0, wide - taps + 1, wide - taps + 1}, .height = share, .next = part,
+                             .rows = {table, table, table}};
+        char *to = (char *)j->to + y * j->to_step[2] * itemsize;
+        if (real) {
+            level->compute_double(j, y, y + part, (double *)between, between_step);
+            if (j->finite) level->compute_double(&second, 0, part, (double *)to, to_step);
+        } else {
+            level->compute_float(j, y, y + part, (float *)between, between_step);
+            if (j->finite) level->compute_float(&second, 0, part, (float *)to, to_step);
         }
     }
-    release(views, opened);
-    if (wrong) PyErr_SetString(PyExc_ValueError, wrong);
-    return opened < 5 || wrong ? NULL : PyBool_FromLong(all);
+    free(between);
+    free(table);
+    return made ? 0 : -1;
+}
+
+static PyObject *py_passes(PyObject *self, PyObject *args)
+{
+    PyObject *image, *objects[2], *result, *positions[3] = {NULL, NULL, NULL};
+    Py_buffer views[2];
+    struct call c;
+    int number, failed = 1;
+    double fill = 0;
+    if (!PyArg_ParseTuple(args, "OOOOi|OOd", &image, objects, objects + 1, &result, &number, positions + 1,
+                          positions + 2, &fill) ||
+        level_of(number) < 0 || open_array(objects[0], views, 2, 0, "columns") < 0)
+        return NULL;
+    if (open_array(objects[1], views + 1, 2, 0, "rows") < 0) {
+        release(views, 1);
+        return NULL;
+    }
+    const ptrdiff_t taps[3] = {1, views[0].shape[1], views[1].shape[1]}, terms = views[0].shape[0];
+    if (begin_call(&c, image, result, positions, fill, taps) == 0) {
+        struct job *j = &c.job;
+        if (type_of(views) != type_of(&c.result) || type_of(views + 1) != type_of(&c.result) || !plain(views, 1) ||
+            !plain(views + 1, 1) || terms < 1 || views[1].shape[0] != terms || c.image.shape[0] != 1 ||
+            c.result.shape[0] != 1 || j->shape[0] != 1)
+            PyErr_SetString(PyExc_ValueError, "columns and rows must fit image and result, in the type of the result");
+        else {
+            /* The first pass makes results for every column that the second needs. */
+            j->weights = views[0].buf, j->outputs = terms, j->planes = 1;
+            j->shape[2] += taps[2] - 1, j->taps[2] = 1;
+            part_columns(j, &c.image, &c.result);
+            if (make_room(j, c.result.itemsize) == 0) {
+                const struct level *level = fitting(number, j->shape[2] - taps[2] + 1, c.result.itemsize);
+                Py_BEGIN_ALLOW_THREADS
+                failed = in_passes(j, terms, views[1].buf, taps[2], level, c.real, c.result.itemsize) < 0;
+                Py_END_ALLOW_THREADS
+                free(j->rows[0]);
+                if (failed) PyErr_NoMemory();
+            }
+        }
+        end_call(&c);
+    }
+    release(views, 2);
+    return failed ? NULL : PyBool_FromLong(c.job.finite);
+}
+
+static PyObject *py_gather(PyObject *self, PyObject *args)
+{
+    PyObject *image, *result, *positions[3];
+    static const ptrdiff_t taps[3] = {1, 1, 1};
+    struct call c;
+    int number, all = 0;
+    double fill;
+    if (!PyArg_ParseTuple(args, "OOOOOdi", &image, positions, positions + 1, positions + 2, &result, &fill,
+                          &number) ||
+        level_of(number) < 0 || begin_call(&c, image, result, positions, fill, taps) < 0)
+        return NULL;
+    int fits = c.image.shape[0] == c.result.shape[0];
+    if (fits) {
+        c.job.planes = c.image.shape[0];
+        for (int i = 0; i < 3; i++) c.job.to_step[i] = c.result.strides[i] / c.result.itemsize;
+        Py_BEGIN_ALLOW_THREADS
+        all = levels[number].gather[c.real](&c.job);
+        Py_END_ALLOW_THREADS
+    } else
+        PyErr_SetString(PyExc_ValueError, "image and result must have the same channels");
+    end_call(&c);
+    return fits ? PyBool_FromLong(all) : NULL;
 }
 
 static PyObject *py_finite(PyObject *self, PyObject *args)
@@ -726,9 +919,11 @@ static PyObject *py_levels(PyObject *self, PyObject *ignored)
 static PyMethodDef methods[] = {
     {"levels", py_levels, METH_NOARGS, "levels() -> names of the instruction levels this machine has, best last"},
     {"correlate", py_correlate, METH_VARARGS,
-     "correlate(image, kernels, result, level): (C, D, H, W) with (O, C, kd, kh, kw) into (O, d, h, w)"},
+     "correlate(image, kernels, result, level, planes=None, rows=None, columns=None, fill=0) -> whether all\n"
+     "samples are finite; (C, D, H, W) with (O, C, kd, kh, kw) into (O, d, h, w)"},
     {"passes", py_passes, METH_VARARGS,
-     "passes(image, columns, rows, result, level): (H, W) with (T, kh) and (T, kw) into (h, w)"},
+     "passes(image, columns, rows, result, level, row_positions=None, column_positions=None, fill=0) -> whether\n"
+     "all samples are finite; (1, 1, H, W) with (T, kh) and (T, kw) into (1, 1, h, w)"},
     {"gather", py_gather, METH_VARARGS,
      "gather(image, planes, rows, columns, result, fill, level) -> whether all samples are finite"},
     {"finite", py_finite, METH_VARARGS, "finite(image, level) -> whether all samples of (C, D, H, W) are"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,53 @@ def gather(
         if outside.any():
             source[(slice(None),) * axis + (outside,)] = fill
     return source, image.dtype.kind != "f" or all_finite(source)
+
+
+class NonFiniteError(Exception):
+    """A NaN or an infinity was met; the result is not to be used."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A piece of a padded image, of which nothing has been copied yet.
+
+    Attributes
+    ----------
+    image : (channels, *spatial) array
+    dtype : data-type
+        Of the arithmetic.
+    indices : list of one int array per spatial axis, optional
+        Where in the image each sample comes from, as `gather` takes them; all samples as they are by
+        default.
+    steps : tuple of int
+        As `gather` takes them.
+    fill : float
+        Value for position -1.
+    empty : callable
+        Makes room for a copy.
+    """
+
+    image: Array
+    dtype: DTypeLike
+    indices: list[NDArray[np.intp]] | None = None
+    steps: tuple[int, ...] = ()
+    fill: float = 0.0
+    empty: Callable[[tuple[int, ...], DTypeLike], Array] = np.empty
+
+    def samples(self) -> Array:
+        """Return the padded piece, read only: a copy, or a view where no border is in it.
+
+        Raises
+        ------
+        NonFiniteError
+            If one of the samples is not a finite number.
+        """
+        if self.indices is None:
+            return self.image
+        found, finite = gather(self.image, self.indices, self.steps, self.fill, self.dtype, self.empty)
+        if not finite:
+            raise NonFiniteError
+        return found
 
 
 def in_rows(array: Array) -> bool:

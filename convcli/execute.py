@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from convcli import backends, threads
-from convcli.arrays import Array, border_indices, gather, in_rows
+from convcli.arrays import Array, Window, border_indices, in_rows
 from convcli.backends import Apply, fused
 from convcli.pieces import Phase, phases, piece_spec, pieces, steps
 from convcli.planner import BUDGET_BYTES, Plan, pass_specs, tile_shape
@@ -20,14 +20,7 @@ from convcli.separable import Vector
 from convcli.spec import ConvSpec
 
 Part = tuple[tuple[int, ...], tuple[int, ...], Apply]
-RIM = 64
-"""Outputs along the last axis that are made together, where some of them need the border."""
-
 Finish = Callable[[Array, Array], int]
-
-
-class NonFiniteError(Exception):
-    """A NaN or an infinity was met; the result is not to be used."""
 
 
 def execute(
@@ -72,9 +65,7 @@ def execute(
     largest = piece_spec(spec)
     tile = tile_shape(module, largest, plan.chosen.rank)
     banks = kernels.reshape(-1, spec.outputs, *kernels.shape[1:])
-    plain = {*steps(spec)} == {1} and len(pieces(spec)) == len(phases(spec)) == 1
-    free = plain and getattr(module, "ANY_TILE", False) and image.dtype == spec.dtype and in_rows(image)
-    tiles = list(_tiles(spec, tile, len(banks), free))
+    tiles = list(_tiles(spec, tile, len(banks)))
     workers = max(1, min(plan.chosen.threads, len(tiles)))
     if len(banks) > 1:  # with few tiles to a group every thread keeps another one's kernels
         most = int(BUDGET_BYTES // max(1, plan.cost.kept_bytes))
@@ -100,15 +91,10 @@ def execute(
                     indices, phase.offset, offset, distances, corner, shape, taps, strict=True
                 )
             ]
-            source, finite = gather(image[item], lattice, distances, fill, spec.dtype, room)
-            if not finite:
-                raise NonFiniteError
+            part = scratch("part", total.shape, spec.dtype) if number else total
+            apply(Window(image[item], spec.dtype, lattice, distances, fill, room), part)
             if number:
-                part = scratch("part", total.shape, spec.dtype)
-                apply(source, part)
                 total += part
-            else:
-                apply(source, total)
         if finish is not None:
             clipped.append(finish(total, target))
         elif total is not target:
@@ -142,53 +128,20 @@ class Scratch:
 
 
 def _tiles(
-    spec: ConvSpec, tile: tuple[int, ...], groups: int, free: bool
+    spec: ConvSpec, tile: tuple[int, ...], groups: int
 ) -> Iterator[tuple[int, Phase, tuple[int, ...], tuple[int, ...]]]:
     """Every tile as batch item, phase, first output and shape, the items of one group together."""
     items = (item for group in range(groups) for item in range(group, spec.batch, groups))
     for item, phase in itertools.product(items, phases(spec)):
         sizes = [len(range(a.output)[s]) for a, s in zip(spec.axes, phase.outputs, strict=True)]
-        for region in _regions(spec) if free else [[(0, n) for n in sizes]]:
-            shape = _spread(tile, region) if free else tile
-            for cut in itertools.product(*(_cuts(*ends, n) for ends, n in zip(region, shape, strict=True))):
-                corner, size = zip(*cut, strict=True)
-                yield item, phase, corner, size
+        for cut in itertools.product(*(_cuts(n, t) for n, t in zip(sizes, tile, strict=True))):
+            corner, shape = zip(*cut, strict=True)
+            yield item, phase, corner, shape
 
 
-Region = list[tuple[int, int]]
-
-
-def _regions(spec: ConvSpec) -> list[Region]:
-    """Part the outputs that need the border from those that are made of the image as it lies in memory.
-
-    Returns
-    -------
-    list of (start, stop) per axis
-    """
-    inner = [(0, n) for n in spec.output_shape]
-    rims: list[Region] = []
-    for number, axis in enumerate(spec.axes):
-        unit = RIM if number == len(inner) - 1 else RIM // 8
-        lead, tail = (-(-max(0, n) // unit) * unit for n in (axis.before, axis.after))
-        if lead + tail > axis.output // 2:
-            return [[(0, n) for n in spec.output_shape]]
-        ends = (0, lead), (axis.output - tail, axis.output)
-        rims += [[*inner[:number], end, *inner[number + 1 :]] for end in ends if end[0] < end[1]]
-        inner[number] = (lead, axis.output - tail)
-    return [inner, *rims]
-
-
-def _spread(tile: tuple[int, ...], region: Region) -> tuple[int, ...]:
-    """Make a tile longer where a region is narrower than it."""
-    width = region[-1][1] - region[-1][0]
-    if len(tile) == 1 or width >= tile[-1]:
-        return tile
-    return (*tile[:-2], tile[-2] * tile[-1] // width, width)
-
-
-def _cuts(start: int, stop: int, step: int) -> list[tuple[int, int]]:
+def _cuts(length: int, step: int) -> list[tuple[int, int]]:
     """Cut a range into runs: start and length of each."""
-    return [(n, min(step, stop - n)) for n in range(start, stop, step)]
+    return [(n, min(step, length - n)) for n in range(0, length, step)]
 
 
 def _prepared(
@@ -236,7 +189,8 @@ def _in_passes(
             chain.append((module.prepare(kernel, specs.get(axis, part), reach), axis + 1, taps))
         chains.append(chain)
 
-    def apply(image: Array, out: Array) -> None:
+    def apply(window: Window, out: Array) -> None:
+        image = window.samples()
         for number, chain in enumerate(chains):
             partial = image
             for step, axis, taps in chain:
@@ -244,7 +198,7 @@ def _in_passes(
                 shape[axis] -= taps - 1
                 last = axis == 1 and number == 0
                 following = out if last else np.empty(shape, part.dtype)
-                step(partial, following)
+                step(Window(partial, part.dtype), following)
                 partial = following
             if number:
                 out += partial

@@ -64,34 +64,64 @@ def serves(dtype: Any) -> bool:
     return level() is not None and np.dtype(dtype).name in REAL
 
 
-def correlate(image: Array, kernels: Array, out: Array) -> None:
-    """Correlate, with no border.
+def correlate(
+    image: Array, kernels: Array, out: Array, indices: Sequence[Array] | None = None, fill: float = 0.0
+) -> bool:
+    """Correlate; return whether all samples are finite, without which `out` is good for nothing.
 
     Parameters
     ----------
-    image : (channels, *padded) array of float32 or float64
-        As all the others. Rows without gaps.
-    kernels : (outputs, channels, *taps) array
+    image : (channels, *spatial) array of any real type
+    kernels : (outputs, channels, *taps) array of float32 or float64
         Contiguous.
-    out : (outputs, *shape) array
-        Rows without gaps; filled.
+    out : (outputs, *shape) array of the same type
+        Its rows have no gaps; filled.
+    indices, fill
+        How the image is padded, as `gather` takes them; not at all by default.
     """
-    more = (None,) * (4 - image.ndim)
-    at = (slice(None), *more)
-    _loaded().correlate(image[at], kernels[(slice(None), *at)], out[at], level())
+    at = _four_axes(image)
+    positions = _positions(image, indices)
+    found: bool = _loaded().correlate(
+        image[at], kernels[(slice(None), *at)], out[at], level(), *positions, fill
+    )
+    return found
 
 
-def passes(image: Array, columns: Array, rows: Array, out: Array) -> None:
-    """Correlate with a sum of outer products, the intermediate result in cache.
+def passes(
+    image: Array,
+    columns: Array,
+    rows: Array,
+    out: Array,
+    indices: Sequence[Array] | None = None,
+    fill: float = 0.0,
+) -> bool:
+    """Correlate with a sum of outer products, the intermediate result in cache; return as `correlate` does.
 
     Parameters
     ----------
-    image : (height, width) array of float32 or float64
-    columns, rows : (terms, taps) array
-    out : (height - column taps + 1, width - row taps + 1) array
-        Filled.
+    image : (1, height, width) array of any real type
+    columns, rows : (terms, taps) array of float32 or float64
+    out : (1, *shape) array of the same type
+        Its rows have no gaps; filled.
+    indices, fill
+        As in `correlate`.
     """
-    _loaded().passes(image, columns, rows, out, level())
+    at, positions = _four_axes(image), _positions(image, indices)[1:]
+    found: bool = _loaded().passes(image[at], columns, rows, out[at], level(), *positions, fill)
+    return found
+
+
+def _four_axes(image: Array) -> tuple[Any, ...]:
+    """Index that gives an array of channels the four axes that the compiled code expects."""
+    return (slice(None), *(None,) * (4 - image.ndim))
+
+
+def _positions(image: Array, indices: Sequence[Array] | None) -> list[Array | None]:
+    """Positions on all three axes, None for one whose samples are taken as they are."""
+    missing: list[Array | None] = [None] * (4 - image.ndim)
+    if indices is None:
+        return [None, None, None]
+    return missing + [np.ascontiguousarray(index) for index in indices]
 
 
 def gather(image: Array, indices: Sequence[Array], fill: float, out: Array) -> bool:
@@ -104,11 +134,8 @@ def gather(image: Array, indices: Sequence[Array], fill: float, out: Array) -> b
         -1 for `fill`.
     out : (channels, *lengths) array of float32 or float64
     """
-    more = (None,) * (4 - image.ndim)
-    at = (slice(None), *more)
-    zeros = [np.zeros(1, np.intp)] * len(more)
-    whole = [np.ascontiguousarray(index) for index in indices]
-    found: bool = _loaded().gather(image[at], *zeros, *whole, out[at], fill, level())
+    at, positions = _four_axes(image), _positions(image, indices)
+    found: bool = _loaded().gather(image[at], *positions, out[at], fill, level())
     return found
 
 

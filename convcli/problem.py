@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from convcli.arrays import Array, covered, refuse_wide_borders
+from convcli.arrays import Array, NonFiniteError, covered, refuse_wide_borders
 from convcli.errors import UsageError
-from convcli.execute import Finish, NonFiniteError, execute
+from convcli.execute import Finish, execute
 from convcli.planner import Plan, plan
 from convcli.separable import Vector, low_rank
 from convcli.spec import MANTISSA_BITS, ConvSpec, choose

@@ -93,10 +93,10 @@ def watch_preparations(monkeypatch, around=None):
         apply = prepare(kernels, spec, tile)
         time.sleep(0.005)  # for the other threads to want it too
 
-        def applied(image, out):
+        def applied(window, out):
             if around:
                 around.wait(10)
-            apply(image, out)
+            apply(window, out)
 
         living.add(applied)
         counts.append(len(living))

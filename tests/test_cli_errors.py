@@ -187,7 +187,7 @@ CASES = [
         5,
         r"of memory, more than the 10 kB allowed; raise --max-memory",
     ),
-    (f"{GOOD} --mode full --dilation 40000 -o out.png", (2, 5), r"memory|dilat"),
+    (f"{GOOD} --mode full --dilation 400000 -o out.png", (2, 5), r"memory|dilat"),
     (f"{GOOD} --compress 10 -o out.png", 2, r"--compress 10 is not between 0 \(none\) and 9 \(smallest\)"),
     (f"{GOOD} --quality 0 -o out.jpg", 2, r"--quality 0 is not between 1 \(smallest\) and 100 \(best\)"),
     ("x.npy -k box:3 --gray -o out.npy", 2, r"--gray is about images and x\.npy is an array"),

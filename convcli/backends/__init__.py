@@ -13,10 +13,10 @@ import pkgutil
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from convcli.arrays import Array
+from convcli.arrays import Array, Window
 from convcli.spec import ConvSpec, Cost, choose
 
-Apply = Callable[[Array, Array], None]
+Apply = Callable[[Window, Array], None]
 Terms = tuple[Array, ...]
 
 
@@ -68,17 +68,14 @@ class Backend(Protocol):
         Returns
         -------
         callable
-            Takes (channels, *padded) and fills (outputs, *(padded - taps + 1)), both of the type of
-            the arithmetic and with rows that have no gaps. Called from several threads at once.
+            Takes a `Window` (channels, *padded) and fills an array (outputs, *(padded - taps + 1)) of
+            the type of the arithmetic, whose rows have no gaps. Called from several threads at once.
         """
         ...
 
 
 class FusedBackend(Backend, Protocol):
     """What a module may define besides."""
-
-    ANY_TILE: bool
-    """Whether tiles may be of other shapes than `tile` says, so that the rim can be parted from the rest."""
 
     def fused_cost(self, spec: ConvSpec) -> Cost | None:
         """Count the work of a kernel of rank ``spec.rank``, all passes in one; None if it cannot."""

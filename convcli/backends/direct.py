@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from convcli import native
-from convcli.arrays import Array
+from convcli.arrays import Array, NonFiniteError, Window
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe()})"
 USES_BLAS = False
 IN_PASSES = True
-ANY_TILE = native.level() is not None
 
 # Of 4 bytes. Compiled: per cell, per output. In NumPy: per cell that is not zero, per call.
 RATES = {
@@ -78,18 +78,19 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Take the kernels as they are, or list their cells that are not zero."""
     if native.serves(kernels.dtype):
-        return lambda image, out: native.correlate(image, kernels, out)
+        return _checked(lambda image, out, *padded: native.correlate(image, kernels, out, *padded))
     cells = [np.argwhere(kernel) for kernel in kernels]
 
-    def apply(image: Array, out: Array) -> None:
+    def apply(window: Window, out: Array) -> None:
+        image = window.samples()
         shape = out.shape[1:]
         out[...] = 0
         product = np.empty(shape, dtype=kernels.dtype)
         for total, kernel, indices in zip(out, kernels, cells, strict=True):
             for start in range(0, len(indices), CELLS):  # a list of all cells could be large
                 for c, *position in indices[start : start + CELLS].tolist():
-                    window = tuple(slice(p, p + n) for p, n in zip(position, shape, strict=True))
-                    np.multiply(image[(c, *window)], kernel[(c, *position)], out=product)
+                    shifted = tuple(slice(p, p + n) for p, n in zip(position, shape, strict=True))
+                    np.multiply(image[(c, *shifted)], kernel[(c, *position)], out=product)
                     total += product
 
     return apply
@@ -98,4 +99,14 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
 def prepare_fused(terms: list[tuple[Array, ...]], spec: ConvSpec) -> Apply:
     """Stack the columns and the rows of all terms."""
     columns, rows = (np.array(vectors, dtype=spec.dtype) for vectors in zip(*terms, strict=True))
-    return lambda image, out: native.passes(image[0], columns, rows, out[0])
+    return _checked(lambda image, out, *padded: native.passes(image, columns, rows, out, *padded))
+
+
+def _checked(compute: Callable[..., bool]) -> Apply:
+    """The compiled code pads and converts by itself, a few rows at a time."""
+
+    def apply(window: Window, out: Array) -> None:
+        if not compute(window.image, out, window.indices, window.fill):
+            raise NonFiniteError
+
+    return apply

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.arrays import Array, all_finite
+from convcli.arrays import Array, Window, all_finite
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
@@ -161,7 +161,8 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     turned = np.flip(kernels, tuple(range(-len(taps), 0))).astype(dtype)
     kernel_spectra = transforms.forward(turned, shape)
 
-    def apply(image: Array, out: Array) -> None:
+    def apply(window: Window, out: Array) -> None:
+        image = window.samples()
         valid = circular(image)
         if not all_finite(valid):
             # Transforms add up all samples before they divide: large ones need room above them.

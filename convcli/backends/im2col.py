@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from convcli.arrays import Array
+from convcli.arrays import Array, Window
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
@@ -61,7 +61,8 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     axes = len(taps)
     rows = np.ascontiguousarray(kernels.reshape(len(kernels), -1))
 
-    def apply(image: Array, out: Array) -> None:
+    def apply(window: Window, out: Array) -> None:
+        image = window.samples()
         windows = sliding_window_view(image, taps, axis=tuple(range(1, axes + 1)))
         shape = windows.shape[1 : axes + 1]
         columns = windows.transpose(0, *range(axes + 1, 2 * axes + 1), *range(1, axes + 1))

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from convcli.arrays import Array
+from convcli.arrays import Array, Window
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
@@ -87,7 +87,8 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     columns = kernels.reshape(outputs, channels, depth, *taps[-2:])
     bands: dict[int, Array] = {}
 
-    def apply(image: Array, out: Array) -> None:
+    def apply(window: Window, out: Array) -> None:
+        image = window.samples()
         planes, result = (image, out) if len(taps) == 3 else (image[:, None], out[:, None])
         h = result.shape[2]
         rows = _rows(tuple(taps))
@@ -159,7 +160,8 @@ def _fold_signal(kernels: Array) -> Apply:
     bands = stacked_bands(kernels.reshape(outputs, channels, 1, taps, 1), rows)
     reach = rows + taps - 1
 
-    def apply(signal: Array, out: Array) -> None:
+    def apply(window: Window, out: Array) -> None:
+        signal = window.samples()
         length = out.shape[1]
         blocks = -(-length // rows)
         whole = np.zeros((channels, blocks * rows + taps - 1), dtype=kernels.dtype)

@@ -8,7 +8,7 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-from convcli.arrays import Array
+from convcli.arrays import Array, Window
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
@@ -50,7 +50,8 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     built: dict[tuple[int, ...], Any] = {}
     lock = threading.Lock()
 
-    def apply(image: Array, out: Array) -> None:
+    def apply(window: Window, out: Array) -> None:
+        image = window.samples()
         with lock:  # two threads must not both build gigabytes
             if image.shape not in built:
                 whole = replace(spec, image_shape=image.shape[1:], kernel_shape=taps, origin=None, taps=None)
