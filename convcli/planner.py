@@ -164,10 +164,10 @@ def _considered(
 def tile_shape(module: backends.Backend, part: ConvSpec, rank: int) -> tuple[int, ...]:
     """Return the shape of the pieces of output that are computed at a time.
 
-    In 1-D passes a tile is at least as large as the overlap that its neighbours compute again, and
-    it and the intermediate result stay in cache.
+    In 1-D passes, one after the other, a tile is at least as large as the overlap that its neighbours
+    compute again, and it and the intermediate result stay in cache.
     """
-    if not rank:
+    if not rank or backends.fused(module, part):
         return module.tile(part)
     shape = [min(axis.output, max(32, 2 * axis.taps)) for axis in part.axes]
     room = PASS_SAMPLES // math.prod(shape)

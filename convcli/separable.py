@@ -93,18 +93,25 @@ def low_rank(kernel: NDArray[Any], *, rtol: float = 1e-10) -> list[tuple[Vector,
     """
     if kernel.ndim == 1 or sum(n > 1 for n in kernel.shape) < 2:
         return []
+    # Whoever filters many images with one kernel pays once.
+    return list(_terms(kernel.tobytes(), kernel.shape, kernel.dtype.str, rtol))
+
+
+@functools.lru_cache(maxsize=16)
+def _terms(cells: bytes, shape: tuple[int, ...], dtype: str, rtol: float) -> tuple[tuple[Vector, ...], ...]:
+    kernel = np.frombuffer(cells, dtype).reshape(shape)
     single = separate(kernel, rtol=rtol)
     if single is not None:
-        return [single]
-    if kernel.ndim != 2 or kernel.dtype.kind == "i":
-        return []
+        return (single,)
+    if kernel.ndim != 2 or kernel.dtype.kind == "i" or 2 * sum(shape) >= kernel.size:
+        return ()
     probes = np.random.default_rng(0).standard_normal((kernel.shape[1], min(HIGHEST_RANK + 2, *kernel.shape)))
     basis, _ = np.linalg.qr(kernel @ probes)
     projected = basis.T @ kernel
     if np.abs(basis @ projected - kernel).max() > rtol * np.abs(kernel).max():
-        return []
+        return ()
     columns, values, rows = np.linalg.svd(projected, full_matrices=False)
     rank = int((values > rtol * values[0]).sum())
     if rank > HIGHEST_RANK or rank * sum(kernel.shape) >= kernel.size:
-        return []
-    return [(basis @ columns[:, i] * values[i], rows[i]) for i in range(rank)]
+        return ()
+    return tuple((basis @ columns[:, i] * values[i], rows[i]) for i in range(rank))

@@ -26,9 +26,10 @@ RATES = {
     "call": 1.1e-6,
 }
 TILE_BYTES = 1 << 18
-COMPILED_TILE_BYTES = 1 << 20
+COMPILED_TILE_BYTES = 1 << 21
+MULTIPLY_ADDS = 1 << 31  # of a tile, compiled
+BETWEEN_BYTES = 1 << 18  # the compiled code keeps between two passes
 CELLS = 4096
-ROWS = 4  # of output that the compiled code computes together
 
 
 def unavailable() -> None:
@@ -44,7 +45,7 @@ def cost(spec: ConvSpec) -> Cost:
     if native.serves(spec.dtype):
         multiply_adds = spec.samples * spec.channels * math.prod(spec.kernel_shape)
         work = {"cell": multiply_adds * spec.itemsize / 4, "output": spec.samples * spec.itemsize / 4}
-        return Cost(multiply_adds, 0, 0, work)
+        return Cost(multiply_adds, 0, _rows_at_hand(spec), work)
     multiply_adds = spec.samples * spec.channels * (spec.taps or 0)
     tiles = math.ceil(spec.samples / math.prod(tile(spec)))
     calls = 2 * tiles * (spec.taps or 0)
@@ -62,12 +63,26 @@ def fused_cost(spec: ConvSpec) -> Cost | None:
         "pass_cell": multiply_adds * spec.itemsize / 4,
         "pass_output": spec.samples * spec.rank * spec.itemsize / 4,
     }
-    return Cost(multiply_adds, 0, 1 << 18, work)
+    return Cost(multiply_adds, 0, BETWEEN_BYTES + _rows_at_hand(spec), work)
+
+
+def _rows_at_hand(spec: ConvSpec) -> int:
+    """Bytes of the rows that the compiled code keeps, padded and converted."""
+    width = tile(spec)[-1] + spec.kernel_shape[-1] + 32
+    rows = (spec.kernel_shape[-2] if len(spec.kernel_shape) > 1 else 1) + 6
+    return spec.channels * math.prod(spec.kernel_shape[:-2]) * rows * width * spec.itemsize
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:
-    """Rows as long as possible, as many as the second-level cache holds with what they are made of."""
-    samples = (COMPILED_TILE_BYTES if native.serves(spec.dtype) else TILE_BYTES) // spec.itemsize
+    """Rows as long as possible.
+
+    In NumPy no more than the second-level cache holds with what they are made of. Compiled code, which
+    Ctrl-C has to wait for, works on a tile for some hundredths of a second.
+    """
+    samples = TILE_BYTES // spec.itemsize
+    if native.serves(spec.dtype):
+        cells = math.prod(spec.kernel_shape) * spec.channels * spec.outputs
+        samples = min(COMPILED_TILE_BYTES // spec.itemsize, max(4096, MULTIPLY_ADDS // cells))
     shape: list[int] = []
     for axis in reversed(spec.axes):
         shape.insert(0, max(1, min(axis.output, samples, 2048 if not shape else samples)))
