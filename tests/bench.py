@@ -1,13 +1,9 @@
-"""Measure what the README claims: speed against SciPy and start-up time, as ratios in one run.
-
-Rivals take turns (A B A B …), so that a noisy machine is noisy for all; medians are compared.
-"""
+"""Measure what the README claims: speed against others and start-up time, as ratios in one run."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,7 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import programs
 import regret
+import rivals
+from measure import head, medians, show
 from scipy import ndimage, signal, sparse
 
 import convcli
@@ -27,25 +26,6 @@ from convcli.matrices.write import write_matrix
 ROOT = Path(__file__).parent.parent
 BASE = [sys.executable, "-c", "import numpy, typer, PIL.Image"]
 CONVCLI = [sys.executable, "-m", "convcli"]
-
-
-def medians(rivals: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Median seconds of each, called in turn."""
-    for run in rivals.values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in rivals}
-    for _ in range(runs):
-        for name, run in rivals.items():
-            began = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def show(what: str, ours: float, theirs: float, target: str, scale: float = 1e3, unit: str = "ms") -> None:
-    print(
-        f"{what:44} {ours * scale:8.2f} {unit} {theirs * scale:8.2f} {unit}   {ours / theirs:5.2f}   {target}"
-    )
 
 
 def in_process(side: int, runs: int) -> None:
@@ -179,7 +159,9 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=2048, help="of the square float32 image")
     parser.add_argument("--runs", type=int, default=7)
     options = parser.parse_args()
-    print(f"{'':44} {'convcli':>11} {'rival':>11}   ratio   target")
+    rivals.main(options.runs)
+    programs.main()
+    head()
     in_process(options.side, options.runs)
     matrices(options.runs)
     whole_process(options.runs)

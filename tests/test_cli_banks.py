@@ -632,9 +632,9 @@ CASES = [
         r"PNG cannot hold 1 output of float32; use \.tif or",
     ),
     (
-        "deep.png -k three.json -o out.png",
+        "deep.png -k three.json -o out.tif",
         2,
-        r"PNG cannot hold 3 outputs of uint16; use \.npy, or --dtype uint8",
+        r"TIFF cannot hold 3 outputs of uint16; use \.png or \.npy, or --dtype uint8",
     ),
     (f"{BANK} -o out.png", 2, r"PNG cannot hold int64 with 3 channels; use \.npy, or --dtype uint8"),
     (
