@@ -222,6 +222,43 @@ static TARGET void NAME(correlate)(struct job *j)
     }
 }
 
+INLINE TARGET void NAME(add)(REAL *to, const REAL *from, ptrdiff_t n, REAL sign)
+{
+    ptrdiff_t x = 0;
+    for (; x + LANES <= n; x += LANES) *(LOOSE *)(to + x) += sign * *(const LOOSE *)(from + x);
+    for (; x < n; x++) to[x] += sign * from[x];
+}
+
+/* Sums over all cells of a box. Those of a column follow from those one row above; over 2, 4, 8, …
+ * columns from each other. Exact for whole numbers that the type holds, and for no others. */
+static TARGET void NAME(box)(struct job *j, ptrdiff_t wide, double factor, void *memory)
+{
+    const ptrdiff_t columns = j->shape[2], width = columns - wide + 1, high = j->taps[1];
+    REAL *sums = memory, *powers = sums + columns, scale = (REAL)factor;
+    memset(sums, 0, (size_t)columns * sizeof *sums);
+    for (ptrdiff_t y = 0; y < j->shape[1]; y++) {
+        REAL *to = (REAL *)j->to + y * j->to_step[2];
+        NAME(fetch)(j, y + high);
+        if (!j->finite) return;
+        for (int k = 0; k < 3; k++) {
+            ptrdiff_t start = j->start[k], n = j->start[k + 1] - start;
+            for (ptrdiff_t r = y ? y + high - 1 : 0; r < y + high; r++) NAME(add)(sums + start, j->rows[k][r], n, 1);
+            if (y) NAME(add)(sums + start, j->rows[k][y - 1], n, -1);
+        }
+        memcpy(powers, sums, (size_t)columns * sizeof *sums);
+        memset(to, 0, (size_t)width * sizeof *to);
+        for (ptrdiff_t span = 1, taken = 0; span <= wide; span *= 2) {
+            if (wide & span) {
+                NAME(add)(to, powers + taken, width, 1);
+                taken += span;
+            }
+            if (2 * span <= wide) NAME(add)(powers, powers + span, columns - 2 * span + 1, 1);
+        }
+        if (scale != 1)
+            for (ptrdiff_t x = 0; x < width; x++) to[x] *= scale;
+    }
+}
+
 static TARGET int NAME(gather)(struct job *j)
 {
     ptrdiff_t width = j->shape[2];
@@ -455,6 +492,7 @@ struct level {
     void (*correlate[2])(struct job *);
     void (*compute_float)(struct job *, ptrdiff_t, ptrdiff_t, float *, const ptrdiff_t *);
     void (*compute_double)(struct job *, ptrdiff_t, ptrdiff_t, double *, const ptrdiff_t *);
+    void (*box[2])(struct job *, ptrdiff_t, double, void *);
     int (*gather[2])(struct job *);
     int (*finite_float)(const float *, ptrdiff_t);
     int (*finite_double)(const double *, ptrdiff_t);
@@ -464,7 +502,7 @@ struct level {
 #define LEVEL(NAME, BYTES)                                                                              \
     {NAME,                              BYTES,                                                          \
      {correlate_f##BYTES, correlate_d##BYTES}, compute_f##BYTES, compute_d##BYTES,                      \
-     {gather_f##BYTES, gather_d##BYTES},                                                                \
+     {box_f##BYTES, box_d##BYTES}, {gather_f##BYTES, gather_d##BYTES},                                                                \
      finite_f##BYTES,                   finite_d##BYTES,                                                \
      {finish_f##BYTES, finish_d##BYTES}}
 
@@ -817,6 +855,40 @@ static PyObject *py_passes(PyObject *self, PyObject *args)
     return failed ? NULL : PyBool_FromLong(c.job.finite);
 }
 
+static PyObject *py_box(PyObject *self, PyObject *args)
+{
+    PyObject *image, *result, *positions[3] = {NULL, NULL, NULL};
+    struct call c;
+    ptrdiff_t taps[3] = {1, 0, 0};
+    int number, failed = 1;
+    double factor, fill = 0;
+    if (!PyArg_ParseTuple(args, "OnndOi|OOd", &image, taps + 1, taps + 2, &factor, &result, &number, positions + 1,
+                          positions + 2, &fill) ||
+        level_of(number) < 0 || begin_call(&c, image, result, positions, fill, taps) < 0)
+        return NULL;
+    struct job *j = &c.job;
+    if (c.image.shape[0] != 1 || c.result.shape[0] != 1 || j->shape[0] != 1)
+        PyErr_SetString(PyExc_ValueError, "a box sums the samples of one plane");
+    else {
+        j->planes = j->outputs = 1;
+        j->shape[2] += taps[2] - 1, j->taps[2] = 1; /* columns are summed, for all that a row needs */
+        part_columns(j, &c.image, &c.result);
+        void *memory = malloc((size_t)(2 * j->shape[2] * c.result.itemsize));
+        if (memory == NULL)
+            PyErr_NoMemory();
+        else if (make_room(j, c.result.itemsize) == 0) {
+            Py_BEGIN_ALLOW_THREADS
+            levels[number].box[c.real](j, taps[2], factor, memory);
+            Py_END_ALLOW_THREADS
+            free(j->rows[0]);
+            failed = 0;
+        }
+        free(memory);
+    }
+    end_call(&c);
+    return failed ? NULL : PyBool_FromLong(c.job.finite);
+}
+
 static PyObject *py_gather(PyObject *self, PyObject *args)
 {
     PyObject *image, *result, *positions[3];
@@ -924,6 +996,9 @@ static PyMethodDef methods[] = {
     {"passes", py_passes, METH_VARARGS,
      "passes(image, columns, rows, result, level, row_positions=None, column_positions=None, fill=0) -> whether\n"
      "all samples are finite; (1, 1, H, W) with (T, kh) and (T, kw) into (1, 1, h, w)"},
+    {"box", py_box, METH_VARARGS,
+     "box(image, height, width, factor, result, level, row_positions=None, column_positions=None, fill=0) ->\n"
+     "whether all samples are finite; (1, 1, H, W) into (1, 1, h, w), exact for whole numbers"},
     {"gather", py_gather, METH_VARARGS,
      "gather(image, planes, rows, columns, result, fill, level) -> whether all samples are finite"},
     {"finite", py_finite, METH_VARARGS, "finite(image, level) -> whether all samples of (C, D, H, W) are"},

@@ -111,6 +111,32 @@ def passes(
     return found
 
 
+def box(
+    image: Array,
+    shape: tuple[int, int],
+    factor: float,
+    out: Array,
+    indices: Sequence[Array] | None = None,
+    fill: float = 0.0,
+) -> bool:
+    """Sum over boxes, in the same time for all sizes; return as `correlate` does.
+
+    Parameters
+    ----------
+    image : (1, height, width) array of whole numbers, of any real type
+    shape : (height, width) of the box
+    factor : float
+        What the sums are multiplied by.
+    out : (1, *shape) array of float32 or float64
+        Its rows have no gaps; filled, exactly as long as the type holds every sum.
+    indices, fill
+        As in `correlate`.
+    """
+    at, positions = _four_axes(image), _positions(image, indices)[1:]
+    found: bool = _loaded().box(image[at], *shape, factor, out[at], level(), *positions, fill)
+    return found
+
+
 def _four_axes(image: Array) -> tuple[Any, ...]:
     """Index that gives an array of channels the four axes that the compiled code expects."""
     return (slice(None), *(None,) * (4 - image.ndim))

@@ -112,7 +112,11 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
 
 
 def prepare_fused(terms: list[tuple[Array, ...]], spec: ConvSpec) -> Apply:
-    """Stack the columns and the rows of all terms."""
+    """Stack the columns and the rows of all terms; a box of whole numbers is summed up as it moves on."""
+    if spec.exact and all((vector == vector[0]).all() for term in terms for vector in term):
+        shape = len(terms[0][0]), len(terms[0][1])
+        factor = float(sum(column[0] * row[0] for column, row in terms))
+        return _checked(lambda image, out, *padded: native.box(image, shape, factor, out, *padded))
     columns, rows = (np.array(vectors, dtype=spec.dtype) for vectors in zip(*terms, strict=True))
     return _checked(lambda image, out, *padded: native.passes(image, columns, rows, out, *padded))
 
