@@ -177,7 +177,7 @@ def test_backends_says_what_can_run_and_why_not():
     machine = document["machine"]
     assert (machine["numpy"], machine["convcli"]) == (np.__version__, version("convcli"))
     assert machine["threads"] == len(os.sched_getaffinity(0)) or machine["threads"] < os.cpu_count()
-    assert {"python", "scipy", "blas", "simd", "gpu", "calibration"} <= machine.keys()
+    assert {"python", "scipy", "blas", "direct", "simd", "gpu", "calibration"} <= machine.keys()
 
 
 def test_json_is_one_document_and_all_of_stdout(folder):

@@ -12,7 +12,7 @@ from convcli.arrays import Array, NonFiniteError, Window
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
-SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe()})"
+SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe().partition(':')[0]})"
 USES_BLAS = False
 IN_PASSES = True
 

@@ -44,7 +44,7 @@ def machine_facts() -> dict[str, Any]:
     import numpy as np
 
     from convcli import backends as all_backends
-    from convcli import profile
+    from convcli import native, profile
     from convcli.machine import available_memory, cpu_count
 
     config: Any = np.show_config(mode="dicts")
@@ -56,6 +56,7 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": version("scipy"),
+        "direct": native.describe(),
         "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
         "simd": (simd.get("found") or simd.get("baseline") or ["unknown"])[-1],
         "cpu": profile.cpu_name(),
