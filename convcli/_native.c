@@ -974,6 +974,64 @@ static PyObject *py_finish(PyObject *self, PyObject *args)
     return fits ? PyLong_FromSsize_t(clipped) : NULL;
 }
 
+/* PNG rows are stored as differences to what a filter expects of the neighbours: left, above, corner. */
+
+INLINE unsigned char nearest(int left, int above, int corner)
+{
+    int across = abs(above - corner), down = abs(left - corner), both = abs(left + above - 2 * corner);
+    return (unsigned char)(across <= down && across <= both ? left : down <= both ? above : corner);
+}
+
+/* `step` is a constant in each copy of this, so that what lies a pixel back stays in registers. */
+INLINE int unfilter_rows(const unsigned char *from, unsigned char *to, ptrdiff_t rows, ptrdiff_t bytes,
+                         ptrdiff_t step)
+{
+    for (ptrdiff_t r = 0; r < rows; r++, to += bytes, from += bytes) {
+        int filter = *from++;
+        const unsigned char *up = r ? to - bytes : to; /* not to be read in the first row: black is above it */
+        if (filter == 0 || (filter == 2 && r == 0)) memcpy(to, from, bytes);
+        else if (filter == 1 || (filter == 4 && r == 0)) {
+            memcpy(to, from, step);
+            for (ptrdiff_t i = step; i < bytes; i++) to[i] = from[i] + to[i - step];
+        } else if (filter == 2)
+            for (ptrdiff_t i = 0; i < bytes; i++) to[i] = from[i] + up[i];
+        else if (filter == 3)
+            for (ptrdiff_t i = 0; i < bytes; i++)
+                to[i] = from[i] + (((i < step ? 0 : to[i - step]) + (r ? up[i] : 0)) >> 1);
+        else if (filter == 4) {
+            for (ptrdiff_t i = 0; i < step; i++) to[i] = from[i] + up[i];
+            for (ptrdiff_t i = step; i < bytes; i++)
+                to[i] = from[i] + nearest(to[i - step], up[i], up[i - step]);
+        } else
+            return 0;
+    }
+    return 1;
+}
+
+static PyObject *py_unfilter(PyObject *self, PyObject *args)
+{
+    Py_buffer lines, result;
+    Py_ssize_t rows, step;
+    if (!PyArg_ParseTuple(args, "y*w*nn", &lines, &result, &rows, &step)) return NULL;
+    Py_ssize_t bytes = rows > 0 ? result.len / rows : 0;
+    int good = step > 0 && bytes >= step && result.len == rows * bytes && lines.len == rows * (bytes + 1);
+    if (!good) PyErr_SetString(PyExc_ValueError, "lines must have a byte more than the rows of the result");
+    else {
+        const unsigned char *from = lines.buf;
+        unsigned char *to = result.buf;
+        Py_BEGIN_ALLOW_THREADS
+        good = step == 1   ? unfilter_rows(from, to, rows, bytes, 1)
+               : step == 2 ? unfilter_rows(from, to, rows, bytes, 2)
+               : step == 3 ? unfilter_rows(from, to, rows, bytes, 3)
+               : step == 4 ? unfilter_rows(from, to, rows, bytes, 4)
+                           : unfilter_rows(from, to, rows, bytes, step);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&lines);
+    PyBuffer_Release(&result);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(good);
+}
+
 static PyObject *py_levels(PyObject *self, PyObject *ignored)
 {
     int count = supported();
@@ -1004,6 +1062,7 @@ static PyMethodDef methods[] = {
     {"finite", py_finite, METH_VARARGS, "finite(image, level) -> whether all samples of (C, D, H, W) are"},
     {"finish", py_finish, METH_VARARGS,
      "finish(result, target, divisor, bias, absolute, snap, level) -> how many samples did not fit"},
+    {"unfilter", py_unfilter, METH_VARARGS, "unfilter(lines, pixels, rows, step) -> whether all filters are known"},
     {NULL, NULL, 0, NULL}};
 
 static PyModuleDef_Slot slots[] = {{0, NULL}};

@@ -186,3 +186,19 @@ def finish(result: Array, target: Array, *, divisor: float, bias: float, absolut
     """
     found: int = _loaded().finish(result, target, divisor, bias, absolute, snap, level())
     return found
+
+
+def unfilter(lines: bytes, pixels: Array, step: int) -> bool:
+    """Undo the filters of a PNG file; return whether all are known.
+
+    Parameters
+    ----------
+    lines : bytes
+        Every row behind the number of its filter.
+    pixels : (height, ...) array of uint8
+        Contiguous; filled.
+    step : int
+        Bytes of a pixel.
+    """
+    found: bool = _loaded().unfilter(lines, pixels, len(pixels), step)
+    return found

@@ -1,4 +1,4 @@
-"""The one thread pool: jobs that write into disjoint parts of an array.
+"""The one thread pool: jobs that write into disjoint parts of an array, or that are begun ahead.
 
 The threads stay. To start and forget them in every call would not only take longer: a signal that
 arrives while Python tidies up after a thread is lost, or leaves a lock locked (seen once in 300 Ctrl-C).
@@ -15,7 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
+
+R = TypeVar("R")
 
 
 def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: bool = False) -> None:
@@ -90,6 +92,37 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
                 errors.append(error)
     if errors:
         raise errors[0]
+
+
+def begin(job: Callable[[], R]) -> Callable[[], R]:
+    """Begin a job on another thread.
+
+    Returns
+    -------
+    callable
+        Waits for the job, and returns its result or raises its error. Ctrl-C ends the waiting, not the
+        job.
+
+    Examples
+    --------
+    >>> begin(lambda: 6 * 7)()
+    42
+    """
+    ended: SimpleQueue[Callable[[], R]] = SimpleQueue()
+
+    def work() -> Callable[[], None]:
+        try:
+            result = job()
+        except BaseException as error:
+            return functools.partial(ended.put, functools.partial(_raise, error))
+        return functools.partial(ended.put, lambda: result)
+
+    _idle_helper().put(work)
+    return lambda: ended.get()()
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
 
 
 Inbox = SimpleQueue[Callable[[], Callable[[], None] | None]]

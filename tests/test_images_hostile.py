@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import BmpImagePlugin, PngImagePlugin
 from PIL import Image as Pillow
-from PIL import PngImagePlugin
 from test_images_read import chunk, png
 
 from convcli.errors import InputError, LimitError
@@ -311,9 +311,9 @@ def test_damaged_exif_is_left_out_with_a_warning(monkeypatch):
         raise ValueError("no EXIF")
 
     monkeypatch.setattr(Pillow.Image, "getexif", fail)
-    image = read_image(VICTIMS["png"], name="photo.png")
+    image = read_image(VICTIMS["bmp"], name="photo.bmp")
     assert image.metadata.exif is None
-    assert image.warnings == ["photo.png: damaged EXIF data were left out"]
+    assert image.warnings == ["photo.bmp: damaged EXIF data were left out"]
 
 
 @pytest.mark.parametrize(
@@ -323,18 +323,18 @@ def test_any_failure_of_a_decoder_is_one_line(monkeypatch, error):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", fail)
-    with pytest.raises(InputError, match=r"^photo\.png is damaged: \S.*$"):
-        read_image(VICTIMS["png"], name="photo.png")
+    monkeypatch.setattr(BmpImagePlugin.BmpImageFile, "load", fail)
+    with pytest.raises(InputError, match=r"^photo\.bmp is damaged: \S.*$"):
+        read_image(VICTIMS["bmp"], name="photo.bmp")
 
 
 def test_interruption_is_not_swallowed(monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", fail)
+    monkeypatch.setattr(BmpImagePlugin.BmpImageFile, "load", fail)
     with pytest.raises(KeyboardInterrupt):
-        read_image(VICTIMS["png"])
+        read_image(VICTIMS["bmp"])
 
 
 def test_error_about_a_name_that_is_not_utf_8_prints_in_any_locale(tmp_path):

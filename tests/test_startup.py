@@ -6,6 +6,9 @@ import sys
 import numpy as np
 import pytest
 from cli import environment, save
+from test_plainpng import COMPILED
+
+from convcli.cli.app import COMMANDS
 
 HEAVY = ("numpy", "scipy", "PIL", "rich", "cupy")
 
@@ -50,9 +53,15 @@ def test_version_and_help_load_nothing_heavy(arguments):
     assert (status, names) == (2 if arguments == ["nonsense"] else 0, [])
 
 
-def test_small_filter_of_a_png_loads_numpy_and_pillow_alone(tmp_path):
+def test_small_filter_of_a_jpeg_loads_numpy_and_pillow_alone(tmp_path):
+    save(tmp_path / "in.jpg", np.zeros((8, 9), np.uint8))
+    assert loaded("convolve", "in.jpg", "-k", "box:3", "-o", "out.jpg", cwd=tmp_path) == (0, ["numpy", "PIL"])
+
+
+@COMPILED
+def test_small_filter_of_a_png_loads_numpy_alone(tmp_path):
     save(tmp_path / "in.png", np.zeros((8, 9), np.uint8))
-    assert loaded("convolve", "in.png", "-k", "box:3", "-o", "out.png", cwd=tmp_path) == (0, ["numpy", "PIL"])
+    assert loaded("convolve", "in.png", "-k", "box:3", "-o", "out.png", cwd=tmp_path) == (0, ["numpy"])
 
 
 def test_filter_of_an_array_loads_numpy_alone(tmp_path):
@@ -64,3 +73,11 @@ def test_list_of_kernels_loads_no_images():
     status, names = loaded("kernels", "--json")
     assert status == 0
     assert not {"scipy", "PIL", "rich"}.intersection(names)
+
+
+def test_command_loads_no_other():
+    code = CODE.format(heavy=[f"convcli.cli.{name}" for name in COMMANDS])
+    done = subprocess.run(
+        [sys.executable, "-c", code, "shape", "-h"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr.split() == ["0", "convcli.cli.shape"]

@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
+from convcli import transforms
 from convcli.arrays import Array, Window, all_finite
 from convcli.backends import Apply
+from convcli.machine import cpu_count
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "overlap-save on tiles, real transforms, kernel transformed once"
 USES_BLAS = False
 IN_PASSES = False  # transforms cost the same for all kernels
 
-# Per sample and per doubling of the transform's length, 4 bytes; per tile.
-RATES = {"butterfly": 2.1e-10, "call": 1.6e-4, "import scipy.fft": 0.12}
-NUMPY_BUTTERFLY = 3.0  # of SciPy's
+# Of 4 bytes: per sample and axis that is transformed; per sample, channel and output. Per tile and output.
+RATES = {"pass": 1.05e-9, "product": 2.5e-10, "call": 1e-5, "import scipy.fft": 0.12}
 LARGEST_TILE_BYTES = 1 << 25
-TILE_OVERHEAD = 2e5  # of a tile, in samples times doublings: five calls, and threads that wait for each other
-TILE_SIDES = {
-    1: (4096, 16384, 65536, 262144),
-    2: (64, 96, 128, 160, 192, 240, 288, 324, 360, 400, 432, 480, 512, 576, 640, 720, 810, 960, 1152),
-    3: (24, 32, 40, 48, 64, 96, 128),
-}
+CACHE_BYTES = 1 << 20
+ROW_SAMPLES = 1 << 16  # that are read, transformed and written at a time
+SIGNAL_SAMPLES = 1 << 17
+TILE_OVERHEAD = 3e5  # of a tile, in samples times doublings: calls, and threads that wait for each other
+MOST_THREADS = 8  # that tiles are made smaller for
+LENGTHS = tuple(sorted(n << doublings for n in (8, 9, 10, 12, 15) for doublings in range(2, 19)))
+"""Of transforms: those with few factors but 2 are the fastest."""
 
 
 def unavailable() -> None:
-    """Both NumPy and SciPy have transforms."""
+    """SciPy has transforms."""
 
 
 def unsupported(spec: ConvSpec) -> str | None:
     """Refuse integers that transforms in float64 might round to a neighbour."""
-    samples = math.prod(_transform_shape(tile(spec), spec.kernel_shape))
+    samples = math.prod(_lengths(tile(spec), spec.kernel_shape))
     # Rounding grows like eps · log2(N) · ‖x‖ · ‖k‖ (Higham, Accuracy and Stability, theorem 24.2).
     error = spec.bound * math.sqrt(samples) * math.log2(samples + 1) * 2.0**-53
     if spec.dtype == "int64" or (spec.exact and error > 0.25):
@@ -45,53 +48,120 @@ def unsupported(spec: ConvSpec) -> str | None:
 
 
 def cost(spec: ConvSpec) -> Cost:
-    """A forward and an inverse transform per tile, and one product."""
-    share = tile(spec)
-    samples = math.prod(_transform_shape(share, spec.kernel_shape))
-    tiles = _tiles(spec, share)
+    """Per tile a forward transform of each channel, an inverse one of each output, and the products."""
     itemsize = 8 if spec.exact else spec.itemsize
-    per_image = tiles * spec.batch * samples * math.log2(samples + 1)
-    transformed = per_image * (spec.channels + spec.outputs)
-    multiply_adds = 1.25 * transformed + 2.0 * tiles * spec.batch * samples * spec.channels * spec.outputs
-    scipy = _scipy_pays(spec)
-    kernels = samples * math.log2(samples + 1) * spec.channels * spec.outputs
-    work = {
-        "butterfly": itemsize / 8 * (transformed + kernels) * (1 if scipy else NUMPY_BUTTERFLY),
-        "call": tiles * spec.batch,
+    share = tile(spec)
+    lengths = _lengths(share, spec.kernel_shape)
+    samples = math.prod(lengths)
+    tiles = spec.batch * math.prod(-(-axis.output // n) for axis, n in zip(spec.axes, share, strict=True))
+    pairs = spec.channels * spec.outputs
+    planes, products = tiles * (spec.channels + spec.outputs), tiles * pairs * samples
+    axes = 1 + sum(axis.taps > 1 for axis in spec.axes[:-1])
+    slow = _slowness(*((64 * lengths[-1], 0.3) if len(share) == 1 else (samples * itemsize, 0.1)))
+    work = {  # of the kernels, all but a few rows are zeros until the last axis
+        "pass": itemsize / 4 * (planes * axes + pairs) * samples * slow,
+        "product": itemsize / 4 * products,
+        "call": (tiles + 1) * spec.outputs,
     }
-    start = {"import scipy.fft": 1.0} if scipy and "scipy.fft" not in sys.modules else {}
-    kept = spec.channels * spec.outputs * samples * itemsize
-    return Cost(multiply_adds, kept, 2 * (spec.channels + spec.outputs) * samples * itemsize, work, start)
+    multiply_adds = 1.25 * (planes + pairs) * samples * math.log2(samples + 1) + 2.0 * products
+    start = {} if transforms.at_hand() else {"import scipy.fft": 1.0}
+    spectrum = math.prod(lengths[:-1]) * (lengths[-1] // 2 + 1) * 2 * itemsize
+    rows = spec.channels * _rows_at_a_time(spec.channels, lengths) * math.prod(lengths[1:]) * itemsize
+    used = (spec.channels + 2 * (pairs > 1)) * spectrum + rows
+    kept = pairs * spectrum // math.prod(lengths[:-1]) * math.prod(_extent(lengths, spec.kernel_shape))
+    return Cost(multiply_adds, kept, used, work, start)
 
 
-def _transform_shape(tile: tuple[int, ...], taps: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(fast_length(n + t - 1) for n, t in zip(tile, taps, strict=True))
+def _extent(lengths: tuple[int, ...], taps: tuple[int, ...]) -> list[int]:
+    """All but the last axis of a kernel's spectrum, which is the same for rows that are not transformed."""
+    return [n if t > 1 else 1 for n, t in zip(lengths[:-1], (1, *taps)[-len(lengths) : -1], strict=True)]
 
 
-def _tiles(spec: ConvSpec, tile: tuple[int, ...]) -> int:
-    return math.prod(-(-axis.output // n) for axis, n in zip(spec.axes, tile, strict=True))
+def _slowness(size: float, share: float) -> float:
+    """Every doubling past the second-level cache adds that share to the time."""
+    return 1 + share * max(0.0, math.log2(size / CACHE_BYTES))
+
+
+def tile(spec: ConvSpec) -> tuple[int, ...]:
+    """Return the outputs of the transforms that take the least time over the whole image."""
+    return _tile(spec, min(MOST_THREADS, cpu_count()))
 
 
 @functools.lru_cache(maxsize=64)
-def tile(spec: ConvSpec) -> tuple[int, ...]:
-    """Equal shares of the output, of the size with the least arithmetic over the whole image."""
-    best: tuple[float, tuple[int, ...]] | None = None
+def _tile(spec: ConvSpec, threads: int) -> tuple[int, ...]:
+    if len(spec.axes) == 1:
+        return _signal_tile(spec, threads)
     itemsize = 8 if spec.exact else spec.itemsize
     planes = spec.channels + 2 * spec.outputs + 1
-    for side in TILE_SIDES[len(spec.kernel_shape)]:
-        # At least half of a transform should be of use; equal shares leave no small rest.
-        counts = [-(-axis.output // max(side - axis.taps + 1, axis.taps)) for axis in spec.axes]
-        share = tuple(-(-axis.output // count) for axis, count in zip(spec.axes, counts, strict=True))
-        samples = math.prod(_transform_shape(share, spec.kernel_shape))
-        if best is not None and samples * planes * itemsize > LARGEST_TILE_BYTES:
-            continue
-        # Every doubling past the second-level cache makes a transform about a third slower.
-        slow = 1 + 0.3 * max(0.0, math.log2(samples * itemsize) - 20)
-        work = _tiles(spec, share) * (samples * math.log2(samples + 1) * slow + TILE_OVERHEAD)
-        if best is None or work < best[0]:
-            best = work, share
-    assert best is not None
-    return best[1]
+    *leading, last = spec.axes
+    options = [_options(axis.output, axis.taps, axis.taps > 1) for axis in leading]
+    ways: list[tuple[int, int, tuple[int, ...]]] = [(spec.batch, 1, ())]
+    for axis in (*options, _options(last.output, last.taps, True)):
+        ways = [(tiles * m, samples * n, (*shares, t)) for tiles, samples, shares in ways for m, t, n in axis]
+
+    def badness(way: tuple[int, int, tuple[int, ...]]) -> tuple[float, float]:
+        tiles, samples, _ = way
+        rounds = -(-tiles // threads) if tiles < 8 * threads else tiles / threads
+        work = samples * math.log2(samples + 1) * _slowness(samples * itemsize, 0.1)
+        over = max(1.0, samples * planes * itemsize / LARGEST_TILE_BYTES)
+        return over, (rounds + 0.5) * (TILE_OVERHEAD + work)
+
+    return min(ways, key=badness)[2]
+
+
+@functools.lru_cache(maxsize=256)
+def _options(output: int, taps: int, transformed: bool) -> list[tuple[int, int, int]]:
+    """Ways to cut an axis: how many tiles, outputs of a tile, length of its transform.
+
+    A longer one is of use if it leaves no more to do in all.
+    """
+    if not transformed:
+        sizes = sorted({min(output, 1 << doublings) for doublings in range(4, 16, 2)})
+        return [(-(-output // size), size, size) for size in sizes]
+    whole = fast_length(output + taps - 1)
+    found: list[tuple[int, int, int]] = []
+    for n in (*(n for n in LENGTHS if 1.5 * taps < n < whole), whole):
+        share = min(output, n - taps + 1)
+        count = -(-output // share)
+        if not found or count * n <= found[-1][0] * found[-1][2]:
+            found.append((count, share, n))
+    return found
+
+
+def _signal_tile(spec: ConvSpec, threads: int) -> tuple[int, ...]:
+    """Whole rows, as many as the cache holds; some for each thread."""
+    (axis,) = spec.axes
+    row = _row_length(axis.output, axis.taps)
+    step = row - axis.taps + 1
+    rows = -(-axis.output // step)
+    shares = min(-(-rows // 4), max(-(-threads // spec.batch), rows * row // SIGNAL_SAMPLES))
+    return (min(axis.output, -(-rows // shares) * step),)
+
+
+def _row_length(output: int, taps: int) -> int:
+    """Length of the rows that a signal is cut into."""
+    return min(fast_length(output + taps - 1), _best_row_length(taps))
+
+
+@functools.cache
+def _best_row_length(taps: int) -> int:
+    def badness(n: int) -> float:
+        # Four rows are transformed together.
+        return n / (n - taps + 1) * (1 + 0.05 * math.log2(n)) * _slowness(64 * n, 0.3)
+
+    return min((n for n in LENGTHS if taps < n < 64 * taps + 1024), key=badness)
+
+
+def _lengths(tile: tuple[int, ...], taps: tuple[int, ...]) -> tuple[int, ...]:
+    """Lengths of the transforms; there is none along an axis with a single tap, but for the last.
+
+    A signal becomes rows that overlap.
+    """
+    if len(tile) == 1:
+        row = _row_length(tile[0], taps[0])
+        return -(-tile[0] // (row - taps[0] + 1)), row
+    *leading, last = zip(tile, taps, strict=True)
+    return (*(fast_length(n + t - 1) if t > 1 else n for n, t in leading), fast_length(sum(last) - 1))
 
 
 @functools.cache
@@ -101,85 +171,156 @@ def fast_length(n: int) -> int:
     >>> fast_length(263)
     270
     """
-    while True:
-        rest = n
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return n
-        n += 1
+    odd = (3**threes * 5**fives for threes in range(16) for fives in range(11))
+    return min(m << (-(-n // m) - 1).bit_length() for m in odd)
 
 
-def _scipy_pays(spec: ConvSpec) -> bool:
-    """SciPy's transforms are three times as fast; to import them takes 0.12 s, once (as shipped)."""
-    if "scipy.fft" in sys.modules:
-        return True
-    samples = spec.samples * max(1, spec.channels)
-    gain = samples * 20 * (NUMPY_BUTTERFLY - 1) * RATES["butterfly"]
-    return gain > RATES["import scipy.fft"] / 2
-
-
-class Transforms:
-    """One-dimensional transforms of NumPy or SciPy that reuse their operand's memory.
-
-    Fresh memory for every step of every tile would cost as much as the arithmetic.
-    """
-
-    def __init__(self, spec: ConvSpec) -> None:
-        self.module: Any = np.fft
-        self.in_place: Callable[[Array], dict[str, Any]] = lambda operand: {"out": operand}
-        if _scipy_pays(spec):
-            import scipy.fft
-
-            self.module, self.in_place = scipy.fft, lambda _: {"overwrite_x": True}
-
-    def forward(self, image: Array, shape: tuple[int, ...]) -> Array:
-        """Transform the last axes of a real array, padded with zeros to `shape`."""
-        spectrum: Array = self.module.rfft(image, shape[-1], axis=-1)
-        for axis, n in zip(range(-len(shape), -1), shape[:-1], strict=True):
-            reuse = self.in_place(spectrum) if spectrum.shape[axis] == n else {}
-            spectrum = self.module.fft(spectrum, n, axis=axis, **reuse)
-        return spectrum
-
-    def backward(self, spectrum: Array, length: int, wanted: tuple[slice, ...]) -> Array:
-        """Transform back, and keep what is wanted: the last transforms are of rows that are."""
-        for axis, part in zip(range(-len(wanted), -1), wanted[:-1], strict=True):
-            spectrum = self.module.ifft(spectrum, axis=axis, **self.in_place(spectrum))
-            spectrum = np.moveaxis(np.moveaxis(spectrum, axis, 0)[part], 0, axis)
-        real: Array = self.module.irfft(spectrum, length, axis=-1)
-        return real[..., wanted[-1]]
+def _rows_at_a_time(channels: int, lengths: tuple[int, ...]) -> int:
+    return min(lengths[0], max(4, ROW_SAMPLES // (channels * math.prod(lengths[1:]))))
 
 
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Transform the kernels once, for tiles of up to `tile` outputs."""
-    taps = kernels.shape[2:]
-    dtype = np.dtype(np.float64) if spec.exact else kernels.dtype
-    transforms = Transforms(spec)
-    shape = _transform_shape(tile, taps)
-    # Correlation is convolution with the kernel turned round.
-    turned = np.flip(kernels, tuple(range(-len(taps), 0))).astype(dtype)
-    kernel_spectra = transforms.forward(turned, shape)
+    lengths = _lengths(tile, kernels.shape[2:])
+    correlate = (_by_rows if len(tile) == 1 else Circular)(kernels, lengths, spec.exact)
+    # Transforms add up all samples before they divide: large ones need room above them.
+    room = 2.0 ** -math.ceil(math.log2(math.prod(lengths)) + 1)
 
     def apply(window: Window, out: Array) -> None:
-        image = window.samples()
-        valid = circular(image)
-        if not all_finite(valid):
-            # Transforms add up all samples before they divide: large ones need room above them.
-            room = dtype.type(2.0 ** -math.ceil(math.log2(math.prod(shape)) + 1))
-            valid = circular(image * room) / room
-        if spec.exact:
-            np.rint(valid, out=valid)
-        np.copyto(out, valid, casting="same_kind")
-
-    def circular(image: Array) -> Array:
-        spectrum = transforms.forward(image.astype(dtype, copy=False), shape)
-        if kernels.shape[:2] == (1, 1):
-            spectrum *= kernel_spectra[0]
-        else:
-            spectrum = (kernel_spectra * spectrum).sum(axis=1)
-        # The first taps - 1 samples of a circular convolution have wrapped around.
-        wanted = tuple(slice(t - 1, n) for t, n in zip(taps, image.shape[1:], strict=True))
-        return transforms.backward(spectrum, shape[-1], wanted)
+        correlate(window, out)
+        if not all_finite(out):
+            correlate(window, out, room)
+            out /= room
 
     return apply
+
+
+def _by_rows(kernels: Array, lengths: tuple[int, ...], exact: bool) -> Callable[..., None]:
+    """Cut a signal into rows that overlap: four at a time are transformed twice as fast."""
+    circular = Circular(kernels[:, :, None], lengths, exact)
+    row = lengths[1]
+    step = row - kernels.shape[2] + 1
+
+    def correlate(window: Window, out: Array, scale: float = 1.0) -> None:
+        signal = window.samples()
+        count = out.shape[1] // step
+        whole = count * step
+        if count:
+            strides = signal.strides[0], step * signal.strides[1], signal.strides[1]
+            rows = as_strided(signal, (len(signal), count, row), strides, writeable=False)
+            circular(Window(rows, window.dtype), out[:, :whole].reshape(len(out), count, step), scale)
+        if whole < out.shape[1]:
+            circular(Window(signal[:, None, whole:], window.dtype), out[:, None, whole:], scale)
+
+    return correlate
+
+
+class Circular:
+    """Correlation of pieces that are padded with zeros, by way of their spectra.
+
+    Parameters
+    ----------
+    kernels : (outputs, channels, *taps) array
+        Of two or three axes.
+    lengths : tuple of int
+        Of the transforms.
+    exact : bool
+        Compute in float64, and round to integers.
+    """
+
+    def __init__(self, kernels: Array, lengths: tuple[int, ...], exact: bool) -> None:
+        outputs, channels, *taps = kernels.shape
+        self.taps = tuple(taps)
+        self.lengths = lengths
+        self.exact = exact
+        self.dtype = np.dtype(np.float64) if exact else kernels.dtype
+        self.memory = Memory(channels, outputs, lengths, self.dtype)
+        half = (*_extent(lengths, self.taps), lengths[-1] // 2 + 1)
+        self.kernels = np.empty((outputs, channels, *half), self.memory.spectra.dtype)
+        # Correlation is convolution with the kernel turned round.
+        turned = np.flip(kernels, tuple(range(2, kernels.ndim)))
+        for bank, spectra in zip(turned, self.kernels, strict=True):
+            self.forward(Window(bank, self.dtype), self.taps, spectra)
+
+    def __call__(self, window: Window, out: Array, scale: float = 1.0) -> None:
+        """Fill `out` (outputs, *shape) from a window (channels, *(shape + taps - 1)) times `scale`."""
+        shape = tuple(n + t - 1 for n, t in zip(out.shape[1:], self.taps, strict=True))
+        extent = [n if t > 1 else s for n, t, s in zip(self.lengths, self.taps, shape, strict=True)][:-1]
+        spectra = _first(self.memory.spectra, None, *extent)
+        self.forward(window, shape, spectra, scale)
+        if self.memory.product is None:
+            spectra *= self.kernels[0]
+            self.backward(spectra[0], out[0])
+            return
+        product, term = _first(self.memory.product, None, *extent)
+        for bank, result in zip(self.kernels, out, strict=True):
+            np.multiply(spectra[0], bank[0], out=product)
+            for spectrum, kernel in zip(spectra[1:], bank[1:], strict=True):
+                np.multiply(spectrum, kernel, out=term)
+                product += term
+            self.backward(product, result)
+
+    def forward(self, window: Window, shape: tuple[int, ...], spectra: Array, scale: float = 1.0) -> None:
+        """Transform a window of that shape, padded with zeros; rows of zeros are left out."""
+        held = _first(spectra, None, *shape[:-1])
+        step = self.memory.rows.shape[1]
+        for start in range(0, shape[0], step):
+            stop = min(start + step, shape[0])
+            transforms.real_forward(self.read(window, shape, start, stop, scale), held[:, start:stop])
+        for axis in reversed(range(len(shape) - 1)):
+            if self.taps[axis] > 1:
+                held = _first(spectra, None, *shape[:axis])
+                held[(slice(None),) * (axis + 1) + (slice(shape[axis], None),)] = 0
+                transforms.forward(held, axis + 1)
+
+    def read(self, window: Window, shape: tuple[int, ...], start: int, stop: int, scale: float) -> Array:
+        """Return some rows, as long as the transform is; from here to there they stay in cache."""
+        rows = _first(self.memory.rows, None, stop - start, *shape[1:-1])
+        room = rows[..., : shape[-1]]
+        if window.indices is None:
+            found = window.image[:, start:stop]
+        else:
+            indices = [window.indices[0][start:stop], *window.indices[1:]]
+            part = Window(window.image, self.dtype, indices, window.steps, window.fill, lambda *_: room)
+            found = part.samples()
+        if scale == 1 and found.dtype == self.dtype and shape[-1] == self.lengths[-1]:
+            return found
+        if scale != 1 or found is not room:
+            np.multiply(found, self.dtype.type(scale), out=room)
+        rows[..., shape[-1] :] = 0
+        return rows
+
+    def backward(self, spectrum: Array, out: Array) -> None:
+        """Transform back what is wanted: the first taps - 1 samples of each axis have wrapped around."""
+        for axis, (n, t) in enumerate(zip(out.shape[:-1], self.taps[:-1], strict=True)):
+            if t > 1:
+                transforms.backward(spectrum, axis)
+                spectrum = spectrum[(slice(None),) * axis + (slice(t - 1, t - 1 + n),)]
+        first = self.taps[-1] - 1
+        step = self.memory.rows.shape[1]
+        for start in range(0, len(out), step):
+            part = out[start : start + step]
+            rows = _first(self.memory.rows[0], *part.shape[:-1])
+            transforms.real_backward(spectrum[start : start + step], rows)
+            wanted = rows[..., first : first + part.shape[-1]]
+            if self.exact:
+                np.rint(wanted, out=part, casting="same_kind")
+            else:
+                part[...] = wanted
+
+
+class Memory(threading.local):
+    """What a thread overwrites for every tile: fresh memory would cost more than the arithmetic."""
+
+    def __init__(self, channels: int, outputs: int, lengths: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        half = (*lengths[:-1], lengths[-1] // 2 + 1)
+        kind = np.result_type(dtype, np.complex64)
+        self.spectra = np.empty((channels, *half), kind)
+        self.product = np.empty((2, *half), kind) if channels * outputs > 1 else None
+        self.rows = np.empty((channels, _rows_at_a_time(channels, lengths), *lengths[1:]), dtype)
+
+
+def _first(array: Array, *counts: int | None) -> Array:
+    """Return the first so many of each axis."""
+    part: Array = array[tuple(map(slice, counts))]
+    return part

@@ -1,21 +1,31 @@
 """The program as its users see it: global options, and one command per file."""
 
 import os
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
-from convcli.cli import backends, bench, convolve, deconvolve, kernels, shape, toeplitz, unroll
 from convcli.cli.options import Debug, Quiet, Verbose
 from convcli.version import __version__
 
-app = typer.Typer(
-    name="convcli",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# Modules of this package, each with the function of the same name.
+COMMANDS = ("convolve", "toeplitz", "unroll", "bench", "deconvolve", "shape", "kernels", "backends")
+# Without arguments these do their work, and the others show their help.
+NEED_NO_ARGUMENTS = ("bench", "kernels", "backends")
+
+
+def _typer(**options: Any) -> typer.Typer:
+    return typer.Typer(
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **options,
+    )
+
+
+app = _typer(name="convcli", no_args_is_help=True)
 
 
 def _version(value: bool) -> None:
@@ -43,11 +53,22 @@ def options(
     """
 
 
-for command in (convolve, toeplitz, unroll, bench, deconvolve, shape, kernels, backends):
-    name = command.__name__.rpartition(".")[2]
-    app.command(name, no_args_is_help=name in ("convolve", "toeplitz", "unroll", "deconvolve", "shape"))(
-        getattr(command, name)
-    )
+class Commands(Mapping[str, Any]):
+    """The commands by name, each imported and built when it is looked up: a run needs one of them."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        single = _typer(add_completion=False)
+        function = getattr(import_module(f"convcli.cli.{name}"), name)
+        single.command(name, no_args_is_help=name not in NEED_NO_ARGUMENTS)(function)
+        return typer.main.get_command(single)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
 
 
 def invoke(arguments: list[str]) -> int:
@@ -55,9 +76,10 @@ def invoke(arguments: list[str]) -> int:
 
     typer's own main would turn Ctrl-C and a closed pipe into statuses of its choice.
     """
+    program: Any = typer.main.get_command(app)
+    program.commands = Commands()
     if "_CONVCLI_COMPLETE" in os.environ:  # the shell asks for completions
-        app(prog_name="convcli")
-    command = typer.main.get_command(app)
-    with command.make_context("convcli", arguments) as context:
-        status = command.invoke(context)
+        program(prog_name="convcli")
+    with program.make_context("convcli", arguments) as context:
+        status = program.invoke(context)
     return status if isinstance(status, int) else 0

@@ -4,12 +4,12 @@ Annotations are not strings here (no ``from __future__ import annotations``): ty
 compile each at every start.
 """
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convcli.cli import loading
 from convcli.cli.options import (
     Allow8bit,
     AllowTruncated,
@@ -191,12 +191,13 @@ def convolve(
     """
     if as_json and output == "-":
         raise UsageError("--json and -o - would both write to standard output; give -o a file")
-    from convcli import report
-    from convcli.cli import settings
-    from convcli.cli.batch import Batch
-    from convcli.cli.files import Files
-    from convcli.kernels import parse_kernel
-    from convcli.options import Filter
+    with loading():
+        from convcli import report
+        from convcli.cli import settings
+        from convcli.cli.batch import Batch
+        from convcli.cli.files import Files
+        from convcli.kernels import parse_kernel
+        from convcli.options import Filter
 
     kernels = [parse_kernel(text) for text in kernel]
     is_bank = any(found.is_bank for found in kernels)
@@ -292,4 +293,6 @@ def convolve(
 
 
 def _print_json(records: "list[Record]") -> None:
+    import json
+
     print(json.dumps({"files": [asdict(record) for record in records]}, default=str))

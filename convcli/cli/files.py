@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from convcli.banks import BankOptions
     from convcli.images import Image
 
+Content = memoryview | Array
+"""The bytes of a file, or an array that is to be one."""
 NPY = "npy"
 NPY_MAGIC = b"\x93NUMPY"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """An input in memory.
 
     Attributes
@@ -64,7 +65,7 @@ class Source:
         return Source(planes, replace(self.image, alpha=False))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Files:
     """How to read and write: the options of the same names."""
 
@@ -132,7 +133,6 @@ class Files:
 
     def read(self, source: str, how: Filter) -> Source:
         """Read an image or an array; the content decides which."""
-        limit = self.max_memory if self.max_memory is not None else available_memory()
         name = "standard input" if source == STREAM else shown(source)
         if not source:
             raise InputError('an input has no name: ""; name a file, or - for standard input')
@@ -141,7 +141,7 @@ class Files:
             if source == STREAM and sys.__stdin__ is None:
                 raise InputError("standard input is closed; name a file")
             with sys.stdin.buffer if source == STREAM else open_input(Path(source)) as stream:
-                content = read_bounded(stream, name, limit)
+                content = read_bounded(stream, name, self.room())
         from convcli.images.formats import recognise
 
         with io.BytesIO(content) if isinstance(content, bytes) else open_input(content) as file:
@@ -151,7 +151,7 @@ class Files:
                 raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
             if head.startswith(NPY_MAGIC) or (name.lower().endswith(".npy") and not recognise(head)):
                 file.seek(0)
-                return self._read_array(file, name, how, limit)
+                return self._read_array(file, name, how)
         from convcli.images import MAX_PIXELS, read_image
 
         image = read_image(
@@ -166,7 +166,11 @@ class Files:
         pixels = image.pixels
         return Source(pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), image)
 
-    def _read_array(self, file: BinaryIO, name: str, how: Filter, limit: int | None) -> Source:
+    def room(self) -> int | None:
+        """Bytes that may be used; None if the system does not tell."""
+        return self.max_memory if self.max_memory is not None else available_memory()
+
+    def _read_array(self, file: BinaryIO, name: str, how: Filter) -> Source:
         for option, given in (
             ("gray", how.gray),
             ("linear", how.linear),
@@ -175,7 +179,7 @@ class Files:
         ):
             if given:
                 raise UsageError(f"--{option} is about images and {name} is an array; leave it out")
-        array = read_npy(file, max_bytes=limit, name=name)
+        array = read_npy(file, max_bytes=self.room(), name=name)
         if array.ndim == 0:
             raise InputError(f"{name} is a single number; it needs at least one axis")
         if array.size == 0:
@@ -224,20 +228,40 @@ class Files:
     def write(self, target: str, output: Array, source: Source, how: Filter) -> list[str]:
         """Write a result; return what the user should know."""
         kind = self.kind(target, source.image.format if source.image else NPY)
-        folder = os.path.dirname(target)
-        if target != STREAM and folder and not os.path.exists(folder):
-            _make_folder(folder)
         if kind == NPY:
-            array = output[0] if source.image and len(output) == 1 else output
-            with (
-                stdout_stream() if target == STREAM else atomic_write(Path(target), force=self.force) as file
-            ):
-                write_npy(file, array)
+            self.save(target, _array(output, source))
             return []
-        return self._write_image(target, output, kind, source, how)
+        image, notes = self._image(output, kind, source, how)
+        _make_folder_of(target)
+        with stdout_stream() if target == STREAM else contextlib.nullcontext(Path(target)) as sink:
+            self._encode(sink, image, kind)
+        return notes
 
-    def _write_image(self, target: str, output: Array, kind: str, source: Source, how: Filter) -> list[str]:
-        from convcli.images import Image, write_image
+    def encode(self, target: str, output: Array, source: Source, how: Filter) -> tuple[Content, list[str]]:
+        """Make what `save` writes, and what the user should know of it."""
+        kind = self.kind(target, source.image.format if source.image else NPY)
+        if kind == NPY:
+            return _array(output, source), []
+        image, notes = self._image(output, kind, source, how)
+        file = io.BytesIO()
+        try:
+            self._encode(file, image, kind)
+        except FileError as error:
+            raise FileError(str(error).replace("standard output", shown(target), 1)) from error
+        return file.getbuffer(), notes
+
+    def save(self, target: str, content: Content) -> None:
+        """Write the bytes of a file, or an array as .npy."""
+        _make_folder_of(target)
+        with stdout_stream() if target == STREAM else atomic_write(Path(target), force=self.force) as file:
+            if isinstance(content, memoryview):
+                file.write(content)
+            else:
+                write_npy(file, content)
+
+    def _image(self, output: Array, kind: str, source: Source, how: Filter) -> tuple[Image, list[str]]:
+        """Make an image that a format can hold, and say what was lost."""
+        from convcli.images import Image
 
         notes = []
         pixels = output if output.ndim == 2 else np.moveaxis(output, 0, -1)
@@ -250,21 +274,27 @@ class Files:
             with np.errstate(over="ignore"):
                 pixels = pixels.astype(np.float32)
             notes.append(f"float64 was written as float32, the widest that {kind} holds")
-        pixels = np.ascontiguousarray(pixels)
-        image = Image(pixels, alpha=pixels.ndim == 3 and pixels.shape[2] in (2, 4))
         if source.image:
-            image = replace(source.image, pixels=pixels)
-        with stdout_stream() if target == STREAM else contextlib.nullcontext(Path(target)) as sink:
-            write_image(
-                sink,
-                image,
-                format=kind,
-                force=self.force,
-                compress=self.compress,
-                strip=self.strip,
-                quality=self.quality,
-            )
-        return notes
+            return replace(source.image, pixels=pixels), notes
+        return Image(pixels, alpha=pixels.ndim == 3 and pixels.shape[2] in (2, 4)), notes
+
+    def _encode(self, sink: Path | BinaryIO, image: Image, kind: str) -> None:
+        from convcli.images import write_image
+
+        write_image(
+            sink,
+            image,
+            format=kind,
+            force=self.force,
+            compress=self.compress,
+            strip=self.strip,
+            quality=self.quality,
+        )
+
+
+def _array(output: Array, source: Source) -> Array:
+    """Return a result as it is kept in a .npy file."""
+    return output[0] if source.image and len(output) == 1 else output
 
 
 def check_planes(kind: str, shape: tuple[int, ...], count: int, dtype: np.dtype[Any], what: str) -> None:
@@ -315,7 +345,10 @@ def _drops_alpha(kind: str) -> bool:
     return "RGBA" not in FORMATS[kind].modes
 
 
-def _make_folder(folder: str) -> None:
+def _make_folder_of(target: str) -> None:
+    folder = os.path.dirname(target)
+    if target == STREAM or not folder or os.path.exists(folder):
+        return
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:

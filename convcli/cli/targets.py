@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import string
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from convcli.atomic import check_target, shown
 from convcli.errors import UsageError
@@ -17,8 +16,7 @@ STREAM = "-"
 FIELDS = ("stem", "ext", "kernel")
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One input and where its results go.
 
     Attributes
@@ -86,7 +84,7 @@ def _template(output: str, *, several_sources: bool, several_labels: bool) -> st
     if os.path.isdir(output):  # taken by its name, whatever that holds
         return os.path.join(output.replace("{", "{{").replace("}", "}}"), name)
     try:
-        parts = list(string.Formatter().parse(output))
+        parts = list(_parsed(output))
     except ValueError:
         raise UsageError(
             f'output "{shown(output)}" has an unpaired brace; write {{{{ or }}}} for one'
@@ -113,6 +111,15 @@ def _template(output: str, *, several_sources: bool, several_labels: bool) -> st
             "mean), or {kernel} in the output's name"
         )
     return output
+
+
+def _parsed(output: str) -> Iterable[tuple[str, str | None, str | None, str | None]]:
+    """Return literal text, name, format and conversion of every part of a template."""
+    if "{" not in output and "}" not in output:
+        return []
+    import string
+
+    return string.Formatter().parse(output)
 
 
 def _fill(template: str, source: str, kernel: str, extension: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import functools
 import os
 import re
 import threading
@@ -16,8 +16,7 @@ from convcli.images.formats import Format
 
 # Pillow's switches and Python's warning filters belong to the process: one thread decodes at a time.
 _LOCK = threading.RLock()
-_SILENCE = logging.NullHandler()  # or Python prints what nobody handles
-_CUT_SHORT = re.compile("truncat|not enough image data|unexpected end|reached eof", re.IGNORECASE)
+_CUT_SHORT = "truncat|not enough image data|unexpected end|reached eof"
 
 
 @contextmanager
@@ -39,7 +38,7 @@ def guarded_reading(
     """
     from PIL import Image, ImageFile, UnidentifiedImageError
 
-    logging.getLogger("PIL").addHandler(_SILENCE)
+    _silence()
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -60,6 +59,14 @@ def guarded_reading(
             raise InputError(_damaged(name, error, allow_truncated)) from None
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = kept
+
+
+@functools.cache
+def _silence() -> None:
+    """Keep Python from printing what Pillow logs and nobody handles."""
+    import logging
+
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @contextmanager
@@ -87,6 +94,6 @@ def _too_large(name: str, error: Exception | Warning, max_pixels: int | None) ->
 
 def _damaged(name: str, error: Exception, allow_truncated: bool) -> str:
     reason = printable(" ".join(str(error).split())[:200]) or type(error).__name__
-    if allow_truncated or not (isinstance(error, EOFError) or _CUT_SHORT.search(reason)):
+    if allow_truncated or not (isinstance(error, EOFError) or re.search(_CUT_SHORT, reason, re.IGNORECASE)):
         return f"{name} is damaged: {reason}"
     return f"{name} is truncated; --allow-truncated reads what is there"

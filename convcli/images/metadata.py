@@ -30,7 +30,7 @@ def read_metadata(image: PillowImage.Image) -> tuple[Metadata, list[str]]:
     icc = image.info.get("icc_profile")
     if not isinstance(icc, bytes) or len(icc) < ICC_SPACE.stop:
         icc = None
-    return Metadata(icc, _resolution(image.info.get("dpi")), exif), warnings
+    return Metadata(icc, plausible_resolution(image.info.get("dpi")), exif), warnings
 
 
 def save_options(metadata: Metadata, format_name: str, *, colour: bool) -> dict[str, Any]:
@@ -70,9 +70,10 @@ def _kept_exif(image: PillowImage.Image) -> bytes | None:
     return kept.tobytes() if len(kept) else None
 
 
-def _resolution(dpi: Any) -> tuple[float, float] | None:
+def plausible_resolution(dpi: Any) -> tuple[float, float] | None:
+    """Return a resolution in pixels per inch, if it is one that every format can hold."""
     try:
         x, y = float(dpi[0]), float(dpi[1])
     except (TypeError, ValueError, IndexError, ZeroDivisionError):
         return None
-    return (x, y) if 1 <= x <= 65535 and 1 <= y <= 65535 else None  # what every format can hold
+    return (x, y) if 1 <= x <= 65535 and 1 <= y <= 65535 else None

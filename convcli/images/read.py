@@ -15,10 +15,11 @@ import numpy as np
 from convcli.arrays import Array
 from convcli.atomic import open_input, shown
 from convcli.errors import InputError
-from convcli.images.formats import FORMATS, Format, recognise
+from convcli.images.formats import FORMATS, MODES, Format, recognise
 from convcli.images.guard import guarded_reading, quiet_stderr
-from convcli.images.image import Image
-from convcli.images.metadata import read_metadata
+from convcli.images.image import Image, Metadata
+from convcli.images.metadata import plausible_resolution, read_metadata
+from convcli.images.plainpng import read_plain_png
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
@@ -86,6 +87,11 @@ def read_image(
     name = name or (shown(source) if isinstance(source, os.PathLike) else "standard input")
     with io.BytesIO(source) if isinstance(source, bytes) else open_input(source) as opened:
         file, head, kind = _recognised(opened, name)
+        if kind.name == "PNG" and not page:
+            plain = read_plain_png(file, max_pixels)
+            if plain is not None:
+                return _plain_image(*plain)
+            file.seek(0)
         with guarded_reading(name, kind, max_pixels=max_pixels, allow_truncated=allow_truncated):
             import_module(f"PIL.{kind.module}")  # sparing Pillow the search through all 40
             from PIL import Image as Pillow
@@ -99,6 +105,12 @@ def read_image(
     image.format = kind.name
     image.warnings = warnings + [f"{name}: {text}" for text in image.warnings]
     return image
+
+
+def _plain_image(pixels: Array, dpi: tuple[float, float] | None) -> Image:
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    metadata = Metadata(dpi=plausible_resolution(dpi))
+    return Image(pixels, channels in (2, 4), "PNG", MODES["uint8", channels], metadata)
 
 
 def _decoded(picture: PillowImage.Image, bits: int, *, gray_alpha: bool) -> Image:

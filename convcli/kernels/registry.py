@@ -7,8 +7,8 @@ docstring is the summary. It returns the array, or a `Kernel` if it has a diviso
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar
+from dataclasses import replace
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -55,8 +55,7 @@ Size = Annotated[tuple[int, int], size]
 OptionalSize = Annotated[tuple[int, int] | None, size]
 
 
-@dataclass(frozen=True)
-class NamedKernel:
+class NamedKernel(NamedTuple):
     """One named kernel, as ``convcli kernels`` lists it."""
 
     name: str

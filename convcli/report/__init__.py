@@ -7,7 +7,6 @@ cut or wrapped, and rich, which takes as long to import as a small image to filt
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -37,6 +36,8 @@ def document(value: dict[str, Any]) -> None:
     >>> document({"sum": 1.5, "rows": [[float("nan"), 2]]})
     {"sum": 1.5, "rows": [[null, 2]]}
     """
+    import json
+
     print(json.dumps(_finite(value), allow_nan=False))
 
 

@@ -1,0 +1,115 @@
+"""PNG files of the common kinds, read without Pillow, which takes as long to load as a small one to filter.
+
+What is uncommon, damaged or too large is left to Pillow: one place knows what to say of it.
+
+References
+----------
+PNG (Third Edition), https://www.w3.org/TR/png-3/, chapters 5, 9 and 11.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from convcli import native
+from convcli.arrays import Array
+
+BEFORE_CHUNKS = 8
+CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type, of those without a palette
+# Chunks of which nothing is kept, by their lengths, and texts likewise, by their keywords.
+UNUSED = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"tIME": 7}
+TEXTS = frozenset(
+    (b"Author", b"Comment", b"Copyright", b"Creation Time", b"Description", b"Software", b"Title")
+)
+METRES_PER_INCH = 0.0254
+MOST_OVERHEAD = 2**16  # bytes of a file beyond its samples
+
+
+def read_plain_png(file: BinaryIO, max_pixels: int | None) -> tuple[Array, tuple[float, float] | None] | None:
+    """Read gray or RGB of 8 bits, with or without alpha, neither interlaced nor animated.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        At its start; left anywhere.
+    max_pixels : int or None
+
+    Returns
+    -------
+    (pixels, dpi) : ((H, W) or (H, W, C) array of uint8, (float, float) or None)
+        None in place of both for a file that is not of these kinds or not as it should be, and
+        where convcli was not compiled.
+    """
+    if native.level() is None:
+        return None
+    head = file.read(BEFORE_CHUNKS + 25)
+    if len(head) < BEFORE_CHUNKS + 25 or head[8:16] != b"\0\0\0\rIHDR":
+        return None
+    width, height, depth, colour, *methods = struct.unpack(">IIBBBBB", head[16:29])
+    if depth != 8 or colour not in CHANNELS or any(methods) or 0 in (width, height):
+        return None
+    if max_pixels is not None and width * height > max_pixels:
+        return None
+    step = CHANNELS[colour]
+    size = height * (1 + width * step)
+    try:
+        content = head + file.read(size + size // 8 + MOST_OVERHEAD)
+    except OSError:
+        return None
+    found = _contents(memoryview(content))
+    lines = found and _inflated(found[0], size)
+    if not found or not lines:
+        return None
+    pixels = np.empty((height, width, step), np.uint8)
+    if not native.unfilter(lines, pixels, step):
+        return None
+    return (pixels[..., 0] if step == 1 else pixels), found[1]
+
+
+def _contents(file: memoryview) -> tuple[bytes, tuple[float, float] | None] | None:
+    """Return the compressed samples and the resolution, if there is nothing else to know."""
+    parts: list[memoryview] = []
+    dpi = None
+    last = b""
+    for name, body in _chunks(file):
+        if name == b"IEND":
+            return b"".join(parts), dpi
+        if name == b"IDAT" and (last == name or not parts):
+            parts.append(body)
+        elif name == b"pHYs" and len(body) == 9 and not parts:
+            x, y, unit = struct.unpack(">IIB", body)
+            dpi = (x * METRES_PER_INCH, y * METRES_PER_INCH) if unit == 1 else None
+        elif name == b"tEXt" and bytes(body[:80]).partition(b"\0")[0] in TEXTS:
+            pass
+        elif UNUSED.get(name) != len(body) and (name != b"IHDR" or last):
+            return None
+        last = name
+    return None
+
+
+def _chunks(file: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield name and content of every chunk up to the first that is not whole."""
+    place = BEFORE_CHUNKS
+    while place + 12 <= len(file):
+        (length,) = struct.unpack_from(">I", file, place)
+        end = place + 8 + length
+        if end + 4 > len(file) or file[end : end + 4] != struct.pack(">I", zlib.crc32(file[place + 4 : end])):
+            return
+        yield bytes(file[place + 4 : place + 8]), file[place + 8 : end]
+        place = end + 4
+
+
+def _inflated(data: bytes, size: int) -> bytes | None:
+    """Decompress a stream that must have so many bytes, and never make more of it."""
+    stream = zlib.decompressobj()
+    try:
+        lines = stream.decompress(data, size)
+        more = stream.decompress(stream.unconsumed_tail, 1)  # the checksum
+    except zlib.error:
+        return None
+    return lines if len(lines) == size and stream.eof and not more and not stream.unused_data else None
