@@ -11,10 +11,10 @@ import convcli
 ROOT = Path(convcli.__file__).parent
 # fmt: off
 LAYERS = [
-    "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "native", "arrays", "npyfile", "pixels",
-    "images", "kernels", "separable", "matrices", "backends", "profile", "pieces", "planner", "execute",
-    "problem", "verification", "convolution", "layers", "deconvolution", "options", "response", "filtering",
-    "banks", "timing", "report", "cli",
+    "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "native", "arrays", "npyfile",
+    "pixels", "images", "kernels", "separable", "matrices", "transforms", "backends", "profile", "pieces",
+    "planner", "execute", "problem", "verification", "convolution", "layers", "deconvolution", "options",
+    "response", "filtering", "banks", "timing", "report", "cli",
 ]
 # fmt: on
 ONLY = {"PIL": "images", "rich": "report"}

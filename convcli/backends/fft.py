@@ -22,7 +22,7 @@ USES_BLAS = False
 IN_PASSES = False  # transforms cost the same for all kernels
 
 # Of 4 bytes: per sample and axis that is transformed; per sample, channel and output. Per tile and output.
-RATES = {"pass": 1.05e-9, "product": 2.5e-10, "call": 1e-5, "import scipy.fft": 0.12}
+RATES = {"pass": 9.5e-10, "product": 2.5e-10, "call": 1e-5, "import scipy.fft": 0.12}
 LARGEST_TILE_BYTES = 1 << 25
 CACHE_BYTES = 1 << 20
 ROW_SAMPLES = 1 << 16  # that are read, transformed and written at a time
@@ -113,18 +113,20 @@ def _tile(spec: ConvSpec, threads: int) -> tuple[int, ...]:
 def _options(output: int, taps: int, transformed: bool) -> list[tuple[int, int, int]]:
     """Ways to cut an axis: how many tiles, outputs of a tile, length of its transform.
 
-    A longer one is of use if it leaves no more to do in all.
+    A longer one is of no use where it leaves much more to do in all.
     """
     if not transformed:
         sizes = sorted({min(output, 1 << doublings) for doublings in range(4, 16, 2)})
         return [(-(-output // size), size, size) for size in sizes]
     whole = fast_length(output + taps - 1)
     found: list[tuple[int, int, int]] = []
+    least = math.inf
     for n in (*(n for n in LENGTHS if 1.5 * taps < n < whole), whole):
         share = min(output, n - taps + 1)
         count = -(-output // share)
-        if not found or count * n <= found[-1][0] * found[-1][2]:
+        if count * n < 1.06 * least:
             found.append((count, share, n))
+        least = min(least, count * n)
     return found
 
 
@@ -134,7 +136,7 @@ def _signal_tile(spec: ConvSpec, threads: int) -> tuple[int, ...]:
     row = _row_length(axis.output, axis.taps)
     step = row - axis.taps + 1
     rows = -(-axis.output // step)
-    shares = min(-(-rows // 4), max(-(-threads // spec.batch), rows * row // SIGNAL_SAMPLES))
+    shares = min(-(-rows // 4), max(-(-threads // max(1, spec.batch)), rows * row // SIGNAL_SAMPLES))
     return (min(axis.output, -(-rows // shares) * step),)
 
 
@@ -171,8 +173,13 @@ def fast_length(n: int) -> int:
     >>> fast_length(263)
     270
     """
-    odd = (3**threes * 5**fives for threes in range(16) for fives in range(11))
-    return min(m << (-(-n // m) - 1).bit_length() for m in odd)
+    best: int = min(odd << (-(-n // odd) - 1).bit_length() for odd in _odd_lengths())
+    return best
+
+
+@functools.cache
+def _odd_lengths() -> list[int]:
+    return [3**threes * 5**fives for threes in range(16) for fives in range(11)]
 
 
 def _rows_at_a_time(channels: int, lengths: tuple[int, ...]) -> int:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from convcli import report
+from convcli import native, report
 from convcli.cli import settings
 from convcli.spec import bytes_text
 
@@ -93,5 +93,5 @@ def print_plan(record: Record) -> None:
         ("candidate", "estimate", "memory", "multiply-adds", "verdict"),
         rows,
         file=sys.stderr,
-        title=f"plan for {record.input}",
+        title=f"plan for {record.input} (direct: {native.describe()})",
     )
