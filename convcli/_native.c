@@ -242,8 +242,8 @@ static TARGET void NAME(box)(struct job *j, ptrdiff_t wide, double factor, void 
         if (!j->finite) return;
         for (int k = 0; k < 3; k++) {
             ptrdiff_t start = j->start[k], n = j->start[k + 1] - start;
+            if (y) NAME(add)(sums + start, j->rows[k][y - 1], n, -1); /* first: no sum is larger than a box's */
             for (ptrdiff_t r = y ? y + high - 1 : 0; r < y + high; r++) NAME(add)(sums + start, j->rows[k][r], n, 1);
-            if (y) NAME(add)(sums + start, j->rows[k][y - 1], n, -1);
         }
         memcpy(powers, sums, (size_t)columns * sizeof *sums);
         memset(to, 0, (size_t)width * sizeof *to);
@@ -348,7 +348,7 @@ static TARGET ptrdiff_t NAME(finish)(const struct finish *f)
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__GNUC__) || defined(__clang__)
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(CONVCLI_PLAIN) /* which tests what MSVC compiles */
 #define VECTORS 1
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
@@ -453,7 +453,7 @@ struct finish {
 #endif
 
 #if X86
-#define V3 "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,popcnt"
+#define V3 "avx,avx2,bmi,bmi2,fma,popcnt"
 #define REAL float
 #define BYTES 32
 #define SUFFIX f32
@@ -564,7 +564,7 @@ static int plain(const Py_buffer *view, int dense)
     if ((uintptr_t)view->buf % view->itemsize) return 0;
     ptrdiff_t size = view->itemsize;
     for (int axis = view->ndim - 1; axis >= 0; axis--) {
-        if (view->strides[axis] % view->itemsize) return 0;
+        if (view->shape[axis] > 1 && view->strides[axis] % view->itemsize) return 0;
         if ((dense || axis == view->ndim - 1) && view->shape[axis] > 1 && view->strides[axis] != size) return 0;
         size *= view->shape[axis];
     }
@@ -609,19 +609,22 @@ static int open_index(PyObject *object, ptrdiff_t length, ptrdiff_t size, const 
     *made = NULL;
     view->obj = NULL;
     if (object == NULL || object == Py_None) {
-        *made = malloc((size_t)length * sizeof **made);
+        if (length != size) {
+            PyErr_SetString(PyExc_ValueError, "shapes of image, kernels and result do not fit each other");
+            return -1;
+        }
+        *made = calloc((size_t)length, sizeof **made); /* which knows lengths that no memory holds */
         if (*made == NULL) return PyErr_NoMemory(), -1;
         for (ptrdiff_t i = 0; i < length; i++) (*made)[i] = i;
         *index = *made;
-        if (length == size) return 0;
-        PyErr_SetString(PyExc_ValueError, "shapes of image, kernels and result do not fit each other");
+        return 0;
     } else {
         if (open_array(object, view, 1, 0, "positions") < 0) {
             view->obj = NULL;
             return -1;
         }
         *index = view->buf;
-        int fits = view->itemsize == sizeof(ptrdiff_t) && strchr("qQ", TYPES[type_of(view)]) && plain(view, 1) &&
+        int fits = view->itemsize == sizeof(ptrdiff_t) && strchr("iIqQ", TYPES[type_of(view)]) && plain(view, 1) &&
                    view->shape[0] == length;
         if (!fits) PyErr_SetString(PyExc_ValueError, "positions must be intp, one for each sample that is needed");
         for (ptrdiff_t i = 0; fits && i < length; i++)
@@ -733,7 +736,7 @@ static int begin_call(struct call *c, PyObject *image, PyObject *result, PyObjec
     for (int i = 0; i < 3 && fits; i++) {
         j->taps[i] = taps[i], j->shape[i] = c->result.shape[i + 1];
         j->to_step[i] = c->result.strides[i] / c->result.itemsize;
-        if (j->shape[i] < 1 || taps[i] < 1 || c->image.shape[0] < 1) {
+        if (j->shape[i] < 1 || taps[i] < 1 || c->image.shape[0] < 1 || taps[i] > PTRDIFF_MAX - j->shape[i]) {
             PyErr_SetString(PyExc_ValueError, "shapes of image, kernels and result do not fit each other");
             fits = 0;
         } else

@@ -28,8 +28,10 @@ def _loaded() -> Any:
         return "the compiled code is switched off by CONVCLI_NATIVE=0"
     try:
         return importlib.import_module("convcli._native")
-    except ImportError:
+    except ModuleNotFoundError:
         return "no C compiler was found when convcli was installed"
+    except ImportError as error:
+        return f"the compiled code cannot be loaded: {error}"
 
 
 @functools.cache

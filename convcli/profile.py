@@ -26,7 +26,7 @@ from convcli.version import __version__
 
 SHIPPED = "shipped, measured on 2 threads of a 2.6 GHz AMD Zen 5 server with NumPy 2.4 and OpenBLAS"
 
-SHARED = {"thread": 3.7e-4, "step": 7.1e-5, "tile": 9.7e-5, "memory": 1.1e-10, "between": 6e-10}
+SHARED = {"thread": 4e-4, "step": 8.6e-5, "tile": 3e-5, "memory": 1e-11, "between": 7.8e-10}
 """Seconds for another thread, to prepare one step of a kernel, to fetch and store a tile,
 for a byte of image or result, and for a byte between one step and the next."""
 

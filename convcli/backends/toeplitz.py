@@ -22,7 +22,7 @@ IN_PASSES = True
 
 # In BLAS, 4 bytes, counting the zeros inside the bands; without BLAS; of the stacked product, which is
 # written once and added once; of the bands, built once; per tile.
-RATES = {"multiply_add": 1.8e-11, "integer": 1e-9, "byte": 8.5e-11, "band": 2.7e-9, "call": 5.2e-5}
+RATES = {"multiply_add": 2.1e-11, "integer": 1.1e-9, "byte": 8.3e-11, "band": 3.2e-9, "call": 4e-5}
 TILE_BYTES = 1 << 21
 SIGNAL_ROWS = 64  # a 1-D signal is folded into columns of this many outputs
 
