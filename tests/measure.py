@@ -35,9 +35,11 @@ float peak(long rounds) {
 """
 
 
-def medians(rivals: dict[str, Callable[[], object]], runs: int, rest: float = REST) -> dict[str, float]:
-    """Median seconds of each, called in turn."""
-    for run in rivals.values():
+def medians(
+    rivals: dict[str, Callable[[], object]], runs: int, rest: float = REST, *, warm: bool = True
+) -> dict[str, float]:
+    """Median seconds of each, called in turn, after a call of each that warms up."""
+    for run in rivals.values() if warm else ():
         run()
     times: dict[str, list[float]] = {name: [] for name in rivals}
     for _ in range(runs):
@@ -89,8 +91,8 @@ def fma_peak() -> float | None:
             return None
         peak = ctypes.CDLL(str(library)).peak
         peak.argtypes, peak.restype = [ctypes.c_long], ctypes.c_float
-        rounds, best, count = 3_000_000, math.inf, cpu_count()
-        for _ in range(5):
+        rounds, best, count = 1_000_000, math.inf, cpu_count()
+        for _ in range(15):
             began = time.perf_counter()
             threads.run([lambda: peak(rounds)] * count, count)
             best = min(best, time.perf_counter() - began)
