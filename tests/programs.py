@@ -79,7 +79,7 @@ def photographs(runs: int) -> None:
         source = folder / "photo.jpg"
         photograph(SIZE, "RGB").save(source, quality=92)
         head("theirs")
-        slow: set[str] = set()
+        slow: set[tuple[str, str]] = set()
         for taps in KERNELS:
             kernel = np.random.default_rng(taps).random((taps, taps)) + 0.1
             kernel /= kernel.sum()
@@ -88,7 +88,7 @@ def photographs(runs: int) -> None:
                     *CONVCLI, source, "-k", write_matrix(kernel, folder), "-f", "-o", folder / f"a{extension}"
                 )
                 for rival, theirs in rivals(source, folder / f"b{extension}", kernel, folder).items():
-                    if rival in slow:
+                    if (rival, extension) in slow:
                         continue
                     began = time.perf_counter()
                     theirs()
@@ -98,7 +98,7 @@ def photographs(runs: int) -> None:
                     what = f"12.6 MP, {taps}×{taps} → {extension} / {rival}"
                     show(what, times["ours"], times["theirs"], target)
                     if long and rival != "vips":
-                        slow.add(rival)
+                        slow.add((rival, extension))
         _memory(folder, source)
 
 
