@@ -35,9 +35,11 @@ def examples(block: str) -> list[tuple[str, str]]:
 def unmeasured(text: str, command: str = "") -> list[str]:
     """Lines of text without what differs from run to run: times, sizes in bytes, instructions, spaces.
 
-    All numbers of a benchmark do, and whose ratio is 1.
+    All numbers of a benchmark do, their unit, and whose ratio is 1.
     """
-    pattern = NUMBER if command.startswith("convcli bench") else MEASURED
+    pattern = MEASURED
+    if command.startswith("convcli bench"):
+        pattern, text = NUMBER, text.replace("times in µs", "times in ms")
     return [re.sub(r"\s+", " ", pattern.sub("#", line)).strip() for line in text.splitlines() if line.strip()]
 
 
