@@ -32,7 +32,7 @@ format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## measure speed against SciPy, and start-up time, as ratios
+bench: $(STAMP)  ## measure speed against other libraries and programs, as ratios
 	$(BIN)/python tests/bench.py
 
 quality: $(STAMP)  ## measure how well blurs are undone, and check it against thresholds

@@ -41,11 +41,13 @@ def level() -> int | None:
     if isinstance(module, str):
         return None
     names = module.levels()
-    wanted = os.environ.get("CONVCLI_NATIVE") or names[-1]
+    wanted = os.environ.get("CONVCLI_NATIVE", "1")
+    if wanted in ("", "1"):
+        wanted = names[-1]
     if wanted not in names:
         raise UsageError(
-            f'CONVCLI_NATIVE is "{wanted}", which this machine does not have; '
-            f"use 0, or one of {', '.join(names)}"
+            f'CONVCLI_NATIVE is "{wanted}", and not one of 0 (NumPy), 1 (the best here), {", ".join(names)}; '
+            "use one of these, or unset it"
         )
     found: int = names.index(wanted)
     return found

@@ -115,7 +115,8 @@ def convolve(
     dtype: Annotated[
         str,
         typer.Option(
-            metavar="TYPE", help="Samples written: keep, uint8, uint16 (gray), float32 (gray .tif, or .npy)."
+            metavar="TYPE",
+            help="Samples written: keep, uint8, uint16 (gray; colour to .png), float32 (gray .tif; .npy).",
         ),
     ] = "keep",
     gray: Annotated[bool, typer.Option("--gray", help="Filter the brightness only (Rec. 709).")] = False,
