@@ -100,7 +100,7 @@ def filter_planes(
     problems = [r.pose(planes[:-1] if alpha else planes) for r in responses]
     problem = problems[0]
     apart = _apart(responses, planes, alpha)
-    _check_memory(problems, planes, how, alpha, apart)
+    _check_memory(problems, planes, how, source_type, alpha=alpha, photo=photo, apart=apart)
     filtered = Filtered([], problem.plan, plan_seconds=time.perf_counter() - began, notes=notes)
     if dry_run:
         return filtered
@@ -133,7 +133,16 @@ def _streamed(response: Response, problem: Problem, how: Filter, snap: bool) -> 
     return output, clipped
 
 
-def _check_memory(problems: list[Problem], planes: Array, how: Filter, alpha: bool, apart: bool) -> None:
+def _check_memory(
+    problems: list[Problem],
+    planes: Array,
+    how: Filter,
+    source_type: np.dtype[Any],
+    *,
+    alpha: bool,
+    photo: bool,
+    apart: bool,
+) -> None:
     """Refuse what would not fit, before it is begun: an estimate of all that is held at a time."""
     limit = how.max_memory if how.max_memory is not None else available_memory()
     if limit is None:
@@ -149,14 +158,16 @@ def _check_memory(problems: list[Problem], planes: Array, how: Filter, alpha: bo
     written = 0
     for problem in problems:
         spec = problem.plan.spec
-        # A result that is finished tile by tile is never there as a whole.
-        held = planes.itemsize if apart else results * np.dtype(problem.result_type).itemsize
-        size: float = held * spec.samples
+        result = np.dtype(problem.result_type).itemsize
+        output = _target(np.dtype(problem.result_type), source_type, how, photo)[0].itemsize
+        # A result that is finished tile by tile is never there as a whole, unless there are gaps in it.
+        gaps = result + planes.itemsize + 3 if planes.dtype.kind == "f" and not how.linear else 0
+        size: float = (output + gaps if apart else results * result) * spec.samples
         size += planes.nbytes + written + 8 * copies * max(planes.size, spec.samples)
         size += 24 * sum(spec.padded_shape)  # where each sample of the border comes from
         size += problem.plan.cost.memory_bytes
         check_memory(size, limit, f"the result {shape_text(spec.output_shape)}", "--stride or --mode valid")
-        written += planes.itemsize * spec.samples if how.combine == "none" else 0
+        written += output * spec.samples if how.combine == "none" else 0
 
 
 def check_options(kernels: Sequence[Kernel], how: Filter) -> None:

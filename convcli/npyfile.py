@@ -92,8 +92,10 @@ def write_npy(file: BinaryIO, array: Any) -> None:
     np.lib.format.write_array_header_1_0(file, header)
     if header["fortran_order"]:
         array = array.T
-    # Through file.write, not array.tofile: that one forgets why the system refused.
-    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    # Part by part if it has to be copied; through file.write, not array.tofile, which forgets why the
+    # system refused.
+    for part in [array] if array.flags.c_contiguous or array.ndim < 2 else array:
+        file.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
 
 
 def _read_header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -172,7 +172,6 @@ def store(
     target : array of the same shape
         Filled.
     divisor, bias : float
-        For `values` of floats.
     absolute : bool
         Take magnitudes.
     snap : bool
@@ -192,6 +191,8 @@ def store(
     narrow = target.dtype in (np.uint8, np.uint16)
     if narrow and values.ndim == 3 and native.serves(values.dtype) and in_rows(values):
         return native.finish(values, target, divisor=divisor, bias=bias, absolute=absolute, snap=snap)
+    if values.dtype.kind != "f" and (divisor != 1 or bias):
+        values = values.astype(np.float64)
     floats = values.dtype.kind == "f"
     if divisor != 1:
         values /= divisor

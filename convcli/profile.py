@@ -185,8 +185,8 @@ def rates(name: str) -> dict[str, float]:
 
     Examples
     --------
-    >>> sorted(rates("direct"))
-    ['between', 'call', 'memory', 'multiply_add', 'step', 'thread', 'tile']
+    >>> sorted(rates("im2col"))
+    ['between', 'byte', 'call', 'integer', 'memory', 'multiply_add', 'step', 'thread', 'tile']
     """
     found = current()
     shipped = SHARED | backends.load(name).RATES

@@ -98,7 +98,13 @@ class Response:
     def in_one_go(self, planes: Array, alpha: bool) -> bool:
         """Whether every sample of the output is made of one sample of the result alone."""
         flat = self.photo and planes.ndim == 3 and self.kernel.values.ndim == 2
-        return flat and not alpha and self.how.repeat == 1 and self.how.range != "minmax"
+        stepped = self.how.linear and self._exact  # light is rounded to steps first
+        return flat and not (alpha or stepped) and self.how.repeat == 1 and self.how.range != "minmax"
+
+    @property
+    def _exact(self) -> bool:
+        """Whether whole numbers meet whole numbers."""
+        return self.kernel.values.dtype.kind == "i" and self.source_type.kind in "ui"
 
     def respond_into(
         self, problem: Problem, dtype: np.dtype[Any], rule: str, *, snap: bool
@@ -161,7 +167,7 @@ class Response:
     def _convolve(self, planes: Array, values: Array | None = None, outside: float | None = None) -> Array:
         scale = 1
         outside = self.outside if outside is None else outside
-        if self.photo and self.kernel.values.dtype.kind == "i" and self.source_type.kind in "ui":
+        if self.photo and self._exact:
             planes, scale = _in_steps(planes)
         problem = self.pose(planes, values, outside * scale)
         result = problem.solve()

@@ -78,9 +78,9 @@ def test_no_backend_needs_more_than_four_times_its_input_and_output(backend, siz
 def test_only_as_many_threads_run_as_memory_is_promised_for(backend, taps):
     if backend in ("auto", "toeplitz:sparse"):
         pytest.skip("auto is one of the others; the whole matrix is not cut")
-    spec = ConvSpec((1024, 1024), (taps, taps))
+    spec = ConvSpec((2048, 2048), (taps, taps))
     made = plan(spec, backend, threads=64)
-    assert made.cost.memory_bytes <= 3 * 4 * (1024**2 + spec.samples) + (64 << 20)
+    assert made.cost.memory_bytes <= 3 * 4 * (2048**2 + spec.samples) + (64 << 20)
     assert made.chosen.threads >= 2 or taps > 100
 
 

@@ -518,3 +518,32 @@ def test_largest_integers_of_all_survive_a_clamp(dtype):
     how = Filter(precision="float64", range="clamp")
     (output,) = filter_planes(image, [parse_kernel("box:3")], how, photo=False).outputs
     assert (output == image).all()
+
+
+@pytest.mark.parametrize("how", [Filter(divisor=4e11), Filter(bias=3), Filter(normalize="sum"), Filter()])
+def test_sums_beyond_float64_are_scaled_and_shifted_all_the_same(how):
+    kernel = Kernel(np.array([[200_000_000_000], [200_000_000_000]]), "heavy", divisor=1)
+    chart = np.arange(36, dtype=np.uint16).reshape(1, 6, 6) * 1800
+    scale = how.divisor or (4e11 if how.normalize == "sum" else 1)
+    above = np.concatenate([chart[0, :1], chart[0, :-1]]).astype(float)
+    expected = (above + chart[0]) * 2e11
+    output = filter_planes(chart, [kernel], how).outputs[0]
+    expected = np.rint(expected / scale + (how.bias or 0)).clip(0, 65535)
+    np.testing.assert_array_equal(output[0], expected)
+
+
+@pytest.mark.parametrize("kernel", ["0 -1 0; -1 5 -1; 0 -1 0", "box:3", "sobel-x"])
+def test_light_through_whole_numbers_is_the_same_on_every_backend(kernel, backend):
+    planes = np.random.default_rng(4).integers(0, 256, (3, 40, 50)).astype(np.uint8)
+    kernels = [parse_kernel(kernel)]
+    found, expected = (
+        filter_planes(planes, kernels, Filter(linear=True, backend=name)).outputs[0]
+        for name in (backend, "im2col")
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_estimate_of_memory_knows_the_type_that_is_asked_for():
+    planes = np.zeros((3, 300, 300), np.uint8)
+    with pytest.raises(LimitError, match="needs"):
+        filter_planes(planes, [parse_kernel("box:3")], Filter(dtype="float32", max_memory=1_000_000))

@@ -1031,7 +1031,8 @@ def test_the_environment_switches_it_off(switch):
 def test_a_level_that_the_machine_does_not_have_is_refused(switch):
     switch("x86-64-v9")
     with pytest.raises(
-        UsageError, match=f'CONVCLI_NATIVE is "x86-64-v9".*not one of 0 .NumPy., 1 .the best here., {", ".join(NAMES)}'
+        UsageError,
+        match=f'CONVCLI_NATIVE is "x86-64-v9".*not one of 0 .NumPy., 1 .the best here., {", ".join(NAMES)}',
     ):
         native.level()
 

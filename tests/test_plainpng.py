@@ -147,3 +147,10 @@ def test_bad_adler_checksum_is_left_to_pillow():
     body = file.index(b"IDAT") - 4
     assert read(file[:body] + chunk(b"IDAT", broken(data, -1)) + chunk(b"IEND", b"")) is None
     assert read(file[:body] + chunk(b"IDAT", data) + chunk(b"IEND", b"")) is not None
+
+
+def test_a_head_that_promises_more_than_the_file_could_hold_is_left_to_pillow():
+    head = struct.pack(">IIBBBBB", 0x7FFFFFFF, 0x7FFFFFFF, 8, 6, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    file = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + head + crc
+    assert read_plain_png(io.BytesIO(file + bytes(100)), None) is None

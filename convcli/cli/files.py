@@ -234,7 +234,7 @@ class Files:
         image, notes = self._image(output, kind, source, how)
         _make_folder_of(target)
         with stdout_stream() if target == STREAM else contextlib.nullcontext(Path(target)) as sink:
-            self._encode(sink, image, kind)
+            self._encode(sink, image, kind, how.threads)
         return notes
 
     def encode(self, target: str, output: Array, source: Source, how: Filter) -> tuple[Content, list[str]]:
@@ -245,7 +245,7 @@ class Files:
         image, notes = self._image(output, kind, source, how)
         file = io.BytesIO()
         try:
-            self._encode(file, image, kind)
+            self._encode(file, image, kind, 1)  # others are at work beside it
         except FileError as error:
             raise FileError(str(error).replace("standard output", shown(target), 1)) from error
         return file.getbuffer(), notes
@@ -278,7 +278,7 @@ class Files:
             return replace(source.image, pixels=pixels), notes
         return Image(pixels, alpha=pixels.ndim == 3 and pixels.shape[2] in (2, 4)), notes
 
-    def _encode(self, sink: Path | BinaryIO, image: Image, kind: str) -> None:
+    def _encode(self, sink: Path | BinaryIO, image: Image, kind: str, threads: int | None) -> None:
         from convcli.images import write_image
 
         write_image(
@@ -289,6 +289,7 @@ class Files:
             compress=self.compress,
             strip=self.strip,
             quality=self.quality,
+            threads=threads,
         )
 
 

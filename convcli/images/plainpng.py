@@ -9,6 +9,7 @@ PNG (Third Edition), https://www.w3.org/TR/png-3/, chapters 5, 9 and 11.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ TEXTS = frozenset(
 )
 METRES_PER_INCH = 0.0254
 MOST_OVERHEAD = 2**16  # bytes of a file beyond its samples
+MOST_DEFLATED = 1032  # bytes that deflate can make of one
 
 
 def read_plain_png(file: BinaryIO, max_pixels: int | None) -> tuple[Array, tuple[float, float] | None] | None:
@@ -58,7 +60,11 @@ def read_plain_png(file: BinaryIO, max_pixels: int | None) -> tuple[Array, tuple
     step = CHANNELS[colour]
     size = height * (1 + width * step)
     try:
-        content = head + file.read(size + size // 8 + MOST_OVERHEAD)
+        present = file.seek(0, os.SEEK_END)
+        if size > MOST_DEFLATED * present or present > size + size // 8 + MOST_OVERHEAD:
+            return None
+        file.seek(0)
+        content = file.read(present)
     except OSError:
         return None
     found = _contents(memoryview(content))
