@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from cli import within
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -289,3 +290,18 @@ def test_failure_in_a_band_leaves_the_old_file(tmp_path, monkeypatch, error, rai
     with pytest.raises(raised, match=text):
         write_image(tmp_path / "a.png", Image(GRAY), force=True, threads=2)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.png", b"old")]
+
+
+@pytest.mark.parametrize("command", ["convolve coffee.png -k box:3", "deconvolve camera.png -k box:3 -n 1"])
+def test_as_many_threads_encode_as_are_asked_for(command, monkeypatch, tmp_path):
+    asked, encode_bands = [], png.encode_bands
+
+    def watched(encode, height, rows, threads):
+        asked.append(threads)
+        return encode_bands(encode, height, rows, threads)
+
+    monkeypatch.setattr(png, "encode_bands", watched)
+    name, photo, *options = command.split()
+    samples = Path(__file__).parent.parent / "sample_images"
+    done = within(name, samples / photo, *options, "--threads", "3", "-o", "out.png", cwd=tmp_path)
+    assert (done.status, asked) == (0, [3])

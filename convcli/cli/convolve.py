@@ -272,6 +272,7 @@ def convolve(
         allow_truncated=allow_truncated,
         allow_8bit=allow_8bit,
         to_rgb=to_rgb,
+        threads=threads,
     )
     batch = Batch(kernel, kernels, how, files, layer, dry_run=dry_run, fail_fast=fail_fast, explain=explain)
     try:

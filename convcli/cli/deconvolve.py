@@ -177,6 +177,7 @@ def deconvolve(
         allow_truncated=allow_truncated,
         allow_8bit=allow_8bit,
         to_rgb=to_rgb,
+        threads=threads,
     )
     work = Restoring(
         how, files, reference=reference, residual=residual, save_psf=save_psf, save_every=save_every

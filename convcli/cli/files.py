@@ -80,6 +80,7 @@ class Files:
     allow_truncated: bool = False
     allow_8bit: bool = False
     to_rgb: bool = False
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.compress is not None or self.quality is not None:
@@ -234,7 +235,7 @@ class Files:
         image, notes = self._image(output, kind, source, how)
         _make_folder_of(target)
         with stdout_stream() if target == STREAM else contextlib.nullcontext(Path(target)) as sink:
-            self._encode(sink, image, kind, how.threads)
+            self._encode(sink, image, kind, self.threads)
         return notes
 
     def encode(self, target: str, output: Array, source: Source, how: Filter) -> tuple[Content, list[str]]:
