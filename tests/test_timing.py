@@ -118,15 +118,16 @@ def test_shares_of_progress_rise_to_1_and_only_the_last_is_1(schedule):
 
 # Memory
 
-MEGABYTES = 40  # more than the allocator keeps for later
+MEGABYTES = 64
 
 
 def test_memory_of_an_array_is_its_size_and_nothing_that_was_there_before():
-    held = np.ones(10**7)
+    held = np.ones(2 * 10**7)
     result, allocated, resident = measured(lambda: np.ones(MEGABYTES * 10**6, np.uint8))
     assert result.nbytes == MEGABYTES * 10**6
     assert MEGABYTES * 10**6 <= allocated < MEGABYTES * 10**6 + 10**5
-    assert resident is None or 0.9 * MEGABYTES <= resident / 1e6 < held.nbytes / 1e6
+    # What other tests left may be given back meanwhile.
+    assert resident is None or 0.75 * MEGABYTES <= resident / 1e6 < held.nbytes / 1e6
     assert not tracemalloc.is_tracing()
 
 
