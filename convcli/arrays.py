@@ -1,4 +1,4 @@
-"""Borders as index arithmetic: where each sample of a padded image comes from."""
+"""Arrays of the host and of the GPU, and borders: where each sample of a padded image comes from."""
 
 from __future__ import annotations
 
@@ -10,13 +10,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from convcli import native
-from convcli.errors import LimitError, UsageError
+from convcli import device, native
+from convcli.errors import BackendError, LimitError, UsageError
 from convcli.spec import ConvSpec, shape_text
 
 Array = NDArray[Any]
 OUTSIDE = -1
 LONGEST_BORDER = 2**26  # samples
+
+
+@dataclass(frozen=True)
+class ArrayLib:
+    """Where arrays lie, and the library that computes with them.
+
+    Attributes
+    ----------
+    xp : module
+        NumPy, or CuPy, which has the same functions for arrays in the memory of a GPU.
+    to_device, to_host : callable
+        Copy an array from the host to there, and back; for NumPy they do nothing.
+    """
+
+    xp: Any
+    to_device: Callable[[Array], Array]
+    to_host: Callable[[Array], Array]
+
+
+HOST = ArrayLib(np, np.asarray, np.asarray)
+
+
+def gpu() -> ArrayLib:
+    """CuPy and the GPU; imports it."""
+    return ArrayLib(device.cupy(), device.to_device, device.to_host)
+
+
+def library(array: Array) -> ArrayLib:
+    """Return the library that an array belongs to.
+
+    >>> library(np.zeros(3)) is HOST
+    True
+    """
+    return HOST if isinstance(array, np.ndarray) else gpu()
 
 
 def border_index(size: int, before: int, after: int, border: str) -> NDArray[np.intp]:
@@ -177,6 +211,8 @@ class Window:
         Value for position -1.
     empty : callable
         Makes room for a copy.
+    gaps : (1,) array of int32 on the GPU, optional
+        Where a GPU notes that a sample is not a finite number, since to ask at once would be to wait.
     """
 
     image: Array
@@ -185,6 +221,7 @@ class Window:
     steps: tuple[int, ...] = ()
     fill: float = 0.0
     empty: Callable[[tuple[int, ...], DTypeLike], Array] = np.empty
+    gaps: Array | None = None
 
     def samples(self) -> Array:
         """Return the padded piece, read only: a copy, or a view where no border is in it.
@@ -192,10 +229,13 @@ class Window:
         Raises
         ------
         NonFiniteError
-            If one of the samples is not a finite number.
+            If one of the samples is not a finite number, and it is known at once.
         """
         if self.indices is None:
             return self.image
+        if library(self.image) is not HOST:
+            copy: Array = device.gather(self.image, self.indices, self.fill, self.dtype, self.gaps)
+            return copy
         found, finite = gather(self.image, self.indices, self.steps, self.fill, self.dtype, self.empty)
         if not finite:
             raise NonFiniteError
@@ -204,11 +244,14 @@ class Window:
 
 def in_rows(array: Array) -> bool:
     """Whether every row lies in memory as compiled loops and BLAS want it."""
-    return array.flags.aligned and (array.shape[-1] == 1 or array.strides[-1] == array.itemsize)
+    aligned = array.flags.aligned if library(array) is HOST else True
+    return aligned and (array.shape[-1] == 1 or array.strides[-1] == array.itemsize)
 
 
 def all_finite(array: Array) -> bool:
     """Whether there is no NaN and no infinity; the sum of squares is the fastest look NumPy has."""
+    if library(array) is not HOST:
+        return bool(np.isfinite(array).all())
     if array.ndim <= 4 and native.serves(array.dtype) and in_rows(array):
         return native.finite(array)
     axes = list(range(array.ndim))
@@ -232,13 +275,14 @@ def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
     (..., *output) array of bool
     """
     result = marked
+    lib = library(marked)
     first = marked.ndim - len(spec.axes)
     for number, (axis, index) in enumerate(zip(spec.axes, border_indices(spec), strict=True), first):
-        padded = result.take(index, axis=number, mode="clip")
-        padded[(slice(None),) * number + (index == OUTSIDE,)] = border
+        padded = result.take(lib.to_device(np.maximum(index, 0)), axis=number)
+        padded[(slice(None),) * number + (lib.to_device(index == OUTSIDE),)] = border
         shape = list(result.shape)
         shape[number] = axis.output
-        result = np.zeros(shape, dtype=bool)
+        result = lib.xp.zeros(shape, dtype=bool)
         for tap in range(axis.taps):
             start = tap * axis.dilation
             stop = start + (axis.output - 1) * axis.stride + 1
@@ -252,16 +296,19 @@ def samples_of(values: ArrayLike, what: str) -> Array:
     Parameters
     ----------
     values : array_like
+        Images that lie on a GPU stay there, as arrays of CuPy.
     what : {"image", "kernel"}
-        Kernels become int64 or float64 and must be finite.
+        Kernels become int64 or float64 of the host and must be finite.
 
     Raises
     ------
     UsageError
         For anything but real numbers.
+    BackendError
+        For an array on a GPU, where CuPy cannot be used.
     """
     try:
-        array = np.asarray(values)
+        array = _found(values, what)
     except ValueError:
         raise UsageError(f"{what} has rows of different lengths; an array is needed") from None
     if array.dtype.kind in "buif" and not array.dtype.isnative:
@@ -288,3 +335,15 @@ def samples_of(values: ArrayLike, what: str) -> Array:
         cell = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise UsageError(f"kernel cell {cell} is {array[cell]}; every cell must be finite")
     return array.astype(np.float64)
+
+
+def _found(values: ArrayLike, what: str) -> Array:
+    """Return an array where it lies, and small ones on the host."""
+    if not device.owns(values):
+        return np.asarray(values)
+    reason = device.unavailable()
+    if reason is not None:
+        raise BackendError(f"{what} lies on a GPU, and cannot be used there: {reason}")
+    with device.errors():
+        array: Array = device.cupy().asarray(values)
+        return array if what == "image" else device.to_host(array)

@@ -38,7 +38,8 @@ def convolve(
     Parameters
     ----------
     image : (..., *spatial) array of real numbers
-        The last ``kernel.ndim`` axes are convolved; the axes before them are independent.
+        The last ``kernel.ndim`` axes are convolved; the axes before them are independent. An array of
+        CuPy, or of any library with ``__cuda_array_interface__``, is convolved where it lies.
     kernel : array of real numbers, 1 to 3 axes
     mode : {"same", "full", "valid"}
     border : {"zero", "constant", "nearest", "symmetric", "mirror", "wrap"}
@@ -62,6 +63,7 @@ def convolve(
     Returns
     -------
     (..., *output) array
+        Of CuPy, if the image lies on a GPU;
         int64 and exact for an integer image and an integer kernel; otherwise float32 for images of
         at most 16-bit integers or 32-bit floats, and float64 for wider ones, unless `precision` says
         so.

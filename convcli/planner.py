@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from convcli import backends, profile
@@ -82,7 +83,12 @@ class Plan:
 
 
 def plan(
-    spec: ConvSpec, backend: str = "auto", *, threads: int | None = None, max_memory: int | None = None
+    spec: ConvSpec,
+    backend: str = "auto",
+    *,
+    threads: int | None = None,
+    max_memory: int | None = None,
+    resident: bool = False,
 ) -> Plan:
     """Choose how to compute `spec`.
 
@@ -90,11 +96,14 @@ def plan(
     ----------
     spec : ConvSpec
     backend : str
-        A name of `convcli.backends.names`, or ``"auto"`` for the least estimated time.
+        A name of `convcli.backends.names`; of several that it stands for, and of all for ``"auto"``,
+        the one of least estimated time.
     threads : int, optional
         All that this process may use by default.
     max_memory : int, optional
         Bytes that temporaries may take.
+    resident : bool
+        The image lies on the GPU, and the result is to lie there.
 
     Returns
     -------
@@ -116,8 +125,7 @@ def plan(
     """
     threads = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
     choose(backend, ["auto", *backends.names()], "backend")
-    names = backends.names() if backend == "auto" else [backend]
-    found = [c for name in names for c in _candidates(name, spec, threads)]
+    found = list(_found(backend, spec, threads, resident))
     usable = [c for c in found if c.cost is not None]
     if not usable:
         raise BackendError(f'backend "{found[0].backend}" cannot be used: {found[0].reason}; use -b auto')
@@ -130,13 +138,51 @@ def plan(
         )
     chosen = min(fitting, key=lambda c: c.cost.seconds if c.cost else math.inf)
     others = len({c.backend for c in usable}) - 1
-    why = f"least estimated time of {others + 1} backends" if backend == "auto" else "asked for"
+    several = backend == "auto" or backends.is_family(backend)
+    why = f"least estimated time of {others + 1} backends" if several else "asked for"
     return Plan(spec, chosen, tuple(found), why)
 
 
-def _candidates(name: str, spec: ConvSpec, threads: int) -> tuple[Candidate, ...]:
+def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterator[Candidate]:
+    """Every way to use what the name of a backend, or ``auto``, stands for."""
+    auto = backend == "auto"
+    best = math.inf
+    # The host comes first: where it is done before a GPU has woken up, nobody need wake it.
+    for head in sorted(backends.heads(), key=_elsewhere) if auto else [backend]:
+        reason = None
+        if resident and not _elsewhere(head):
+            reason = "the image lies on the GPU, and it computes on the host; copy it there with .get()"
+        elif auto and not resident and _elsewhere(head) and best <= (wait := _start_seconds(head)):
+            reason = f"to start a GPU would take longer, about {wait:.1f} s"
+        elif backends.is_family(head):
+            reason = backends.load(head).unavailable()
+        if reason is not None:
+            yield Candidate(head, 0, None, reason=reason)
+            continue
+        for member in backends.members(head):
+            for candidate in _candidates(member, spec, threads, resident):
+                best = min(best, candidate.cost.seconds if candidate.cost else math.inf)
+                yield candidate
+
+
+def _elsewhere(name: str) -> bool:
+    """Whether a backend, or a family, works on a GPU."""
+    return backends.on_device(backends.load(name))
+
+
+def _start_seconds(name: str) -> float:
+    """What has to be imported first takes at least so long."""
+    rates = profile.rates(name)
+    return sum(
+        seconds
+        for what, seconds in rates.items()
+        if what.startswith("import ") and what.removeprefix("import ") not in sys.modules
+    )
+
+
+def _candidates(name: str, spec: ConvSpec, threads: int, resident: bool) -> tuple[Candidate, ...]:
     loaded = tuple(what.removeprefix("import ") in sys.modules for what in backends.load(name).RATES)
-    return _considered(name, spec, threads, loaded, profile.current())
+    return _considered(name, spec, threads, resident, loaded, profile.current())
 
 
 @functools.lru_cache(maxsize=256)
@@ -144,6 +190,7 @@ def _considered(
     name: str,
     spec: ConvSpec,
     threads: int,
+    resident: bool,
     *state: object,  # noqa: ARG001 - what else it depends on
 ) -> tuple[Candidate, ...]:
     """Estimate every way to use a backend; whoever filters many small images pays once."""
@@ -153,11 +200,13 @@ def _considered(
     if reason is not None:
         return (Candidate(name, 0, None, reason=reason),)
     count = len(pieces(spec))
-    found = [Candidate(name, 0, *_on_threads(name, part, [part] * count, 0, threads))]
+    busy = 1 if backends.on_device(module) else threads
+    carried = backends.on_device(module) and not resident
+    found = [Candidate(name, 0, *_on_threads(name, part, [part] * count, 0, busy, carried))]
     if part.rank and module.IN_PASSES:
         together = backends.fused(module, part) is not None
         passes = [part] * count if together else pass_specs(part) * count * part.rank
-        found.append(Candidate(name, part.rank, *_on_threads(name, part, passes, part.rank, threads)))
+        found.append(Candidate(name, part.rank, *_on_threads(name, part, passes, part.rank, busy, carried)))
     return tuple(found)
 
 
@@ -167,7 +216,7 @@ def tile_shape(module: backends.Backend, part: ConvSpec, rank: int) -> tuple[int
     In 1-D passes, one after the other, a tile is at least as large as the overlap that its neighbours
     compute again, and it and the intermediate result stay in cache.
     """
-    if not rank or backends.fused(module, part):
+    if not rank or backends.fused(module, part) or backends.on_device(module):
         return module.tile(part)
     shape = [min(axis.output, max(32, 2 * axis.taps)) for axis in part.axes]
     room = PASS_SAMPLES // math.prod(shape)
@@ -186,15 +235,19 @@ def pass_specs(spec: ConvSpec) -> list[ConvSpec]:
 
 
 def _on_threads(
-    name: str, part: ConvSpec, steps: list[ConvSpec], rank: int, threads: int
+    name: str, part: ConvSpec, steps: list[ConvSpec], rank: int, threads: int, carried: bool
 ) -> tuple[Cost, int]:
-    """Estimate all steps that `part` takes, on as many threads as it can use."""
+    """Estimate all steps that `part` takes, on as many threads as it can use.
+
+    Where the data are `carried`, they have to be brought to a GPU and back.
+    """
     module = backends.load(name)
     fused = backends.fused(module, part) if rank else None
     costs = {step: fused[0] if fused else module.cost(step) for step in set(steps)}
     rates = profile.rates(name)
     tile = tile_shape(module, part, rank)
-    tiles = part.batch * math.prod(-(-n // t) for n, t in zip(part.output_shape, tile, strict=True))
+    items = 1 if backends.batched(module) else part.batch
+    tiles = items * math.prod(-(-n // t) for n, t in zip(part.output_shape, tile, strict=True))
     source = part.channels * math.prod(t + k - 1 for t, k in zip(tile, part.kernel_shape, strict=True))
     held = (source + 2 * part.outputs * math.prod(tile)) * part.itemsize
     peak = held + max(cost.peak_bytes for cost in costs.values())
@@ -212,6 +265,8 @@ def _on_threads(
     useful = min(range(1, most + 1), key=lambda n: alone / n + rates["thread"] * (n - 1))
     work = {what: count / useful for what, count in work.items()}
     start: dict[str, float] = {"thread": useful - 1}
+    if carried:
+        work["transfer"] = moved
     for cost in costs.values():
         start |= cost.start
     total = Cost(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from convcli.arrays import Array, NonFiniteError, covered, refuse_wide_borders
+from convcli.arrays import HOST, Array, NonFiniteError, covered, library, refuse_wide_borders
 from convcli.errors import UsageError
 from convcli.execute import Finish, execute
 from convcli.planner import Plan, plan
@@ -81,7 +81,8 @@ class Problem:
 
     def _run(self) -> Array:
         spec = self.plan.spec
-        result = np.empty((spec.batch, spec.outputs, *spec.output_shape), dtype=self.result_type)
+        shape = spec.batch, spec.outputs, *spec.output_shape
+        result: Array = library(self.image).xp.empty(shape, dtype=self.result_type)
         self._execute(result)
         return result
 
@@ -92,6 +93,7 @@ class Problem:
 
     def _around_gaps(self) -> Array:
         """Compute with zeros in place of gaps, then correct every output that a gap is part of."""
+        lib = library(self.image)
         finite = np.isfinite(self.image)
         outside = 1.0 if math.isfinite(self.fill) else 0.0
         filled = replace(self, image=np.where(finite, self.image, 0), fill=self.fill if outside else 0.0)
@@ -111,6 +113,7 @@ class Problem:
         total = self.kernels.sum(axis=taps, keepdims=True)[:, 0]
         least = np.abs(self.kernels).sum(axis=taps, keepdims=True)[:, 0] * 1e-12
         with np.errstate(all="ignore"):
+            total, least = lib.to_device(total), lib.to_device(least)
             mended = np.where(seen & (np.abs(present) > least), result * (total / present), np.nan)
         result[touched] = mended[touched]
         return result
@@ -191,7 +194,7 @@ def pose(
         taps=-(-int(np.count_nonzero(kernels)) // (kernels.shape[0] * kernels.shape[1])),
         rank=len(terms),
     )
-    chosen = plan(spec, backend, threads=threads, max_memory=max_memory)
+    chosen = plan(spec, backend, threads=threads, max_memory=max_memory, resident=library(image) is not HOST)
     return Problem(image, kernels, chosen, terms, fill, interpolate, result_type)
 
 
@@ -201,7 +204,7 @@ def _without_gaps(image: Array, kernels: Array, nan: str) -> tuple[Array, bool]:
     if rule == "fill" and image.dtype.kind == "f":
         if abs(value) > float(np.finfo(image.dtype).max):
             raise UsageError(f"nan fill value {value:g} is beyond {image.dtype}; use a smaller one")
-        image = np.where(np.isfinite(image), image, np.asarray(value, dtype=image.dtype))
+        image = np.where(np.isfinite(image), image, image.dtype.type(value))
     if rule == "interpolate":
         _refuse_zero_sum(kernels)
     return image, rule == "interpolate"

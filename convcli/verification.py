@@ -81,7 +81,7 @@ def verify(matrix: Operator, image: Array) -> list[Check]:
     other = np.random.default_rng(0).integers(-9, 10, matrix.shape[1]) if matrix.transposed else None
     product = built @ (image.reshape(-1) if other is None else other)
     checks = []
-    for name in backends.names():
+    for name in backends.listed():
         try:
             result = _convolved(matrix, image, name, exact).reshape(-1)  # (groups, outputs / groups, *output)
         except ConvcliError as error:

@@ -11,13 +11,13 @@ import convcli
 ROOT = Path(convcli.__file__).parent
 # fmt: off
 LAYERS = [
-    "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "native", "arrays", "npyfile",
-    "pixels", "images", "kernels", "separable", "matrices", "transforms", "backends", "profile", "pieces",
-    "planner", "execute", "problem", "verification", "convolution", "layers", "deconvolution", "options",
-    "response", "filtering", "banks", "timing", "report", "cli",
+    "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "native", "device", "arrays",
+    "npyfile", "pixels", "images", "kernels", "separable", "matrices", "transforms", "backends", "profile",
+    "pieces", "planner", "slabs", "execute", "problem", "verification", "convolution", "layers",
+    "deconvolution", "options", "response", "filtering", "banks", "timing", "report", "cli",
 ]
 # fmt: on
-ONLY = {"PIL": "images", "rich": "report"}
+ONLY = {"PIL": "images", "rich": "report", "cupy": "device"}
 
 
 @functools.cache
@@ -58,7 +58,7 @@ def test_imports_point_to_earlier_layers():
     assert wrong == []
 
 
-def test_pillow_and_rich_have_one_user_each():
+def test_pillow_rich_and_cupy_have_one_user_each():
     for package, layer in ONLY.items():
         users = {
             where for where, tree in modules() if any(n.split(".")[0] == package for n in imported(tree))

@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from convcli.arrays import Array, Window
+from convcli.arrays import HOST, Array, ArrayLib, Window
 from convcli.spec import ConvSpec, Cost, choose
 
 Apply = Callable[[Window, Array], None]
@@ -75,7 +75,7 @@ class Backend(Protocol):
 
 
 class FusedBackend(Backend, Protocol):
-    """What a module may define besides."""
+    """What a module may define besides, to do all passes of a separable kernel in one."""
 
     def fused_cost(self, spec: ConvSpec) -> Cost | None:
         """Count the work of a kernel of rank ``spec.rank``, all passes in one; None if it cannot."""
@@ -84,6 +84,36 @@ class FusedBackend(Backend, Protocol):
     def prepare_fused(self, terms: list[Terms], spec: ConvSpec) -> Apply:
         """As `prepare`, for a sum of outer products, each a vector per axis."""
         ...
+
+
+class BatchedBackend(Backend, Protocol):
+    """What a module may define besides, to take all items of a batch in one."""
+
+    BATCHED: bool
+    """Window and output have an axis more, the first: that of the items."""
+
+
+class DeviceBackend(Backend, Protocol):
+    """What a module defines whose arrays do not lie on the host."""
+
+    def library(self) -> ArrayLib:
+        """The library that they belong to. Kernels, windows and outputs are its arrays."""
+        ...
+
+
+def on_device(module: Backend) -> bool:
+    """Whether a backend works on arrays that do not lie on the host."""
+    return hasattr(module, "library")
+
+
+def library(module: Backend) -> ArrayLib:
+    """Return the library of a backend's arrays."""
+    return cast(DeviceBackend, module).library() if on_device(module) else HOST
+
+
+def batched(module: Backend) -> bool:
+    """Whether a backend takes all items of a batch at a time."""
+    return getattr(module, "BATCHED", False)
 
 
 def fused(module: Backend, spec: ConvSpec) -> tuple[Cost, Callable[[list[Terms]], Apply]] | None:
@@ -96,12 +126,44 @@ def fused(module: Backend, spec: ConvSpec) -> tuple[Cost, Callable[[list[Terms]]
 
 
 def names() -> list[str]:
-    """Every backend by name, without importing any.
+    """Every backend and every family by name, without importing any.
 
     >>> "direct" in names() and "toeplitz:sparse" in names()
     True
     """
     return list(_names())
+
+
+def is_family(name: str) -> bool:
+    """Whether a name stands for several backends, which have names of their own.
+
+    >>> is_family("cuda"), is_family("toeplitz")
+    (True, False)
+    """
+    return hasattr(load(name), "FAMILY")
+
+
+def members(name: str) -> list[str]:
+    """Return what a name stands for: itself, or the backends of a family.
+
+    >>> members("cuda")
+    ['cuda:direct', 'cuda:fft', 'cuda:im2col', 'cuda:toeplitz']
+    """
+    return [n for n in names() if n.startswith(f"{name}:")] if is_family(name) else [name]
+
+
+def heads() -> list[str]:
+    """Every backend and every family, without the members of families.
+
+    >>> heads()
+    ['cuda', 'direct', 'fft', 'im2col', 'toeplitz', 'toeplitz:sparse']
+    """
+    return [n for n in names() if ":" not in n or not is_family(n.partition(":")[0])]
+
+
+def listed() -> list[str]:
+    """What there is to choose from, each once: a family that cannot run here is not taken apart."""
+    return [m for n in heads() for m in ([n] if is_family(n) and load(n).unavailable() else members(n))]
 
 
 @functools.cache  # the folder is read once: it would take most of the time of a plan

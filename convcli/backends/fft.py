@@ -6,13 +6,13 @@ import functools
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from convcli import transforms
-from convcli.arrays import Array, Window, all_finite
+from convcli.arrays import HOST, Array, Window, all_finite, library
 from convcli.backends import Apply
 from convcli.machine import cpu_count
 from convcli.spec import ConvSpec, Cost
@@ -23,23 +23,47 @@ IN_PASSES = False  # transforms cost the same for all kernels
 
 # Of 4 bytes: per sample and axis that is transformed; per sample, channel and output. Per tile and output.
 RATES = {"pass": 1.3e-9, "product": 2.8e-10, "call": 2.4e-5, "import scipy.fft": 0.12}
-LARGEST_TILE_BYTES = 1 << 25
 CACHE_BYTES = 1 << 20
 ROW_SAMPLES = 1 << 16  # that are read, transformed and written at a time
-SIGNAL_SAMPLES = 1 << 17
-TILE_OVERHEAD = 3e5  # of a tile, in samples times doublings: calls, and threads that wait for each other
-MOST_THREADS = 8  # that tiles are made smaller for
 LENGTHS = tuple(sorted(n << doublings for n in (8, 9, 10, 12, 15) for doublings in range(2, 19)))
 """Of transforms: those with few factors but 2 are the fastest."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What decides how large tiles are; it differs between processors.
+
+    Attributes
+    ----------
+    cache_bytes : int
+        Every doubling beyond it makes transforms slower.
+    largest_bytes : int
+        Of all that a tile needs at a time.
+    overhead : float
+        Of a tile, in samples times doublings: calls, and threads that wait for each other.
+    threads : int
+        That tiles are made smaller for.
+    signal_samples : int
+        Of the tile of a signal.
+    """
+
+    cache_bytes: int = CACHE_BYTES
+    largest_bytes: int = 1 << 25
+    overhead: float = 3e5
+    threads: int = 8
+    signal_samples: int = 1 << 17
+
+
+PROCESSOR = Sizes()
 
 
 def unavailable() -> None:
     """SciPy has transforms."""
 
 
-def unsupported(spec: ConvSpec) -> str | None:
+def unsupported(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> str | None:
     """Refuse integers that transforms in float64 might round to a neighbour."""
-    samples = math.prod(_lengths(tile(spec), spec.kernel_shape))
+    samples = math.prod(_lengths(tile(spec, sizes), spec.kernel_shape))
     # Rounding grows like eps · log2(N) · ‖x‖ · ‖k‖ (Higham, Accuracy and Stability, theorem 24.2).
     error = spec.bound * math.sqrt(samples) * math.log2(samples + 1) * 2.0**-53
     if spec.dtype == "int64" or (spec.exact and error > 0.25):
@@ -47,17 +71,18 @@ def unsupported(spec: ConvSpec) -> str | None:
     return None
 
 
-def cost(spec: ConvSpec) -> Cost:
+def cost(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> Cost:
     """Per tile a forward transform of each channel, an inverse one of each output, and the products."""
     itemsize = 8 if spec.exact else spec.itemsize
-    share = tile(spec)
+    share = tile(spec, sizes)
     lengths = _lengths(share, spec.kernel_shape)
     samples = math.prod(lengths)
     tiles = spec.batch * math.prod(-(-axis.output // n) for axis, n in zip(spec.axes, share, strict=True))
     pairs = spec.channels * spec.outputs
     planes, products = tiles * (spec.channels + spec.outputs), tiles * pairs * samples
     axes = 1 + sum(axis.taps > 1 for axis in spec.axes[:-1])
-    slow = _slowness(*((64 * lengths[-1], 0.3) if len(share) == 1 else (samples * itemsize, 0.1)))
+    room = sizes.cache_bytes
+    slow = _slowness(*((64 * lengths[-1], 0.3) if len(share) == 1 else (samples * itemsize, 0.1)), room)
     work = {  # of the kernels, all but a few rows are zeros until the last axis
         "pass": itemsize / 4 * (planes * axes + pairs) * samples * slow,
         "product": itemsize / 4 * products,
@@ -77,20 +102,20 @@ def _extent(lengths: tuple[int, ...], taps: tuple[int, ...]) -> list[int]:
     return [n if t > 1 else 1 for n, t in zip(lengths[:-1], (1, *taps)[-len(lengths) : -1], strict=True)]
 
 
-def _slowness(size: float, share: float) -> float:
+def _slowness(size: float, share: float, room: int = CACHE_BYTES) -> float:
     """Every doubling past the second-level cache adds that share to the time."""
-    return 1 + share * max(0.0, math.log2(size / CACHE_BYTES))
+    return 1 + share * max(0.0, math.log2(size / room))
 
 
-def tile(spec: ConvSpec) -> tuple[int, ...]:
+def tile(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> tuple[int, ...]:
     """Return the outputs of the transforms that take the least time over the whole image."""
-    return _tile(spec, min(MOST_THREADS, cpu_count()))
+    return _tile(spec, min(sizes.threads, cpu_count()), sizes)
 
 
 @functools.lru_cache(maxsize=64)
-def _tile(spec: ConvSpec, threads: int) -> tuple[int, ...]:
+def _tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
     if len(spec.axes) == 1:
-        return _signal_tile(spec, threads)
+        return _signal_tile(spec, threads, sizes)
     itemsize = 8 if spec.exact else spec.itemsize
     planes = spec.channels + 2 * spec.outputs + 1
     *leading, last = spec.axes
@@ -102,9 +127,9 @@ def _tile(spec: ConvSpec, threads: int) -> tuple[int, ...]:
     def badness(way: tuple[int, int, tuple[int, ...]]) -> tuple[float, float]:
         tiles, samples, _ = way
         rounds = -(-tiles // threads) if tiles < 8 * threads else tiles / threads
-        work = samples * math.log2(samples + 1) * _slowness(samples * itemsize, 0.1)
-        over = max(1.0, samples * planes * itemsize / LARGEST_TILE_BYTES)
-        return over, (rounds + 0.5) * (TILE_OVERHEAD + work)
+        work = samples * math.log2(samples + 1) * _slowness(samples * itemsize, 0.1, sizes.cache_bytes)
+        over = max(1.0, samples * planes * itemsize / sizes.largest_bytes)
+        return over, (rounds + 0.5) * (sizes.overhead + work)
 
     return min(ways, key=badness)[2]
 
@@ -130,13 +155,13 @@ def _options(output: int, taps: int, transformed: bool) -> list[tuple[int, int, 
     return found
 
 
-def _signal_tile(spec: ConvSpec, threads: int) -> tuple[int, ...]:
+def _signal_tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
     """Whole rows, as many as the cache holds; some for each thread."""
     (axis,) = spec.axes
     row = _row_length(axis.output, axis.taps)
     step = row - axis.taps + 1
     rows = -(-axis.output // step)
-    shares = min(-(-rows // 4), max(-(-threads // max(1, spec.batch)), rows * row // SIGNAL_SAMPLES))
+    shares = min(-(-rows // 4), max(-(-threads // max(1, spec.batch)), rows * row // sizes.signal_samples))
     return (min(axis.output, -(-rows // shares) * step),)
 
 
@@ -189,7 +214,12 @@ def _rows_at_a_time(channels: int, lengths: tuple[int, ...]) -> int:
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Transform the kernels once, for tiles of up to `tile` outputs."""
     lengths = _lengths(tile, kernels.shape[2:])
-    correlate = (_by_rows if len(tile) == 1 else Circular)(kernels, lengths, spec.exact)
+    transformed = Circular if library(kernels) is HOST else Whole
+    correlate: Callable[..., None]
+    if len(tile) == 1:
+        correlate = _by_rows(transformed(kernels[:, :, None], lengths, spec.exact), kernels.shape[2])
+    else:
+        correlate = transformed(kernels, lengths, spec.exact)
     # Transforms add up all samples before they divide: large ones need room above them.
     room = 2.0 ** -math.ceil(math.log2(math.prod(lengths)) + 1)
 
@@ -202,19 +232,18 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     return apply
 
 
-def _by_rows(kernels: Array, lengths: tuple[int, ...], exact: bool) -> Callable[..., None]:
+def _by_rows(circular: Circular | Whole, taps: int) -> Callable[..., None]:
     """Cut a signal into rows that overlap: four at a time are transformed twice as fast."""
-    circular = Circular(kernels[:, :, None], lengths, exact)
-    row = lengths[1]
-    step = row - kernels.shape[2] + 1
+    row = circular.lengths[1]
+    step = row - taps + 1
 
     def correlate(window: Window, out: Array, scale: float = 1.0) -> None:
         signal = window.samples()
         count = out.shape[1] // step
         whole = count * step
         if count:
-            strides = signal.strides[0], step * signal.strides[1], signal.strides[1]
-            rows = as_strided(signal, (len(signal), count, row), strides, writeable=False)
+            views = library(signal).xp.lib.stride_tricks.sliding_window_view(signal, row, axis=1)
+            rows = views[:, : whole - step + 1 : step]
             circular(Window(rows, window.dtype), out[:, :whole].reshape(len(out), count, step), scale)
         if whole < out.shape[1]:
             circular(Window(signal[:, None, whole:], window.dtype), out[:, None, whole:], scale)
@@ -331,3 +360,46 @@ def _first(array: Array, *counts: int | None) -> Array:
     """Return the first so many of each axis."""
     part: Array = array[tuple(map(slice, counts))]
     return part
+
+
+class Whole:
+    """As `Circular`, of any library: a transform of all axes at a time, and all of the tile.
+
+    Parameters
+    ----------
+    kernels, lengths, exact
+        As of `Circular`.
+    """
+
+    def __init__(self, kernels: Array, lengths: tuple[int, ...], exact: bool) -> None:
+        self.xp = library(kernels).xp
+        self.taps: tuple[int, ...] = kernels.shape[2:]
+        self.lengths = lengths
+        self.exact = exact
+        self.dtype = np.dtype(np.float64) if exact else kernels.dtype
+        last = len(lengths) - 1
+        self.transformed = [n for n, taps in enumerate(self.taps) if taps > 1 or n == last]
+        turned = self.xp.flip(kernels, tuple(range(2, kernels.ndim)))
+        self.kernels = self.forward(turned.astype(self.dtype))
+
+    def _axes(self) -> dict[str, list[int]]:
+        """Axes, from the last, and lengths of the transforms."""
+        axes = [n - len(self.lengths) for n in self.transformed]
+        return {"s": [self.lengths[n] for n in self.transformed], "axes": axes}
+
+    def forward(self, samples: Array) -> Array:
+        """Transform samples, padded with zeros."""
+        spectra: Array = self.xp.fft.rfftn(samples, **self._axes())
+        return spectra
+
+    def __call__(self, window: Window, out: Array, scale: float = 1.0) -> None:
+        """Fill `out` (outputs, *shape) from a window (channels, *(shape + taps - 1)) times `scale`."""
+        samples = window.samples().astype(self.dtype, copy=False)
+        spectra = self.forward(samples * self.dtype.type(scale) if scale != 1 else samples)
+        wrapped = [slice(t - 1, t - 1 + n) for n, t in zip(out.shape[1:], self.taps, strict=True)]
+        for bank, result in zip(self.kernels, out, strict=True):
+            product = spectra[0] * bank[0]
+            for spectrum, kernel in zip(spectra[1:], bank[1:], strict=True):
+                product += spectrum * kernel
+            whole = self.xp.fft.irfftn(product, **self._axes())[tuple(wrapped)]
+            result[...] = self.xp.rint(whole) if self.exact else whole

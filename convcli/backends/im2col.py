@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-
-from convcli.arrays import Array, Window
+from convcli.arrays import Array, Window, library
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
@@ -28,11 +25,11 @@ def unsupported(spec: ConvSpec) -> None:
     """Nothing is."""
 
 
-def cost(spec: ConvSpec) -> Cost:
+def cost(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> Cost:
     """Copying the patches dominates for a single kernel."""
     cells = spec.channels * math.prod(spec.kernel_shape)
     positions = spec.samples // max(1, spec.outputs)
-    strip = math.prod(tile(spec))
+    strip = math.prod(tile(spec, strip_bytes))
     tiles = math.ceil(positions / strip)
     multiply_adds = spec.outputs * positions * cells
     work = {
@@ -44,10 +41,10 @@ def cost(spec: ConvSpec) -> Cost:
     return Cost(multiply_adds, 0, cells * strip * spec.itemsize, work)
 
 
-def tile(spec: ConvSpec) -> tuple[int, ...]:
+def tile(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> tuple[int, ...]:
     """As many positions as keep the unrolled strip in cache."""
     cells = spec.channels * math.prod(spec.kernel_shape)
-    positions = max(1, STRIP_BYTES // spec.itemsize // cells)
+    positions = max(1, strip_bytes // spec.itemsize // cells)
     shape: list[int] = []
     for axis in reversed(spec.axes):
         shape.insert(0, max(1, min(axis.output, positions)))
@@ -59,11 +56,12 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Flatten each kernel into a row."""
     taps = kernels.shape[2:]
     axes = len(taps)
-    rows = np.ascontiguousarray(kernels.reshape(len(kernels), -1))
+    xp = library(kernels).xp
+    rows = xp.ascontiguousarray(kernels.reshape(len(kernels), -1))
 
     def apply(window: Window, out: Array) -> None:
         image = window.samples()
-        windows = sliding_window_view(image, taps, axis=tuple(range(1, axes + 1)))
+        windows = xp.lib.stride_tricks.sliding_window_view(image, taps, axis=tuple(range(1, axes + 1)))
         shape = windows.shape[1 : axes + 1]
         columns = windows.transpose(0, *range(axes + 1, 2 * axes + 1), *range(1, axes + 1))
         product: Array = rows @ columns.reshape(rows.shape[1], math.prod(shape))

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.lib.stride_tricks import as_strided
-
-from convcli.arrays import Array, Window
+from convcli.arrays import Array, Window, library
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
@@ -45,13 +42,13 @@ def _shifts(taps: tuple[int, ...]) -> int:
     return math.prod(taps[:-2]) * taps[-1] if len(taps) > 1 else 1
 
 
-def cost(spec: ConvSpec) -> Cost:
+def cost(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> Cost:
     """Bands are ``rows + kh - 1`` wide of which ``kh`` are not zero."""
     taps = spec.kernel_shape
     height = taps[-2] if len(taps) > 1 else taps[0]
     stacked = spec.samples * _shifts(taps)
     multiply_adds = stacked * spec.channels * (_rows(taps) + height - 1)
-    share = math.prod(tile(spec))
+    share = math.prod(tile(spec, tile_bytes))
     tiles = math.ceil(spec.samples / share)
     stack = spec.outputs * _shifts(taps) * spec.itemsize
     bands = stack * _rows(taps) * spec.channels * (_rows(taps) + height - 1)
@@ -65,16 +62,16 @@ def cost(spec: ConvSpec) -> Cost:
     return Cost(multiply_adds, bands, stack * share, work)
 
 
-def tile(spec: ConvSpec) -> tuple[int, ...]:
+def tile(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> tuple[int, ...]:
     """Whole blocks of rows, long rows, with the stacked product in the second-level cache."""
     taps = spec.kernel_shape
-    budget = TILE_BYTES // spec.itemsize // spec.outputs
+    budget = tile_bytes // spec.itemsize // spec.outputs
     if len(taps) == 1:
         return (max(1, budget),)
     budget //= _shifts(taps)
     rows = _rows(taps)
     width = max(64, min(spec.axes[-1].output, budget // rows, 2048))
-    blocks = max(1, min(budget // (rows * width), 16))
+    blocks = max(1, min(budget // (rows * width), 16 * tile_bytes // TILE_BYTES))
     return (*(1,) * (len(taps) - 2), rows * blocks, width)
 
 
@@ -123,7 +120,8 @@ def stacked_bands(columns: Array, rows: int) -> Array:
     [[1, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2]]
     """
     outputs, channels, kd, kh, kw = columns.shape
-    bands = np.zeros((outputs, kd, kw, rows, channels, rows + kh - 1), dtype=columns.dtype)
+    shape = (outputs, kd, kw, rows, channels, rows + kh - 1)
+    bands: Array = library(columns).xp.zeros(shape, dtype=columns.dtype)
     for row in range(rows):
         bands[:, :, :, row, :, row : row + kh] = columns.transpose(0, 2, 4, 1, 3)
     return bands.reshape(outputs * kd * kw * rows, -1)
@@ -134,14 +132,11 @@ def _multiply(bands: Array, strip: Array, columns: tuple[int, ...], rows: int, r
     outputs, channels, kd, kh, kw = columns
     _, d, height, w = result.shape
     blocks, reach = height // rows, rows + kh - 1
-    c_step, d_step, h_step, w_step = strip.strides
-    view = as_strided(  # overlapping blocks of `reach` rows, without a copy for one channel
-        strip,
-        (strip.shape[1], blocks, channels, reach, strip.shape[3]),
-        (d_step, rows * h_step, c_step, h_step, w_step),
-        writeable=False,
-    )
-    product = np.matmul(bands, view.reshape(*view.shape[:2], channels * reach, -1))
+    xp = library(strip).xp
+    # (depth, block, channel, row, column): blocks of rows that overlap, without a copy for one channel.
+    views = xp.lib.stride_tricks.sliding_window_view(strip, reach, axis=2)[:, :, ::rows]
+    view = views.transpose(1, 2, 0, 4, 3)
+    product = xp.matmul(bands, view.reshape(*view.shape[:2], channels * reach, -1))
     product = product.reshape(-1, blocks, outputs, kd, kw, rows, product.shape[-1])
     target = result.reshape(outputs, d, blocks, rows, w).transpose(1, 2, 0, 3, 4)
     for z in range(kd):
@@ -156,6 +151,7 @@ def _multiply(bands: Array, strip: Array, columns: tuple[int, ...], rows: int, r
 def _fold_signal(kernels: Array) -> Apply:
     """A 1-D signal, cut into overlapping columns, needs the bands of a single kernel column."""
     outputs, channels, taps = kernels.shape
+    xp = library(kernels).xp
     rows = SIGNAL_ROWS
     bands = stacked_bands(kernels.reshape(outputs, channels, 1, taps, 1), rows)
     reach = rows + taps - 1
@@ -164,10 +160,9 @@ def _fold_signal(kernels: Array) -> Apply:
         signal = window.samples()
         length = out.shape[1]
         blocks = -(-length // rows)
-        whole = np.zeros((channels, blocks * rows + taps - 1), dtype=kernels.dtype)
+        whole = xp.zeros((channels, blocks * rows + taps - 1), dtype=kernels.dtype)
         whole[:, : signal.shape[1]] = signal
-        c_step, step = whole.strides
-        view = as_strided(whole, (channels, reach, blocks), (c_step, step, rows * step), writeable=False)
+        view = xp.lib.stride_tricks.sliding_window_view(whole, reach, axis=1)[:, ::rows].swapaxes(1, 2)
         product: Array = bands @ view.reshape(channels * reach, blocks)
         columns: Array = product.reshape(outputs, rows, blocks).swapaxes(1, 2)
         out[...] = columns.reshape(outputs, blocks * rows)[:, :length]

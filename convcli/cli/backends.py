@@ -23,7 +23,7 @@ def backends(
     from convcli import report
 
     found: list[dict[str, str | None]] = []
-    for name in all_backends.names():
+    for name in all_backends.listed():
         module = all_backends.load(name)
         found.append({"name": name, "summary": module.SUMMARY, "unavailable": module.unavailable()})
     facts = machine_facts()
@@ -43,8 +43,7 @@ def machine_facts() -> dict[str, Any]:
 
     import numpy as np
 
-    from convcli import backends as all_backends
-    from convcli import native, profile
+    from convcli import device, native, profile
     from convcli.machine import available_memory, cpu_count
 
     config: Any = np.show_config(mode="dicts")
@@ -62,6 +61,6 @@ def machine_facts() -> dict[str, Any]:
         "cpu": profile.cpu_name(),
         "threads": cpu_count(),
         "memory": f"{memory / 1e9:.1f} GB available" if memory else "unknown",
-        "gpu": f"not used: {all_backends.load('cuda').unavailable()}",
+        "gpu": device.describe(),
         "calibration": profile.describe(),
     }

@@ -30,7 +30,7 @@ def ours(names: Sequence[str] = (), *, max_memory: int | None = None) -> list[Co
     >>> [contestant.name for contestant in ours(["fft"])]
     ['fft']
     """
-    return [_contestant(name, max_memory) for name in names or ("auto", *backends.names())]
+    return [_contestant(name, max_memory) for name in names or ("auto", *backends.listed())]
 
 
 def posed(problem: Problem, name: str, max_memory: int | None = None) -> Posed:

@@ -154,7 +154,8 @@ class Library:
         sizes = (ctypes.c_int * 64)()
         count = getattr(self.loaded, f"sizes_{name}")(sizes)
         assert [len(a) for a in args] == list(sizes[:count]), (name, [len(a) for a in args], sizes[:count])
-        assert 0 < grid[0] < 2**31 and max(grid[1:]) < 2**16 and 0 < block[0] * block[1] * block[2] <= 1024
+        assert 0 < grid[0] < 2**31
+        assert 0 < block[0] * block[1] * block[2] <= 1024
         buffers = [ctypes.create_string_buffer(a, max(16, len(a))) for a in args]
         values = (ctypes.c_void_p * len(args))(*(ctypes.addressof(b) for b in buffers))
         shape = ctypes.c_uint * 3
@@ -168,12 +169,10 @@ class Library:
 
 @functools.cache
 def build(code: str, options: tuple[str, ...]) -> Library:
-    """Compile CUDA C++ for the processor; what was compiled before, by another process too, is found again."""
+    """Compile CUDA C++ for the processor; what any process has compiled before is found again."""
     kernels = re.findall(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(", code)
     flags = [o for o in options if o.startswith("-D")]
-    present = "\n".join(
-        f"#ifdef HAS_{name}\n" + ENTRY.replace("NAME", name) + "#endif" for name in kernels
-    )
+    present = "\n".join(f"#ifdef HAS_{name}\n" + ENTRY.replace("NAME", name) + "#endif" for name in kernels)
     source = SHIM + code + "\n" + present
     key = hashlib.sha256(repr((source, flags)).encode()).hexdigest()[:24]
     folder = Path(tempfile.gettempdir()) / "convcli-emulated"
@@ -184,9 +183,8 @@ def build(code: str, options: tuple[str, ...]) -> Library:
             text, built = Path(own, "kernel.cpp"), Path(own, "kernel.so")
             text.write_text(source, encoding="utf-8")
             # A kernel that is left out by a condition has no entry: the preprocessor knows which are there.
-            seen = subprocess.run(
-                ["g++", "-E", "-P", "-std=c++20", *flags, str(text)], capture_output=True, text=True, check=True
-            ).stdout
+            read = ["g++", "-E", "-P", "-std=c++20", *flags, str(text)]
+            seen = subprocess.run(read, capture_output=True, text=True, check=True).stdout
             there = [f"-DHAS_{name}" for name in kernels if re.search(rf"void\s+{name}\s*\(", seen)]
             command = ["g++", "-std=c++20", "-O1", "-shared", "-fPIC", "-w", "-fno-strict-aliasing"]
             done = subprocess.run(

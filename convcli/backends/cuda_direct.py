@@ -1,0 +1,56 @@
+"""The sum as it is written, by a kernel of our own: one sample that is read serves many outputs.
+
+A block of threads brings the samples that it needs into shared memory, once; each thread keeps a few
+outputs in registers; the cells of the kernel lie in constant memory.
+"""
+
+import math
+
+import numpy as np
+
+from convcli import device
+from convcli.arrays import Array, Window
+from convcli.backends import Apply, cuda
+from convcli.spec import ConvSpec, Cost
+
+SUMMARY = "one multiplication and addition per kernel cell and pixel, on a GPU"
+USES_BLAS = False
+IN_PASSES = True
+BATCHED = True
+
+# Per cell and output, of 4 bytes: at 60 % of what the card's arithmetic could do. Assumed, as in `cuda`.
+RATES = cuda.RATES | {"cell": 1.7e-13, "launch": 1e-5}
+
+unavailable = cuda.unavailable
+library = cuda.library
+
+
+def unsupported(spec: ConvSpec) -> None:
+    """Nothing is."""
+
+
+def cost(spec: ConvSpec) -> Cost:
+    """Count every cell, zeros too."""
+    cells = math.prod(spec.kernel_shape)
+    multiply_adds = spec.samples * spec.channels * cells
+    launches = math.ceil(spec.channels * spec.outputs * cells * spec.itemsize / device.CONSTANT_BYTES)
+    kept = spec.channels * spec.outputs * cells * spec.itemsize
+    return Cost(multiply_adds, kept, 0, {"cell": multiply_adds * spec.itemsize / 4, "launch": launches})
+
+
+def tile(spec: ConvSpec) -> tuple[int, ...]:
+    """All at once: the GPU cuts it up."""
+    return spec.output_shape
+
+
+def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+    """Cut the kernels into blocks."""
+    correlate = device.Correlation(kernels)
+
+    def apply(window: Window, out: Array) -> None:
+        indices = window.indices
+        if indices is None:
+            indices = [np.arange(n) for n in window.image.shape[2:]]
+        correlate(window.image, out, indices, window.fill, window.gaps)
+
+    return apply

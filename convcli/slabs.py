@@ -1,0 +1,95 @@
+"""What of a convolution fits into the memory of a GPU at a time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from convcli.spec import Axis, ConvSpec
+
+ROOM = 0.4
+"""Share of the free memory that image and result of a slab take; the backend needs some beside them."""
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Some of the outputs, and what they are made of.
+
+    Attributes
+    ----------
+    items : slice
+        Of the batch.
+    outputs : tuple of slice
+        Per spatial axis.
+    padded : tuple of slice
+        Samples of the padded image that they need.
+    spec : ConvSpec
+        Of the slab alone: mode ``valid``, of the samples that it needs.
+    bytes : int
+        Of those samples and of the outputs.
+    """
+
+    items: slice
+    outputs: tuple[slice, ...]
+    padded: tuple[slice, ...]
+    spec: ConvSpec
+    bytes: int
+
+
+def slabs(spec: ConvSpec, sample_bytes: int, free_bytes: float, groups: int = 1) -> Iterator[Slab]:
+    """Cut a convolution into slabs, each as large as fits; the longest axis is halved until one does.
+
+    Parameters
+    ----------
+    spec : ConvSpec
+    sample_bytes : int
+        Of a sample of the image, as it is brought to the GPU.
+    free_bytes : float
+    groups : int
+        So many items of the batch stay together.
+
+    Examples
+    --------
+    >>> [s.outputs[0] for s in slabs(ConvSpec((100, 10), (3, 3)), 4, 16_000)]
+    [slice(0, 50, None), slice(50, 100, None)]
+    """
+    items = max(1, spec.batch)
+    shape = list(spec.output_shape)
+    while _bytes(spec, items, shape, sample_bytes) > ROOM * free_bytes:
+        if items > groups:
+            items = max(groups, items // 2 // groups * groups)
+        elif max(shape) > 1:
+            longest = shape.index(max(shape))
+            shape[longest] = -(-shape[longest] // 2)
+        else:
+            break
+    cuts = [_cuts(n, step) for n, step in zip(spec.output_shape, shape, strict=True)]
+    for batch, *outputs in itertools.product(_cuts(spec.batch, items), *cuts):
+        padded = tuple(_padded(axis, out) for axis, out in zip(spec.axes, outputs, strict=True))
+        lengths = tuple(p.stop - p.start for p in padded)
+        count = batch.stop - batch.start
+        own = replace(
+            spec, batch=count, image_shape=lengths, mode="valid", padding=None, origin=None, border="zero"
+        )
+        size = _bytes(spec, count, [o.stop - o.start for o in outputs], sample_bytes)
+        yield Slab(batch, tuple(outputs), padded, own, size)
+
+
+def _cuts(length: int, step: int) -> list[slice]:
+    return [slice(n, min(n + step, length)) for n in range(0, length, max(1, step))]
+
+
+def _padded(axis: Axis, outputs: slice) -> slice:
+    """Samples that a run of outputs needs."""
+    first = outputs.start * axis.stride
+    return slice(first, (outputs.stop - 1) * axis.stride + (axis.taps - 1) * axis.dilation + 1)
+
+
+def _bytes(spec: ConvSpec, items: int, shape: list[int], sample_bytes: int) -> int:
+    samples = math.prod(
+        (n - 1) * axis.stride + (axis.taps - 1) * axis.dilation + 1
+        for n, axis in zip(shape, spec.axes, strict=True)
+    )
+    return items * (spec.channels * samples * sample_bytes + spec.outputs * math.prod(shape) * spec.itemsize)

@@ -1,0 +1,30 @@
+"""Functions with the signatures of CuPy that do what NumPy's do."""
+
+import inspect
+
+
+def parse(text):
+    """The name and the `inspect.Signature` in text like "sum(a, axis=None)"."""
+    name, _, parameters = text.removesuffix(")").partition("(")
+    return name, inspect.signature(eval(f"lambda {parameters}: None"))
+
+
+def call(target, signature, args, kwargs):
+    """Call `target` as one calls a function of that signature.
+
+    Required arguments go by position, since NumPy's names may differ; the others go by name, and only where
+    they differ from the default, since NumPy's defaults may differ where the meaning does not.
+    """
+    bound = signature.bind(*args, **kwargs).arguments
+    positional, named = [], {}
+    for name, value in bound.items():
+        parameter = signature.parameters[name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional += value
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            named |= value
+        elif parameter.default is parameter.empty:
+            positional.append(value)
+        elif value is not parameter.default:
+            named[name] = value
+    return target(*positional, **named)
