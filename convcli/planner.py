@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import math
 import sys
 from collections.abc import Iterator
@@ -171,13 +172,16 @@ def _elsewhere(name: str) -> bool:
 
 
 def _start_seconds(name: str) -> float:
-    """What has to be imported first takes at least so long."""
-    rates = profile.rates(name)
-    return sum(
-        seconds
-        for what, seconds in rates.items()
-        if what.startswith("import ") and what.removeprefix("import ") not in sys.modules
-    )
+    """What has to be imported first takes at least so long; nothing, if it is not there to be imported."""
+    imports = {
+        what.removeprefix("import "): s for what, s in profile.rates(name).items() if "import " in what
+    }
+    return sum(s for what, s in imports.items() if what not in sys.modules and _installed(what))
+
+
+@functools.cache
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def _candidates(name: str, spec: ConvSpec, threads: int, resident: bool) -> tuple[Candidate, ...]:

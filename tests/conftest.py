@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import ExitStack
 from functools import cache
 
+import gpu
 import pytest
 from hypothesis import settings
 
@@ -15,26 +17,41 @@ settings.register_profile("explore", deadline=None, database=None, max_examples=
 settings.load_profile("steady")
 
 
+collect_ignore = ["standin"]  # it would be imported, and be the CuPy of all tests
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the tests and whoever runs them out of each other's calibration; child processes inherit this."""
     folder = tempfile.TemporaryDirectory(prefix="convcli-settings-")
     config.add_cleanup(folder.cleanup)
     os.environ["XDG_CONFIG_HOME"] = folder.name
+    if config.option.standin:
+        stack = ExitStack()
+        stack.enter_context(gpu.standin())
+        config.add_cleanup(stack.close)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """With it ``-m gpu`` needs no GPU: what the code does is tested, and not what CUDA makes of it."""
+    parser.addoption(
+        "--standin", action="store_true", help="run the tests of the GPU on the stand-in for one"
+    )
 
 
 @cache
-def backend_params() -> tuple:
-    """Return every backend; those that cannot run here carry their own reason as the skip's."""
-    from convcli import backends
+def backend_params(on_gpu: bool) -> tuple:
+    """Return every backend of the host, or of the GPU, where none means that the tests are skipped."""
+    from convcli import backends, device
 
-    params: list = ["auto"]
-    for name in sorted({*backends.names()} - {"cuda"}):  # it says that it is not built yet, and no more
-        reason = backends.load(name).unavailable()
-        params.append(pytest.param(name, marks=pytest.mark.skip(reason=reason) if reason else ()))
-    return tuple(params)
+    if not on_gpu:
+        return ("auto", *(n for n in backends.heads() if not backends.is_family(n)))
+    reason = device.unavailable()
+    marks = [pytest.mark.gpu, *([pytest.mark.skip(reason=reason)] if reason else [])]
+    return tuple(pytest.param(name, marks=marks) for name in ("cuda", *backends.members("cuda")))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = [name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[:1]]
     if "backend" in metafunc.fixturenames and "backend" not in str(marked):
-        metafunc.parametrize("backend", backend_params())
+        wanted = metafunc.config.option.markexpr
+        metafunc.parametrize("backend", backend_params("gpu" in wanted and "not gpu" not in wanted))

@@ -96,19 +96,19 @@ class BatchedBackend(Backend, Protocol):
 class DeviceBackend(Backend, Protocol):
     """What a module defines whose arrays do not lie on the host."""
 
-    def library(self) -> ArrayLib:
+    def device_library(self) -> ArrayLib:
         """The library that they belong to. Kernels, windows and outputs are its arrays."""
         ...
 
 
 def on_device(module: Backend) -> bool:
     """Whether a backend works on arrays that do not lie on the host."""
-    return hasattr(module, "library")
+    return hasattr(module, "device_library")
 
 
 def library(module: Backend) -> ArrayLib:
     """Return the library of a backend's arrays."""
-    return cast(DeviceBackend, module).library() if on_device(module) else HOST
+    return cast(DeviceBackend, module).device_library() if on_device(module) else HOST
 
 
 def batched(module: Backend) -> bool:

@@ -11,7 +11,7 @@ SUMMARY = "the fastest of the same algorithms on a GPU, by CuPy"
 FAMILY = True
 
 unavailable = device.unavailable
-library = gpu
+device_library = gpu
 
 # Assumed, for a card with 1 TB/s, 10 T multiply-adds/s and 6 GB/s from the host; `bench --calibrate`
 # measures what is there. Per byte from and to the host; per byte of image and result; between two passes;

@@ -22,7 +22,7 @@ BATCHED = True
 RATES = cuda.RATES | {"cell": 1.7e-13, "launch": 1e-5}
 
 unavailable = cuda.unavailable
-library = cuda.library
+device_library = cuda.device_library
 
 
 def unsupported(spec: ConvSpec) -> None:

@@ -13,7 +13,7 @@ RATES = cuda.RATES | {"pass": 1.6e-11, "product": 2.4e-11, "call": 2e-4}
 SIZES = fft.Sizes(cache_bytes=1 << 40, largest_bytes=1 << 31, overhead=1e8, threads=1, signal_samples=1 << 24)
 
 unavailable = cuda.unavailable
-library = cuda.library
+device_library = cuda.device_library
 unsupported = functools.partial(fft.unsupported, sizes=SIZES)
 cost = functools.partial(fft.cost, sizes=SIZES)
 tile = functools.partial(fft.tile, sizes=SIZES)

@@ -15,7 +15,7 @@ RATES = cuda.RATES | {"byte": 4e-12, "multiply_add": 1.5e-13, "integer": 2e-12, 
 STRIP_BYTES = 1 << 28
 
 unavailable = cuda.unavailable
-library = cuda.library
+device_library = cuda.device_library
 cost = functools.partial(im2col.cost, strip_bytes=STRIP_BYTES)
 tile = functools.partial(im2col.tile, strip_bytes=STRIP_BYTES)
 prepare = im2col.prepare

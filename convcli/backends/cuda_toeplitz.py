@@ -20,7 +20,7 @@ TILE_BYTES = 1 << 28
 
 unavailable = cuda.unavailable
 unsupported = cuda_im2col.unsupported
-library = cuda.library
+device_library = cuda.device_library
 cost = functools.partial(toeplitz.cost, tile_bytes=TILE_BYTES)
 tile = functools.partial(toeplitz.tile, tile_bytes=TILE_BYTES)
 prepare = toeplitz.prepare

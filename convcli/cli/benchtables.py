@@ -10,7 +10,7 @@ from typing import TextIO
 from convcli import report
 from convcli.cli import settings
 from convcli.timing.compare import Change
-from convcli.timing.export import ordered, unit_of
+from convcli.timing.export import ordered, phases_text, unit_of
 from convcli.timing.results import Case, Report, Result, fastest, relative
 from convcli.timing.series import FIELDS, variant
 from convcli.timing.statistics import Ratio
@@ -50,6 +50,7 @@ class Printer:
         report.columns(header, rows, title=title, file=self.file, best=best.name if best else None)
         chosen = next((r.plan for r in results if r.name == "auto" and r.times), "")
         plans = [f"auto chose {chosen}"] if chosen else []
+        plans += [phases_text(r) for r in ordered(results, self.sort) if r.phases]
         if settings.verbose:
             plans += [f"{r.name}: {r.plan}, {_runs(r)}" for r in results if r.times]
         for line in plans:

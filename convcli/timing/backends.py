@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
-from convcli import backends
+from convcli import backends, device
 from convcli.arrays import samples_of
 from convcli.errors import ConvcliError
 from convcli.problem import Problem as Posed
 from convcli.problem import pose
 from convcli.timing.contest import Contestant, Problem
+from convcli.timing.results import Phases
 
 
 def ours(names: Sequence[str] = (), *, max_memory: int | None = None) -> list[Contestant]:
@@ -58,11 +61,37 @@ def _contestant(name: str, max_memory: int | None) -> Contestant:
             return str(error)
         return None
 
+    calls: list[dict[str, float]] = []
+
     @contextmanager
     def prepare(problem: Problem) -> Iterator[Callable[[], object]]:
-        yield lambda: posed(problem, name, max_memory).solve()  # what a call of convolve does
+        def call() -> object:
+            return posed(problem, name, max_memory).solve()  # what a call of convolve does
+
+        def watched_call() -> object:
+            began = time.perf_counter()
+            with device.watched() as found:
+                result = call()
+            calls.append({**found, "call": time.perf_counter() - began})
+            return result
+
+        calls.clear()
+        chosen = backends.load(posed(problem, name, max_memory).plan.backend)
+        yield watched_call if backends.on_device(chosen) else call
 
     def plan(problem: Problem) -> str:
         return posed(problem, name, max_memory).plan.chosen.name
 
-    return Contestant(name, "backend", refuses, prepare, np.asarray, plan)
+    return Contestant(name, "backend", refuses, prepare, np.asarray, plan, lambda: _phases(calls))
+
+
+def _phases(calls: list[dict[str, float]]) -> Phases | None:
+    """Sum up calls, of which the first is unlike the others."""
+    if not calls:
+        return None
+    first, *others = calls
+
+    def median(what: str) -> float:
+        return statistics.median(call.get(what, 0.0) for call in others or calls)
+
+    return Phases(median("transfer"), median("kernel"), first["call"], first["compile"])

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from convcli.arrays import Array
-from convcli.timing.results import Case
+from convcli.timing.results import Case, Phases
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Contestant:
         Takes what the call returned; returns the result as (planes, height, width) array. Not timed.
     plan : callable
         Takes the problem; returns what the contestant decides to do, where that is known.
+    phases : callable
+        Returns where the time of the calls that `prepare` made went, where that is known.
     """
 
     name: str
@@ -55,3 +57,4 @@ class Contestant:
     prepare: Callable[[Problem], AbstractContextManager[Callable[[], object]]]
     read: Callable[[object], Array]
     plan: Callable[[Problem], str] = lambda _: ""
+    phases: Callable[[], Phases | None] = lambda: None

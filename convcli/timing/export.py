@@ -12,10 +12,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, astuple
 from typing import Any
 
 from convcli.atomic import printable
-from convcli.timing.results import Case, Report, Result, relative
+from convcli.timing.results import PHASES, Case, Report, Result, relative
 from convcli.timing.statistics import Ratio
 from convcli.version import __version__
 
@@ -121,6 +122,9 @@ def to_markdown(report: Report, reference: str | None = None, sort: str = "order
             else:
                 cells = [f"skipped: {_escaped(str(result.skipped))}", *[""] * (len(header) - 2)]
             lines.append(_line([_escaped(result.name), *cells]))
+        phases = [phases_text(result) for result in ordered(results, sort) if result.phases]
+        if phases:
+            lines += ["", *(f"- {_escaped(text)}" for text in phases)]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
@@ -189,6 +193,7 @@ def _figures(result: Result, ratio: Ratio | None) -> dict[str, Any]:
         "max_error": result.max_error,
         "allocated_bytes": result.allocated_bytes,
         "resident_bytes": result.resident_bytes,
+        **(asdict(result.phases) if result.phases else dict.fromkeys(PHASES)),
     }
 
 
@@ -215,6 +220,22 @@ def _cells(result: Result, ratio: Ratio, scale: float, digits: int) -> list[str]
         "" if memory is None else f"{memory / 1e6:.1f}",
         "" if error is None else f"{error:.1e}",
     ]
+
+
+def phases_text(result: Result) -> str:
+    """Say where the time on a GPU went, in milliseconds.
+
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> phases_text(Result(case, "cuda:fft", "backend", (0.5,), phases=Phases(1e-3, 2.5e-4, 0.8, 0.55)))
+    'cuda:fft: transfer 1 ms, kernel 0.25 ms; first call 800 ms, of which compilation 550 ms'
+    """
+    found = result.phases
+    assert found is not None
+    transfer, kernel, first, compilation = (f"{seconds * 1e3:.3g} ms" for seconds in astuple(found))
+    return (
+        f"{result.name}: transfer {transfer}, kernel {kernel}; "
+        f"first call {first}, of which compilation {compilation}"
+    )
 
 
 def _line(cells: Iterable[str]) -> str:

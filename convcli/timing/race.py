@@ -80,8 +80,14 @@ def race(
             return found[name].kind != "backend"
 
         times = take_turns(calls, schedule, clock=clock, done=done, dropped=dropped)
+    phases = {contestant.name: contestant.phases for contestant in contestants}
     return [
-        replace(result, times=tuple(times.get(name, ())), skipped=failed.get(name, result.skipped))
+        replace(
+            result,
+            times=tuple(times.get(name, ())),
+            skipped=failed.get(name, result.skipped),
+            phases=phases[name]() if name in times else None,
+        )
         for name, result in found.items()
     ]
 

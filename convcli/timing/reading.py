@@ -11,7 +11,7 @@ from convcli.atomic import printable
 from convcli.errors import InputError, UsageError
 from convcli.kernels.kernel import brief
 from convcli.spec import LARGEST
-from convcli.timing.results import Case, Report, Result
+from convcli.timing.results import PHASES, Case, Phases, Report, Result
 
 SHORTEST, LONGEST = 1e-12, 1e12  # seconds; quotients of such times are finite
 
@@ -33,6 +33,9 @@ BYTES = _Rule(lambda v: v is None or (type(v) is int and abs(v) <= LARGEST), "a 
 ERROR = _Rule(lambda v: v is None or (_is_number(v) and 0 <= v < 1e300), "a number from 0 to 1e300, or null")
 TIME = _Rule(
     lambda v: _is_number(v) and SHORTEST <= v <= LONGEST, f"a time in seconds, {SHORTEST:g} to {LONGEST:g}"
+)
+PHASE = _Rule(
+    lambda v: v is None or (_is_number(v) and 0 <= v <= LONGEST), f"seconds from 0 to {LONGEST:g}, or null"
 )
 
 
@@ -110,10 +113,21 @@ def _result(row: Any, place: str) -> Result:
         max_error=_member(row, "max_error", ERROR, place),
         allocated_bytes=_member(row, "allocated_bytes", BYTES, place),
         resident_bytes=_member(row, "resident_bytes", BYTES, place),
+        phases=_phases(row, place),
     )
     if not times and result.skipped is None:
         raise UsageError(f"{place}.times_seconds is empty; what was not timed must say why under skipped")
     return result
+
+
+def _phases(row: dict[str, Any], place: str) -> Phases | None:
+    """Times on a GPU: four, or none. Files that are older have no word of them."""
+    found = [_member({key: None} | row, key, PHASE, place) for key in PHASES]
+    if None not in found:
+        return Phases(*map(float, found))
+    if found != [None] * len(PHASES):
+        raise UsageError(f"{place} has some of {', '.join(PHASES)}; it must have all of them, or none")
+    return None
 
 
 def _case(holder: dict[str, Any], place: str) -> Case:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -59,6 +59,31 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Phases:
+    """Where the time of a backend on a GPU went, by the clock of the GPU.
+
+    Attributes
+    ----------
+    transfer_seconds : float
+        To bring the image there and the result back; the median of all calls but the first.
+    kernel_seconds : float
+        To compute; likewise.
+    first_seconds : float
+        The first call from start to end, as seen from the host.
+    compile_seconds : float
+        What of it was spent on the compilation of our own kernels.
+    """
+
+    transfer_seconds: float
+    kernel_seconds: float
+    first_seconds: float
+    compile_seconds: float
+
+
+PHASES = tuple(field.name for field in fields(Phases))
+
+
+@dataclass(frozen=True)
 class Result:
     """What one contestant made of one case.
 
@@ -79,6 +104,8 @@ class Result:
     allocated_bytes, resident_bytes : int or None
         Peak of one run beyond what was there before: arrays that NumPy allocated, and memory of
         the process that was resident.
+    phases : Phases or None
+        Of a backend on a GPU.
     """
 
     case: Case
@@ -90,6 +117,7 @@ class Result:
     max_error: float | None = None
     allocated_bytes: int | None = None
     resident_bytes: int | None = None
+    phases: Phases | None = None
 
     @cached_property
     def summary(self) -> Summary:

@@ -14,9 +14,16 @@ from ._functions import GENERATED, HANDMADE
 from ._raw import RawKernel as RawKernel
 from ._raw import RawModule as RawModule
 from .cuda import is_available as is_available
-from .cuda.memory import get_default_memory_pool as get_default_memory_pool
 
 __version__ = "14.2.0"
 globals().update(GENERATED)
 globals().update({function.__name__: function for function in HANDMADE})
+ndarray.__module__ = ufunc.__module__ = "cupy"
 del GENERATED, HANDMADE
+
+_pool = cuda.MemoryPool()
+
+
+def get_default_memory_pool():
+    """The pool that all memory comes from."""
+    return _pool

@@ -352,42 +352,30 @@ class ndarray:
 
 
 METHODS = (
-    "all(self, axis=None, out=None, keepdims=False)",
-    "any(self, axis=None, out=None, keepdims=False)",
-    "argmax(self, axis=None, out=None, dtype=None, keepdims=False)",
-    "argmin(self, axis=None, out=None, dtype=None, keepdims=False)",
-    "argpartition(self, kth, axis=-1)",
-    "argsort(self, axis=-1, kind=None)",
+    "all any max min(self, axis=None, out=None, keepdims=False)",
+    "argmax argmin(self, axis=None, out=None, dtype=None, keepdims=False)",
+    "argpartition partition(self, kth, axis=-1)",
+    "argsort sort(self, axis=-1, kind=None)",
     "clip(self, min=None, max=None, out=None)",
-    "copy(self, order='C')",
-    "cumprod(self, axis=None, dtype=None, out=None)",
-    "cumsum(self, axis=None, dtype=None, out=None)",
+    "copy flatten ravel(self, order='C')",
+    "cumprod cumsum(self, axis=None, dtype=None, out=None)",
     "diagonal(self, offset=0, axis1=0, axis2=1)",
     "dot(self, b, out=None)",
-    "flatten(self, order='C')",
-    "max(self, axis=None, out=None, keepdims=False)",
-    "mean(self, axis=None, dtype=None, out=None, keepdims=False)",
-    "min(self, axis=None, out=None, keepdims=False)",
+    "mean sum(self, axis=None, dtype=None, out=None, keepdims=False)",
     "nonzero(self)",
-    "partition(self, kth, axis=-1)",
     "prod(self, axis=None, dtype=None, out=None, keepdims=None)",
     "put(self, indices, values, mode='wrap')",
-    "ravel(self, order='C')",
     "repeat(self, repeats, axis=None)",
     "round(self, decimals=0, out=None)",
-    "sort(self, axis=-1, kind=None)",
     "squeeze(self, axis=None)",
-    "std(self, axis=None, dtype=None, out=None, ddof=0, keepdims=False)",
-    "sum(self, axis=None, dtype=None, out=None, keepdims=False)",
+    "std var(self, axis=None, dtype=None, out=None, ddof=0, keepdims=False)",
     "swapaxes(self, axis1, axis2)",
     "take(self, indices, axis=None, out=None)",
     "trace(self, offset=0, axis1=0, axis2=1, dtype=None, out=None)",
-    "var(self, axis=None, dtype=None, out=None, ddof=0, keepdims=False)",
 )
 
 
-def _method(text):
-    name, signature = parse(text)
+def _method(name, signature):
     target = getattr(np.ndarray, name)
 
     def method(*args, **kwargs):
@@ -422,8 +410,8 @@ def _operator(name):
             setattr(ndarray, f"__i{name}__", lambda self, other: function(self, other, out=self))
 
 
-for _text in METHODS:
-    _method(_text)
+for _name, _signature in parse(*METHODS):
+    _method(_name, _signature)
 for _name in COMPARISONS | UNARY | BINARY:
     _operator(_name)
 

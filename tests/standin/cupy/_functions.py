@@ -67,75 +67,44 @@ UFUNCS = (
 
 # The first argument is a device array, or a list of them where it is called `tup`; so are those called `b`.
 FUNCTIONS = (
-    "all(a, axis=None, out=None, keepdims=False)",
-    "allclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False)",
-    "amax(a, axis=None, out=None, keepdims=False)",
-    "amin(a, axis=None, out=None, keepdims=False)",
+    "all amax amin any max min nanmax nanmin ptp(a, axis=None, out=None, keepdims=False)",
+    "allclose isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False)",
     "angle(z, deg=False)",
-    "any(a, axis=None, out=None, keepdims=False)",
-    "argmax(a, axis=None, dtype=None, out=None, keepdims=False)",
-    "argmin(a, axis=None, dtype=None, out=None, keepdims=False)",
-    "argpartition(a, kth, axis=-1)",
-    "argsort(a, axis=-1, kind=None)",
-    "argwhere(a)",
-    "around(a, decimals=0, out=None)",
+    "argmax argmin mean nanmean nansum prod sum(a, axis=None, dtype=None, out=None, keepdims=False)",
+    "argpartition partition(a, kth, axis=-1)",
+    "argsort sort(a, axis=-1, kind=None)",
+    "argwhere flatnonzero fliplr flipud nonzero(a)",
+    "around round(a, decimals=0, out=None)",
     "array_equal(a1, a2, equal_nan=False)",
-    "array_split(ary, indices_or_sections, axis=0)",
-    "atleast_1d(*arys)",
-    "atleast_2d(*arys)",
+    "array_split split(ary, indices_or_sections, axis=0)",
+    "atleast_1d atleast_2d(*arys)",
     "average(a, axis=None, weights=None, returned=False, *, keepdims=False)",
     "bincount(x, weights=None, minlength=None)",
     "broadcast_arrays(*args)",
     "clip(a, a_min, a_max, out=None)",
-    "column_stack(tup)",
-    "concatenate(tup, axis=0, out=None, *, dtype=None, casting='same_kind')",
-    "count_nonzero(a, axis=None)",
-    "cumprod(a, axis=None, dtype=None, out=None)",
-    "cumsum(a, axis=None, dtype=None, out=None)",
+    "column_stack dstack(tup)",
+    "concatenate stack(tup, axis=0, out=None, *, dtype=None, casting='same_kind')",
+    "count_nonzero flip squeeze(a, axis=None)",
+    "cumprod cumsum(a, axis=None, dtype=None, out=None)",
     "diag(v, k=0)",
     "diff(a, n=1, axis=-1, prepend=None, append=None)",
-    "dot(a, b, out=None)",
-    "dstack(tup)",
+    "dot outer(a, b, out=None)",
     "expand_dims(a, axis)",
-    "flatnonzero(a)",
-    "flip(a, axis=None)",
-    "fliplr(a)",
-    "flipud(a)",
-    "hstack(tup, *, dtype=None, casting='same_kind')",
-    "inner(a, b)",
+    "hstack vstack(tup, *, dtype=None, casting='same_kind')",
+    "inner vdot(a, b)",
     "interp(x, xp, fp, left=None, right=None, period=None)",
-    "isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False)",
     "matmul(a, b, /, *, out=None, casting='same_kind', dtype=None)",
-    "max(a, axis=None, out=None, keepdims=False)",
-    "mean(a, axis=None, dtype=None, out=None, keepdims=False)",
-    "median(a, axis=None, out=None, overwrite_input=False, keepdims=False)",
+    "median nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=False)",
     "meshgrid(*xi, **kwargs)",
-    "min(a, axis=None, out=None, keepdims=False)",
     "moveaxis(a, source, destination)",
     "nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None)",
-    "nanmax(a, axis=None, out=None, keepdims=False)",
-    "nanmean(a, axis=None, dtype=None, out=None, keepdims=False)",
-    "nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=False)",
-    "nanmin(a, axis=None, out=None, keepdims=False)",
-    "nansum(a, axis=None, dtype=None, out=None, keepdims=False)",
-    "nonzero(a)",
-    "outer(a, b, out=None)",
-    "partition(a, kth, axis=-1)",
-    "prod(a, axis=None, dtype=None, out=None, keepdims=False)",
-    "ptp(a, axis=None, out=None, keepdims=False)",
     "ravel(a, order='C')",
     "repeat(a, repeats, axis=None)",
     "reshape(a, newshape, order='C', *, copy=None)",
     "roll(a, shift, axis=None)",
     "rot90(a, k=1, axes=(0, 1))",
-    "round(a, decimals=0, out=None)",
     "searchsorted(a, v, side='left', sorter=None)",
-    "sort(a, axis=-1, kind=None)",
-    "split(ary, indices_or_sections, axis=0)",
-    "squeeze(a, axis=None)",
-    "stack(tup, axis=0, out=None, *, dtype=None, casting='same_kind')",
-    "std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False)",
-    "sum(a, axis=None, dtype=None, out=None, keepdims=False)",
+    "std var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False)",
     "swapaxes(a, axis1, axis2)",
     "take(a, indices, axis=None, out=None)",
     "take_along_axis(a, indices, axis)",
@@ -143,12 +112,8 @@ FUNCTIONS = (
     "tile(A, reps)",
     "trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None)",
     "transpose(a, axes=None)",
-    "tril(m, k=0)",
-    "triu(m, k=0)",
+    "tril triu(m, k=0)",
     "unique(ar, return_index=False, return_inverse=False, return_counts=False, axis=None, *, equal_nan=True)",
-    "var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False)",
-    "vdot(a, b)",
-    "vstack(tup, *, dtype=None, casting='same_kind')",
 )
 
 # What NumPy gives as it is: types, constants, and questions about types.
@@ -160,10 +125,8 @@ NUMPY = (
 )
 
 
-def function(text, target=None):
-    """A function of the device with the name and the signature in the text."""
-    name, signature = parse(text)
-    target = target or getattr(np, name)
+def function(name, signature, target):
+    """A function of the device that has this signature and does what a function of the host does."""
     first = next(iter(signature.parameters))
 
     def wrapped(*args, **kwargs):
@@ -424,7 +387,7 @@ def isscalar(element):
 
 GENERATED = {name: ufunc(name) for name in UFUNCS}
 GENERATED |= {name: getattr(np, name) for name in NUMPY}
-GENERATED |= {text.partition("(")[0]: function(text) for text in FUNCTIONS}
+GENERATED |= {name: function(name, signature, getattr(np, name)) for name, signature in parse(*FUNCTIONS)}
 HANDMADE = (
     *(array, asarray, ascontiguousarray, asnumpy, get_array_module, empty, full, zeros, ones),
     *(empty_like, full_like, zeros_like, ones_like, arange, linspace, eye, indices, where, copyto),

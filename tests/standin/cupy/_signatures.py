@@ -3,10 +3,12 @@
 import inspect
 
 
-def parse(text):
-    """The name and the `inspect.Signature` in text like "sum(a, axis=None)"."""
-    name, _, parameters = text.removesuffix(")").partition("(")
-    return name, inspect.signature(eval(f"lambda {parameters}: None"))
+def parse(*texts):
+    """Each name and its `inspect.Signature` in texts like "sum prod(a, axis=None)"."""
+    for text in texts:
+        names, _, parameters = text.removesuffix(")").partition("(")
+        for name in names.split():
+            yield name, inspect.signature(eval(f"lambda {parameters}: None"))
 
 
 def call(target, signature, args, kwargs):

@@ -5,18 +5,18 @@ import scipy.fft
 
 from ._core import wrap
 from ._functions import function
+from ._signatures import parse
 
-FUNCTIONS = (
-    *(f"{name}(a, n=None, axis=-1, norm=None)" for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")),
-    *(f"{name}(a, s=None, axes=(-2, -1), norm=None)" for name in ("fft2", "ifft2", "rfft2", "irfft2")),
-    *(f"{name}(a, s=None, axes=None, norm=None)" for name in ("fftn", "ifftn", "rfftn", "irfftn")),
-    "fftshift(x, axes=None)",
-    "ifftshift(x, axes=None)",
+_FUNCTIONS = (
+    "fft ifft rfft irfft hfft ihfft(a, n=None, axis=-1, norm=None)",
+    "fft2 ifft2 rfft2 irfft2(a, s=None, axes=(-2, -1), norm=None)",
+    "fftn ifftn rfftn irfftn(a, s=None, axes=None, norm=None)",
+    "fftshift ifftshift(x, axes=None)",
 )
 
-for _text in FUNCTIONS:
-    _name = _text.partition("(")[0]
-    globals()[_name] = function(_text, getattr(scipy.fft, _name))
+for _name, _signature in parse(*_FUNCTIONS):
+    globals()[_name] = function(_name, _signature, getattr(scipy.fft, _name))
+    globals()[_name].__module__ = __name__
 
 
 def fftfreq(n, d=1.0):

@@ -1,6 +1,6 @@
 """The CUDA driver: its errors."""
 
-ERRORS = {
+_ERRORS = {
     1: "CUDA_ERROR_INVALID_VALUE: invalid argument",
     2: "CUDA_ERROR_OUT_OF_MEMORY: out of memory",
     500: "CUDA_ERROR_NOT_FOUND: named symbol not found",
@@ -13,5 +13,5 @@ class CUDADriverError(RuntimeError):
     """An error of the driver."""
 
     def __init__(self, status):
-        super().__init__(ERRORS.get(status, "CUDA_ERROR_UNKNOWN: unknown error"))
+        super().__init__(_ERRORS.get(status, "CUDA_ERROR_UNKNOWN: unknown error"))
         self.status = status

@@ -27,7 +27,7 @@ class UnownedMemory:
 
 
 def _address(mem):
-    return mem if isinstance(mem, int) else (ctypes.cast(mem, ctypes.c_void_p).value or 0)
+    return mem if isinstance(mem, int) else mem.value
 
 
 class MemoryPointer:
@@ -135,11 +135,3 @@ class MemoryPool:
     def malloc(self, size):
         """New memory of so many bytes."""
         return alloc(size)
-
-
-_pool = MemoryPool()
-
-
-def get_default_memory_pool():
-    """The pool in use."""
-    return _pool

@@ -3,7 +3,7 @@
 
 from cupy._state import state
 
-ERRORS = {
+_ERRORS = {
     2: "cudaErrorMemoryAllocation: out of memory",
     35: "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
     46: "cudaErrorDevicesUnavailable: CUDA-capable device(s) is/are busy or unavailable",
@@ -18,7 +18,7 @@ class CUDARuntimeError(RuntimeError):
     """An error of the runtime."""
 
     def __init__(self, status):
-        super().__init__(ERRORS.get(status, "cudaErrorUnknown: unknown error"))
+        super().__init__(_ERRORS.get(status, "cudaErrorUnknown: unknown error"))
         self.status = status
 
 

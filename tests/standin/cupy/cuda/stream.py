@@ -5,7 +5,7 @@ import time
 
 from cupy._state import state
 
-from .runtime import CUDARuntimeError
+from . import runtime
 
 
 class Event:
@@ -31,7 +31,7 @@ class Event:
 def get_elapsed_time(start_event, end_event):
     """The milliseconds between two events."""
     if None in (start_event._moment, end_event._moment) or not (start_event._timing and end_event._timing):
-        raise CUDARuntimeError(400)
+        raise runtime.CUDARuntimeError(400)
     return 1e3 * (end_event._moment - start_event._moment)
 
 
