@@ -173,10 +173,9 @@ def _elsewhere(name: str) -> bool:
 
 def _start_seconds(name: str) -> float:
     """What has to be imported first takes at least so long; nothing, if it is not there to be imported."""
-    imports = {
-        what.removeprefix("import "): s for what, s in profile.rates(name).items() if "import " in what
-    }
-    return sum(s for what, s in imports.items() if what not in sys.modules and _installed(what))
+    rates = profile.rates(name).items()
+    imports = {what.removeprefix("import "): seconds for what, seconds in rates if "import " in what}
+    return sum(s for module, s in imports.items() if module not in sys.modules and _installed(module))
 
 
 @functools.cache

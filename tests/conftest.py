@@ -25,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="convcli-settings-")
     config.add_cleanup(folder.cleanup)
     os.environ["XDG_CONFIG_HOME"] = folder.name
+    if not _on_gpu(config):  # what is not about it shall not depend on it
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if config.option.standin:
         stack = ExitStack()
         stack.enter_context(gpu.standin())
@@ -53,5 +55,10 @@ def backend_params(on_gpu: bool) -> tuple:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = [name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[:1]]
     if "backend" in metafunc.fixturenames and "backend" not in str(marked):
-        wanted = metafunc.config.option.markexpr
-        metafunc.parametrize("backend", backend_params("gpu" in wanted and "not gpu" not in wanted))
+        metafunc.parametrize("backend", backend_params(_on_gpu(metafunc.config)))
+
+
+def _on_gpu(config: pytest.Config) -> bool:
+    """Whether the tests that need a GPU were asked for."""
+    wanted = config.option.markexpr
+    return "gpu" in wanted and "not gpu" not in wanted

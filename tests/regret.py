@@ -35,7 +35,7 @@ def regrets(schedule: Schedule) -> list[tuple[float, str, str, str]]:
             spec = ConvSpec(image.shape, kernel.shape, rank=1 if kind == "separable" else 0)
             estimates = {
                 name: min(c.cost.seconds for c in plan(spec).candidates if c.backend == name and c.cost)
-                for name in backends.names()
+                for name in backends.listed()
                 if backends.load(name).unavailable() is None
             }
             close = [n for n, t in estimates.items() if t < HOPELESS * min(estimates.values())]

@@ -161,15 +161,15 @@ def test_names_lists_the_folder_without_importing_a_backend():
 
 
 def test_an_unknown_backend_is_a_usage_error_and_cuda_is_unavailable():
-    with pytest.raises(UsageError, match='unknown backend "fast"; use one of auto, cuda, direct'):
+    with pytest.raises(UsageError, match='unknown backend "fast"; use one of auto, cuda, cuda:direct'):
         plan(ConvSpec((4, 4), (3, 3)), "fast")
-    with pytest.raises(BackendError, match='"cuda" cannot be used: not built yet; use -b auto'):
+    with pytest.raises(BackendError, match=r'"cuda" cannot be used: .*; use -b auto'):
         plan(ConvSpec((4, 4), (3, 3)), "cuda")
 
 
 def test_the_plan_names_every_backend_and_why_one_was_chosen():
     made = plan(ConvSpec((640, 480), (9, 9), rank=1))
-    assert {c.backend for c in made.candidates} == set(backends.names())
+    assert {c.backend for c in made.candidates} == set(backends.listed())
     assert made.chosen in made.candidates
     assert made.cost.seconds == min(c.cost.seconds for c in made.candidates if c.cost)
     assert "least estimated time" in made.why
@@ -178,8 +178,8 @@ def test_the_plan_names_every_backend_and_why_one_was_chosen():
 def test_auto_leaves_the_transform_aside_where_it_could_not_be_exact():
     spec = ConvSpec((64, 64), (5, 5), dtype="int64", exact=True, bound=2.0**60)
     refused = [c for c in plan(spec).candidates if c.reason]
-    assert [c.backend for c in refused] == ["cuda", "fft"]
-    assert "beyond float64 transforms" in refused[1].reason
+    assert [c.backend for c in refused] == ["fft", "cuda"]
+    assert "beyond float64 transforms" in refused[0].reason
     with pytest.raises(BackendError, match='"fft" cannot be used: exact integers'):
         plan(spec, "fft")
 

@@ -20,8 +20,8 @@ from convcli import backends, profile
 from convcli.timing.reading import from_json
 
 HEADER = ["backend", "median", "IQR", "min", "relative", "MP/s", "GFLOP/s", "MB", "error"]
-READY = [name for name in backends.names() if backends.load(name).unavailable() is None]
-NAMES = ["auto", *backends.names()]
+READY = [name for name in backends.listed() if backends.load(name).unavailable() is None]
+NAMES = ["auto", *backends.listed()]
 QUICK = ("-r", "2", "-w", "0")
 TINY = ("--size", "16", *QUICK)
 NUMBER = r"\d+(\.\d+)?(e[-+]\d+)?"
@@ -420,7 +420,7 @@ def test_reports_that_share_no_case_cannot_be_compared(plain, folder):
         (["--min-time", "-1"], 2, '--min-time "-1" is not a number of seconds from 0'),
         (["--min-time", "soon"], 2, '--min-time "soon" is not a'),
         (["--min-time", "nan"], 2, '--min-time "nan" is not a number of seconds'),
-        (["-b", "direct,abacus"], 2, 'unknown backend "abacus"; use one of auto, cuda, direct'),
+        (["-b", "direct,abacus"], 2, 'unknown backend "abacus"; use one of auto, cuda, cuda:direct'),
         (["--dtype", "int8"], 2, 'unknown dtype "int8"; use one of float32, float64, uint8'),
         (["--sort", "speed"], 2, 'unknown order "speed"; use one of order, median, name'),
         (["--reference", "abacus"], 2, 'unknown reference "abacus"; use one of auto, cuda'),

@@ -167,13 +167,15 @@ def test_wrong_kernel_is_refused_by_kernels_as_by_convolve(folder):
 def test_backends_says_what_can_run_and_why_not():
     done = succeed("backends")
     assert done.err == ""
-    ready = [name for name in all_backends.names() if name != "cuda"]
+    ready = [name for name in all_backends.listed() if name != "cuda"]
     for name in ready:
         assert re.search(rf"(?m)^{re.escape(name)} +ready  +\S", done.text), name
-    assert re.search(r"(?m)^cuda +not built yet", done.text)
+    reason = str(all_backends.load("cuda").unavailable())
+    assert re.search(rf"(?m)^cuda +{re.escape(reason)}  ", done.text)
+    assert re.search(rf"(?m)^gpu +not used: {re.escape(reason)}", done.text)
     document = succeed("backends", "--json").json
     states = {entry["name"]: entry["unavailable"] for entry in document["backends"]}
-    assert states == dict.fromkeys(ready) | {"cuda": "not built yet"}
+    assert states == dict.fromkeys(ready) | {"cuda": reason}
     machine = document["machine"]
     assert (machine["numpy"], machine["convcli"]) == (np.__version__, version("convcli"))
     assert machine["threads"] == len(os.sched_getaffinity(0)) or machine["threads"] < os.cpu_count()
@@ -193,7 +195,7 @@ def test_json_is_one_document_and_all_of_stdout(folder):
     assert good["outputs"] == ["out/one.png"]
     for key in ("read_seconds", "plan_seconds", "compute_seconds", "write_seconds", "megapixels_per_second"):
         assert good[key] > 0, key
-    assert {entry["candidate"] for entry in good["plan"]} >= set(all_backends.names())
+    assert {entry["candidate"] for entry in good["plan"]} >= set(all_backends.listed())
     assert json.loads(json.dumps(records)) == records
 
 

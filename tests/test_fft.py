@@ -162,7 +162,7 @@ def test_a_tile_takes_the_memory_that_its_cost_says(shape, taps, channels, outpu
     finally:
         tracemalloc.stop()
     assert 0.9 * cost.memory_bytes <= peak <= cost.memory_bytes + (1 << 18)  # NumPy has buffers of its own
-    assert cost.peak_bytes <= fft.LARGEST_TILE_BYTES
+    assert cost.peak_bytes <= fft.PROCESSOR.largest_bytes
 
 
 def test_no_thread_holds_on_to_memory_when_a_convolution_is_over(monkeypatch):

@@ -17,7 +17,7 @@ from convcli.errors import ConvcliWarning, FileError
 from convcli.planner import plan
 from convcli.spec import ConvSpec
 
-READY = [name for name in backends.names() if backends.load(name).unavailable() is None]
+READY = [name for name in backends.listed() if backends.load(name).unavailable() is None]
 SPEC = ConvSpec((256, 256), (7, 7))
 WAY_OUT = "run `convcli bench --calibrate` again"
 

@@ -35,7 +35,8 @@ def cost(spec: ConvSpec) -> Cost:
     multiply_adds = spec.samples * spec.channels * cells
     launches = math.ceil(spec.channels * spec.outputs * cells * spec.itemsize / device.CONSTANT_BYTES)
     kept = spec.channels * spec.outputs * cells * spec.itemsize
-    return Cost(multiply_adds, kept, 0, {"cell": multiply_adds * spec.itemsize / 4, "launch": launches})
+    work = {"cell": multiply_adds * spec.itemsize / 4, "launch": launches}
+    return cuda.on_gpu(Cost(multiply_adds, kept, 0, work))
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:

@@ -116,6 +116,7 @@ def stacked_bands(columns: Array, rows: int) -> Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> stacked_bands(np.array([1, 2]).reshape(1, 1, 1, 2, 1), 3).tolist()
     [[1, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2]]
     """

@@ -112,6 +112,16 @@ def deconvolve(
         typer.Option("--save-psf", metavar="FILE", help="Write the PSF, as method blind found it."),
     ] = None,
     precision: Precision = "auto",
+    backend: Annotated[
+        str,
+        typer.Option(
+            "--backend",
+            "-b",
+            metavar="NAME",
+            autocompletion=among("auto", "cpu", "cuda"),
+            help="cpu or cuda, a GPU; auto is cpu.",
+        ),
+    ] = "auto",
     threads: Threads = None,
     max_memory: MaxMemory = None,
     max_pixels: MaxPixels = None,
@@ -162,6 +172,7 @@ def deconvolve(
         origin=origin(origin_),
         normalize=not no_psf_normalize,
         precision=precision,
+        backend=backend,
         threads=threads,
         max_memory=amount(max_memory, "memory"),
     )

@@ -22,6 +22,7 @@ from convcli.cli.targets import STREAM, Job, check_targets, jobs, refuse_termina
 from convcli.deconvolution import methods
 from convcli.deconvolution.iteration import Record as Iteration
 from convcli.deconvolution.restoration import AUTO, DeconvolutionResult, deconvolve
+from convcli.deconvolution.workplace import require
 from convcli.errors import UsageError
 from convcli.filtering import fitted
 from convcli.kernels import Kernel, parse_kernel
@@ -49,6 +50,7 @@ class How:
     origin: int | tuple[int, ...] | None
     normalize: bool
     precision: str
+    backend: str
     threads: int | None
     max_memory: int | None
 
@@ -124,6 +126,7 @@ class Restoring:
 
     def run(self, sources: Sequence[str], output: str | None, *, fail_fast: bool) -> int:
         """Restore every input; return the exit status."""
+        require(self.how.backend)
         if output == STREAM:
             refuse_terminal()
         todo = jobs(sources, output, [self.kernel.name], self.files.extension)

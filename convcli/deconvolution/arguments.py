@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array, samples_of
+from convcli.arrays import Array, library, samples_of
 from convcli.deconvolution import methods
 from convcli.deconvolution.iteration import Judge
 from convcli.deconvolution.noise import estimate_noise
 from convcli.deconvolution.quality import isnr, psnr, ssim
+from convcli.deconvolution.workplace import brought
 from convcli.errors import InputError, UsageError
 from convcli.spec import PerAxis, per_axis, shape_text, whole
 
@@ -86,7 +87,7 @@ def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, f
     float64 takes the place of float32 for samples whose squares that cannot hold.
     """
     with np.errstate(over="ignore"):
-        planes = samples.reshape(-1, *samples.shape[-axes:]).astype(dtype)
+        planes = samples.reshape(-1, *samples.shape[-axes:]).astype(dtype, order="C")
     finite = planes[np.isfinite(planes)].astype(np.float64)
     if finite.size == 0:
         raise InputError("the image has no finite sample that can be seen; nothing is known of it")
@@ -96,7 +97,7 @@ def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, f
             f"the image has samples up to {largest:.3g}, beyond {LARGEST:g}; divide it by a number"
         )
     if largest > LARGE or 0 < largest < SMALL:
-        planes = samples.reshape(planes.shape).astype(np.float64)
+        planes = samples.reshape(planes.shape).astype(np.float64, order="C")
     tiny = math.sqrt(math.sqrt(np.finfo(planes.dtype).tiny))
     return planes, float(finite.min()), max(float(finite.std()), tiny)
 
@@ -122,7 +123,7 @@ def judge_of(
             f"the reference {shape_text(truth.shape)} is not of the image's shape "
             f"{shape_text(planes.shape[1:])}, or has other channels; use the image before it was blurred"
         )
-    truth = truth.reshape(planes.shape).astype(np.float64)
+    truth = brought(truth, library(planes)).reshape(planes.shape).astype(np.float64)
     if not np.isfinite(truth).all():
         raise UsageError("the reference has samples that are not finite; use one that is known everywhere")
     if top is None and dtype.kind in "ui":

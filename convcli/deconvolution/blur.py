@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays import HOST, Array, ArrayLib, library
 
 
 class Blur:
@@ -20,8 +21,9 @@ class Blur:
     Parameters
     ----------
     observed : (planes, *grid) array of float
-        y, and a first guess where nothing is known.
+        y, and a first guess where nothing is known. On a GPU all the others are there too.
     psf : (*taps) array
+        On the host.
     origin : tuple of int
         Cell of `psf` that sits on the output.
     known : (1 or planes, *grid) array of bool, optional
@@ -29,9 +31,14 @@ class Blur:
     frame : tuple of slices, optional
         Where the photo lies in the grid; it is the grid by default.
     threads : int
+        That transform on the host.
 
     Attributes
     ----------
+    lib : ArrayLib
+        What computes.
+    psf : (*taps) array
+        h, where the rest is.
     observed, filled : (planes, *grid) array
         y with zeros, and with the guess, where nothing is known.
     count : int
@@ -52,9 +59,11 @@ class Blur:
         frame: tuple[slice, ...] | None = None,
         threads: int = 1,
     ) -> None:
+        self.lib = library(observed)
         self.grid: tuple[int, ...] = observed.shape[1:]
         self.axes = tuple(range(-len(self.grid), 0))
-        self.dtype, self.threads = observed.dtype, threads
+        self.dtype = observed.dtype
+        self._forward, self._inverse = transforms(self.lib, self.grid, threads)
         self.frame = frame or (slice(None),) * len(self.grid)
         self.known = None if known is None else known.astype(observed.dtype)
         self.filled = observed
@@ -62,12 +71,12 @@ class Blur:
         self.count = observed.size
         if known is not None:
             self.count = int(np.count_nonzero(known)) * (len(observed) // len(known))
-        self.see(psf, origin)
+        self.see(self.lib.to_device(psf), origin)
 
     def see(self, psf: Array, origin: tuple[int, ...]) -> None:
-        """Take another point spread function for h."""
+        """Take another point spread function for h, that lies where the rest is."""
         self.psf, self.origin = psf, origin
-        placed = np.zeros(self.grid, self.dtype)
+        placed = np.zeros_like(self.observed, shape=self.grid)
         placed[tuple(slice(n) for n in psf.shape)] = psf
         placed = np.roll(placed, [-o for o in origin], self.axes)
         self.transfer = self.forward(placed)
@@ -80,19 +89,11 @@ class Blur:
 
     def forward(self, image: Array) -> Array:
         """Transform the last axes."""
-        from scipy import fft
-
-        result: Array = fft.rfftn(image, axes=self.axes, workers=self.threads)
-        return result
+        return self._forward(image)
 
     def inverse(self, spectrum: Array) -> Array:
         """Undo `forward`; overwrites `spectrum`."""
-        from scipy import fft
-
-        result: Array = fft.irfftn(
-            spectrum, s=self.grid, axes=self.axes, workers=self.threads, overwrite_x=True
-        )
-        return result
+        return self._inverse(spectrum)
 
     def apply(self, image: Array) -> Array:
         """H x."""
@@ -135,7 +136,7 @@ class Blur:
         times[0] = 1
         if length % 2 == 0:
             times[-1] = 1
-        return (times / math.prod(self.grid)).astype(self.dtype)
+        return self.lib.to_device((times / math.prod(self.grid)).astype(self.dtype))
 
     def mean(self, values: Array) -> float:
         """Mean over all frequencies of the grid of a real quantity."""
@@ -154,8 +155,31 @@ class Blur:
         for axis, size in enumerate(self.grid):
             kept = size // 2 + 1 if axis == len(self.grid) - 1 else size
             wave = 2 - 2 * np.cos(2 * np.pi * np.arange(kept) / size)
-            total = total + wave.reshape([-1 if a == axis else 1 for a in range(len(self.grid))])
-        return np.asarray(total, dtype=self.dtype)
+            shape = [-1 if a == axis else 1 for a in range(len(self.grid))]
+            total = total + self.lib.to_device(wave.reshape(shape))
+        result: Array = total.astype(self.dtype, copy=False)
+        return result
+
+
+def transforms(
+    lib: ArrayLib, grid: tuple[int, ...], threads: int
+) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+    """Fourier transform of the last axes, of real numbers, and its inverse, which may overwrite its input.
+
+    >>> forward, inverse = transforms(HOST, (4,), 1)
+    >>> inverse(forward(np.array([[1.0, 2.0, 3.0, 5.0]]))).round(9).tolist()
+    [[1.0, 2.0, 3.0, 5.0]]
+    """
+    axes = tuple(range(-len(grid), 0))
+    if lib is not HOST:
+        fft = lib.xp.fft
+        return functools.partial(fft.rfftn, axes=axes), functools.partial(fft.irfftn, s=grid, axes=axes)
+    from scipy.fft import irfftn, rfftn
+
+    return (
+        functools.partial(rfftn, axes=axes, workers=threads),
+        functools.partial(irfftn, s=grid, axes=axes, workers=threads, overwrite_x=True),
+    )
 
 
 def power(spectrum: Array) -> Array:
@@ -166,6 +190,18 @@ def power(spectrum: Array) -> Array:
     """
     result: Array = np.square(spectrum.real)
     result += np.square(spectrum.imag)
+    return result
+
+
+def squared_length(parts: Array) -> Array:
+    """Square of the Euclidean norm over axis 0.
+
+    >>> squared_length(np.array([[3.0, 1.0], [4.0, 0.0]])).tolist()
+    [25.0, 1.0]
+    """
+    result: Array = np.square(parts[0])
+    for part in parts[1:]:
+        result += np.square(part)
     return result
 
 
@@ -185,7 +221,7 @@ def differences(image: Array, axes: int) -> Array:
     >>> differences(np.array([[1.0, 2.0, 4.0]]), 1).tolist()
     [[[1.0, 2.0, -3.0]]]
     """
-    result = np.empty((axes, *image.shape), image.dtype)
+    result = np.empty_like(image, shape=(axes, *image.shape))
     for part, axis in zip(result, range(-axes, 0), strict=True):
         before, after = np.moveaxis(image, axis, 0), np.moveaxis(part, axis, 0)
         np.subtract(before[1:], before[:-1], out=after[:-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convcli.arrays import Array, border_index
+from convcli.arrays import Array, border_index, library
 from convcli.deconvolution.blur import Blur
 from convcli.spec import choose
 
@@ -20,6 +20,7 @@ def frame(planes: Array, psf: Array, origin: tuple[int, ...], border: str, threa
     planes : (planes, *spatial) array of float
         A sample that is not finite is unknown, whatever the border.
     psf : (*taps) array
+        On the host.
     origin : tuple of int
     border : {"unknown", "wrap", "taper", "mirror"}
         The grid is larger by the PSF and what is added unknown; it is the photo; it is the photo,
@@ -42,13 +43,13 @@ def frame(planes: Array, psf: Array, origin: tuple[int, ...], border: str, threa
         grid = grid_shape(shape, psf.shape, border)
         for axis, size in enumerate(grid, 1):
             planes = _bridged(planes, axis, size)
-        inside = np.zeros((len(known), *grid), dtype=bool)
+        inside = np.zeros_like(known, shape=(len(known), *grid))
         box = tuple(slice(n) for n in shape)
         inside[(slice(None), *box)] = known
         return Blur(planes, psf, origin, known=inside, frame=box, threads=threads)
     if border == "mirror":
         for axis, size in enumerate(shape, 1):
-            index = border_index(size, 0, max(size - 2, 0), "mirror")
+            index = library(planes).to_device(border_index(size, 0, max(size - 2, 0), "mirror"))
             planes, known = planes.take(index, axis), known.take(index, axis)
     elif border == "taper":
         planes = _tapered(planes, psf, origin, threads)
@@ -89,7 +90,7 @@ def _means(planes: Array, known: Array) -> Array:
     axes = tuple(range(1, planes.ndim))
     total = np.where(known, planes, 0).sum(axis=axes, keepdims=True, dtype=np.float64)
     mean: Array = total / np.maximum(known.sum(axis=axes, keepdims=True), 1)
-    return mean
+    return mean.astype(planes.dtype)
 
 
 def _bridged(planes: Array, axis: int, size: int) -> Array:
@@ -98,10 +99,12 @@ def _bridged(planes: Array, axis: int, size: int) -> Array:
     gap = size - length
     if gap == 0:
         return planes
+    bring = library(planes).to_device
     shape = [-1 if a == axis else 1 for a in range(planes.ndim)]
-    weight = ((1 + np.cos(np.pi * (np.arange(gap) + 0.5) / gap)) / 2).astype(planes.dtype).reshape(shape)
-    ahead = planes.take(border_index(length, 0, gap, "mirror")[length:], axis)
-    behind = planes.take(border_index(length, gap, 0, "mirror")[:gap], axis)
+    falling = (1 + np.cos(np.pi * (np.arange(gap) + 0.5) / gap)) / 2
+    weight = bring(falling.astype(planes.dtype).reshape(shape))
+    ahead = planes.take(bring(border_index(length, 0, gap, "mirror")[length:]), axis)
+    behind = planes.take(bring(border_index(length, gap, 0, "mirror")[:gap]), axis)
     return np.concatenate([planes, weight * ahead + (1 - weight) * behind], axis)
 
 
@@ -114,7 +117,7 @@ def _tapered(planes: Array, psf: Array, origin: tuple[int, ...], threads: int) -
     projection on the axis, one period long. The mean is kept.
     """
     blur = Blur(planes, psf, origin, threads=threads)
-    alpha = np.ones(blur.grid, planes.dtype)
+    alpha = np.ones_like(planes, shape=blur.grid)
     for axis, size in enumerate(blur.grid):
         if size == 1:
             continue
@@ -123,7 +126,7 @@ def _tapered(planes: Array, psf: Array, origin: tuple[int, ...], threads: int) -
         correlation = np.fft.irfft(square, size - 1)
         correlation = np.append(correlation, correlation[0]) / correlation[0]
         shape = [-1 if a == axis else 1 for a in range(len(blur.grid))]
-        alpha *= (1 - correlation).astype(planes.dtype).reshape(shape)
+        alpha *= blur.lib.to_device((1 - correlation).astype(planes.dtype).reshape(shape))
     tapered: Array = planes * alpha + blur.apply(planes) * (1 - alpha)
     axes = tuple(range(1, planes.ndim))
     tapered += planes.mean(axis=axes, keepdims=True) - tapered.mean(axis=axes, keepdims=True)

@@ -56,13 +56,15 @@ def estimate_noise(planes: Array, axes: int) -> float:
     size = _details(planes, axes, WAVELET)
     if size.size < ENOUGH * planes.size:
         size = _details(planes, axes, DIFFERENCE)
-    size = size[size > 1e-9 * np.abs(planes[np.isfinite(planes)]).max(initial=0)]
+    known = np.abs(planes[np.isfinite(planes)])
+    if known.size:
+        size = size[size > 1e-9 * float(known.max())]
     return float(np.median(size)) / MEDIAN_OF_NORMAL if size.size else 0.0
 
 
 def _details(planes: Array, axes: int, wavelet: tuple[float, ...]) -> Array:
     """Absolute details that nothing unknown is part of."""
-    detail = np.asarray(planes, dtype=np.float64)
+    detail = planes.astype(np.float64, copy=False)
     for axis in range(-axes, 0):
         if detail.shape[axis] < 2:
             continue

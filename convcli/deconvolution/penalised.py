@@ -45,7 +45,7 @@ class Sparse:
         """Transform of Dᵀ(u − multipliers)."""
         if self.wanted is None:
             return 0.0
-        return blur.forward(divergence(self.wanted, np.empty(self.wanted.shape[1:], self.wanted.dtype)))
+        return blur.forward(divergence(self.wanted, np.empty_like(self.wanted[0])))
 
     def follow(self, image: Array, axes: int) -> float:
         """Bring u and the multipliers up to x; return the weight."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array, samples_of
+from convcli.arrays import Array, library, samples_of
 from convcli.deconvolution import methods
 from convcli.deconvolution.arguments import (
     check_options,
@@ -22,7 +22,8 @@ from convcli.deconvolution.arguments import (
 from convcli.deconvolution.borders import BORDERS, frame, grid_shape, is_mirrored
 from convcli.deconvolution.iteration import Record, Watch, iterate
 from convcli.deconvolution.settings import Settings
-from convcli.machine import check_memory, cpu_count
+from convcli.deconvolution.workplace import brought, library_for, require, room
+from convcli.machine import cpu_count
 from convcli.problem import PRECISIONS
 from convcli.spec import BORDER_ALIASES, PerAxis, choose, per_axis, shape_text
 
@@ -31,6 +32,10 @@ AUTO = "tv"
 
 # Of the grid's size, all that a method holds at a time; measured.
 ARRAYS, ARRAYS_PER_AXIS = 16, 3
+
+NOT_MIRRORED = (
+    "the PSF is not its own mirror image, as border mirror takes it to be; if it rings, use unknown"
+)
 
 
 @dataclass
@@ -94,6 +99,7 @@ def deconvolve(
     reference: ArrayLike | None = None,
     top: float | None = None,
     precision: str = "auto",
+    backend: str = "auto",
     threads: int | None = None,
     max_memory: int | None = None,
     watch: Watch | None = None,
@@ -104,7 +110,8 @@ def deconvolve(
     ----------
     image : (..., *spatial) array of real numbers
         y. The last ``psf.ndim`` axes are spatial; the others are planes that share noise and balance.
-        A sample that is not finite is taken for unknown.
+        A sample that is not finite is taken for unknown. An array of CuPy, or of any library with
+        ``__cuda_array_interface__``, is restored where it lies.
     psf : array of real numbers, 1 to 3 axes
         h, the image of a point.
     method : str
@@ -137,8 +144,11 @@ def deconvolve(
         type holds by default; for floats nothing is clipped and the reference's range serves.
     precision : {"auto", "float32", "float64"}
         float32 for integers of up to 16 bits and for float32, by default.
+    backend : {"auto", "cpu", "cuda"}
+        The processor, or a GPU by way of CuPy, to which an image of the host is brought first; by default
+        the GPU if the image lies there, and else the processor.
     threads : int, optional
-        All available by default.
+        Of the processor; all available by default.
     max_memory : int, optional
         Bytes; what is free by default.
     watch : callable, optional
@@ -147,6 +157,7 @@ def deconvolve(
     Returns
     -------
     DeconvolutionResult
+        Its arrays are CuPy's if the image lies on a GPU, and NumPy's otherwise.
 
     Raises
     ------
@@ -155,6 +166,9 @@ def deconvolve(
         the image.
     LimitError
         If it would not fit into memory.
+    BackendError
+        If the GPU cannot be used or has too little memory, or the processor is to restore an image that
+        lies on a GPU.
 
     Examples
     --------
@@ -167,7 +181,9 @@ def deconvolve(
     >>> bool(abs(restored.image - scene).max() < 0.1 * abs(blurred - scene).max())
     True
     """
+    require(backend)
     samples, weights = samples_of(image, "image"), samples_of(psf, "PSF")
+    lib = library_for(backend, samples)
     if method == "auto":
         method = AUTO
     module = methods.load(method)
@@ -179,67 +195,66 @@ def deconvolve(
     narrow = samples.dtype.itemsize <= (4 if samples.dtype.kind == "f" else 2)
     dtype = np.dtype(precision if precision != "auto" else "float32" if narrow else "float64")
     size = math.prod(grid_shape(spatial, weights.shape, border)) * samples.size // math.prod(spatial)
-    check_memory(
-        (ARRAYS + ARRAYS_PER_AXIS * weights.ndim) * size * dtype.itemsize,
-        max_memory,
-        f"the image {shape_text(spatial)}",
-        "a smaller image",
-    )
-    planes, low, scale = planes_of(samples, weights.ndim, dtype)
-    # What cannot be negative is measured from the lowest sample.
-    raised = min(low, 0.0) if module.POSITIVE else 0.0
-    least, sigma = noise_of(noise, planes, weights.ndim, scale)
-    settings = Settings(
-        noise=sigma,
-        least_noise=least,
-        noise_given=noise != "auto",
-        balance=None if balance == "auto" else positive(balance, "balance"),
-        accelerate=accelerate,
-        damping=positive(damping, "damping"),
-        exponent=exponent,
-        scale=scale,
-    )
-    blur = frame(
-        planes - planes.dtype.type(raised * float(weights.sum())),
-        weights.astype(planes.dtype),
-        place,
-        border,
-        cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0],
-    )
+    needed = (ARRAYS + ARRAYS_PER_AXIS * weights.ndim) * size * dtype.itemsize
 
-    def shown(part: Array) -> Array:
-        """Return a copy of a restored photo as the caller is to see it."""
-        whole: Array = (part + planes.dtype.type(raised)).astype(dtype)
-        return whole.reshape(samples.shape)
+    def home(array: Array) -> Array:
+        """Return a result where the image came from."""
+        return brought(array, library(samples))
 
-    outcome = iterate(
-        module.restore(blur, settings),
-        blur,
-        iterations=module.ITERATIONS if iterations is None else count_of(iterations),
-        tolerance=module.TOLERANCE if tolerance is None else positive(tolerance, "tolerance"),
-        judge=None if reference is None else judge_of(reference, planes, samples.dtype, top, raised),
-        watch=watch and (lambda record, current: watch(record, lambda: shown(current()))),
-        stops=iterations is None,
-    )
-    notes = [outcome.note] if outcome.note else []
-    if border == "mirror" and not is_mirrored(weights, place):
-        notes.append(
-            "the PSF is not its own mirror image, as border mirror takes it to be; if it rings, use unknown"
+    with room(lib, needed, max_memory, f"the image {shape_text(spatial)}"):
+        planes, low, scale = planes_of(brought(samples, lib), weights.ndim, dtype)
+        # What cannot be negative is measured from the lowest sample.
+        raised = min(low, 0.0) if module.POSITIVE else 0.0
+        least, sigma = noise_of(noise, planes, weights.ndim, scale)
+        settings = Settings(
+            noise=sigma,
+            least_noise=least,
+            noise_given=noise != "auto",
+            balance=None if balance == "auto" else positive(balance, "balance"),
+            accelerate=accelerate,
+            damping=positive(damping, "damping"),
+            exponent=exponent,
+            scale=scale,
         )
-    rest = blur.crop(blur.masked(blur.observed - blur.apply(outcome.whole)))
-    last = outcome.history[-1]
-    return DeconvolutionResult(
-        shown(blur.crop(outcome.whole)),
-        method,
-        last.noise,
-        last.balance,
-        last.iteration,
-        outcome.history,
-        blur.psf,
-        rest.reshape(samples.shape).astype(dtype),
-        last.psnr,
-        last.ssim,
-        last.isnr,
-        outcome.interrupted,
-        notes,
-    )
+        blur = frame(
+            planes - planes.dtype.type(raised * float(weights.sum())),
+            weights.astype(planes.dtype),
+            place,
+            border,
+            cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0],
+        )
+
+        def shown(part: Array) -> Array:
+            """Return a copy of a restored photo as the caller is to see it."""
+            whole: Array = (part + planes.dtype.type(raised)).astype(dtype)
+            return home(whole.reshape(samples.shape))
+
+        outcome = iterate(
+            module.restore(blur, settings),
+            blur,
+            iterations=module.ITERATIONS if iterations is None else count_of(iterations),
+            tolerance=module.TOLERANCE if tolerance is None else positive(tolerance, "tolerance"),
+            judge=None if reference is None else judge_of(reference, planes, samples.dtype, top, raised),
+            watch=watch and (lambda record, current: watch(record, lambda: shown(current()))),
+            stops=iterations is None,
+        )
+        notes = [outcome.note] if outcome.note else []
+        if border == "mirror" and not is_mirrored(weights, place):
+            notes.append(NOT_MIRRORED)
+        rest = blur.crop(blur.masked(blur.observed - blur.apply(outcome.whole)))
+        last = outcome.history[-1]
+        return DeconvolutionResult(
+            shown(blur.crop(outcome.whole)),
+            method,
+            last.noise,
+            last.balance,
+            last.iteration,
+            outcome.history,
+            home(blur.psf),
+            home(rest.reshape(samples.shape).astype(dtype)),
+            last.psnr,
+            last.ssim,
+            last.isnr,
+            outcome.interrupted,
+            notes,
+        )

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays import HOST, Array, library
+from convcli.deconvolution.blur import squared_length
 from convcli.errors import UsageError
 
 EXPONENTS = {1.0: 1, 1 / 2: 2, 2 / 3: 3}
 """What `shrink_power` takes, with n = 1/(1 − exponent); 1 marks the soft threshold, which has none."""
 BLOCK_BYTES = 2**16  # the half dozen buffers of a block fit into the second-level cache together
+GPU_BLOCK_BYTES = 2**26  # there the buffers only must not take much memory
 
 
 def shrink_together(v: Array, threshold: float) -> Array:
@@ -54,13 +56,11 @@ def shrink_together(v: Array, threshold: float) -> Array:
     limit = _within(threshold, v.dtype)
     if limit == 0:
         return v.copy()
-    result = np.empty(v.shape, v.dtype)
+    result = np.empty_like(v, order="C")
     for block, target in _blocks(v, result, len(v)):
         # A length beyond the largest float becomes infinite, and the vector stays as it is.
         with np.errstate(over="ignore"):
-            factor = np.square(block[0])
-            for component in block[1:]:
-                factor += np.square(component)
+            factor = squared_length(block)
         np.sqrt(factor, out=factor)
         np.maximum(factor, limit, out=factor)  # short vectors get the factor 0, never 0/0
         np.divide(limit, factor, out=factor)
@@ -122,7 +122,7 @@ def shrink_power(v: Array, threshold: float, exponent: float) -> Array:
     limit = _within(edge * _within(threshold, np.dtype(np.float64)) ** (1 / (2 - alpha)), v.dtype)
     if limit < np.finfo(v.dtype).tiny:
         return v.copy()
-    result = np.empty(v.shape, v.dtype)
+    result = np.empty_like(v, order="C")
     for block, target in _blocks(v, result):
         size = np.abs(block)
         large = size > limit
@@ -168,7 +168,7 @@ def _parabola(n: int) -> tuple[float, ...]:
 
 def _shrink_each(v: Array, limit: float) -> Array:
     """Subtract what is within the limit: no sample changes sign."""
-    result = np.empty(v.shape, v.dtype)
+    result = np.empty_like(v, order="C")
     for block, target in _blocks(v, result):
         np.clip(block, -limit, limit, out=target)
         np.subtract(block, target, out=target)
@@ -191,8 +191,8 @@ def _within(threshold: float, dtype: np.dtype[Any]) -> float:
 
 def _blocks(v: Array, result: Array, rows: int = 1) -> Iterator[tuple[Array, Array]]:
     """Views of `v` and of `result` as (`rows`, samples), so many at a time."""
-    source, target = np.ascontiguousarray(v).reshape(rows, -1), result.reshape(rows, -1)
-    step = BLOCK_BYTES // v.itemsize
+    source, target = v.reshape(rows, -1), result.reshape(rows, -1)
+    step = (BLOCK_BYTES if library(v) is HOST else GPU_BLOCK_BYTES) // v.itemsize
     for start in range(0, target.shape[1], step):
         part = np.s_[:, start : start + step]
         yield source[part], target[part]

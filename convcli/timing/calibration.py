@@ -56,7 +56,8 @@ class Sample:
 
 
 def _owner(backend: str, what: str) -> str:
-    return "shared" if what in profile.SHARED else backend
+    """Who has a rate: a backend on a GPU has some of its own that the others share."""
+    return backend if what in backends.load(backend).RATES else "shared"
 
 
 def samples(threads: int, limit: float = LONGEST) -> Iterator[Sample]:
@@ -102,9 +103,8 @@ def calibrate(
     Profile
     """
     rates = dict(shipped())
-    for _, what in rates:  # the estimates are for a process that has what the backends import
-        if what.startswith("import "):
-            importlib.import_module(what.removeprefix("import "))
+    for module in _imports():  # the estimates are for a process that has what the backends import
+        importlib.import_module(module)
     threads = cpu_count() if threads is None else threads
     chosen = _within(list(samples(threads)), budget)
     done = begin(TURNS * len(chosen))
@@ -121,14 +121,21 @@ def calibrate(
                 break
             done(sample.candidate.name)
     rates |= fit([s.counts for s in chosen], [statistics.median(found) for found in times])
-    for module in sorted({what for _, what in rates if what.startswith("import ")}):
-        seconds = _import_seconds(module.removeprefix("import "))
-        rates |= {(owner, what): seconds for owner, what in rates if what == module}
+    for module in _imports():
+        seconds = _import_seconds(module)
+        rates |= {(owner, what): seconds for owner, what in rates if what == f"import {module}"}
     grouped: dict[str, dict[str, float]] = {}
     for (owner, what), seconds in sorted(rates.items()):
         grouped.setdefault(owner, {})[what] = float(f"{seconds:.4g}")
     date = time.strftime("%Y-%m-%dT%H:%M:%S")
     return profile.Profile(grouped, profile.cpu_name(), threads, np.__version__, date)
+
+
+def _imports() -> list[str]:
+    """Modules that the backends import which can run here."""
+    ready = [backends.load(name) for name in backends.listed()]
+    found = {what for module in ready if module.unavailable() is None for what in module.RATES}
+    return sorted(what.removeprefix("import ") for what in found if what.startswith("import "))
 
 
 def _within(chosen: list[Sample], budget: float) -> list[Sample]:
@@ -193,7 +200,11 @@ def fit(counts: list[dict[tuple[str, str], float]], times: list[float]) -> dict[
 @functools.cache
 def _import_seconds(module: str) -> float:
     """Time the import of a module in fresh processes that have NumPy already."""
-    script = f"import time, numpy; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    woken = "; cupy.zeros(1).get()" if module == "cupy" else ""  # the GPU has to be woken up as well
+    script = (
+        f"import time, numpy; t = time.perf_counter(); import {module}{woken}; "
+        "print(time.perf_counter() - t)"
+    )
     found = []
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -225,6 +225,7 @@ def _cells(result: Result, ratio: Ratio, scale: float, digits: int) -> list[str]
 def phases_text(result: Result) -> str:
     """Say where the time on a GPU went, in milliseconds.
 
+    >>> from convcli.timing.results import Phases
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
     >>> phases_text(Result(case, "cuda:fft", "backend", (0.5,), phases=Phases(1e-3, 2.5e-4, 0.8, 0.55)))
     'cuda:fft: transfer 1 ms, kernel 0.25 ms; first call 800 ms, of which compilation 550 ms'

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from convcli.arrays import Array
-from convcli.deconvolution.blur import Blur, differences, power
+from convcli.deconvolution.blur import Blur, differences, power, squared_length
 from convcli.deconvolution.methods import tv
 from convcli.deconvolution.penalised import least_squares
 from convcli.deconvolution.settings import Settings, Step
@@ -46,9 +46,10 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     details", CVPR: a strength that decreases, and constraints after the step, against k = δ. The
     constants are our own, tried on one photograph.
     """
-    if blur.psf.min() < 0:
+    lowest = float(blur.psf.min())
+    if lowest < 0:
         raise UsageError(
-            f"the PSF has negative cells, down to {blur.psf.min():.3g}, and method blind finds "
+            f"the PSF has negative cells, down to {lowest:.3g}, and method blind finds "
             "a positive one; use --method tv"
         )
     least = tv.first_balance(settings) if settings.balance is None else settings.balance
@@ -72,7 +73,7 @@ def _refined(blur: Blur, image: Array, noise: float) -> Array:
     if blur.known is not None:
         observed = observed + blur.apply(image) * (1 - blur.known)
     slopes = differences(image, axes)
-    steepness = np.square(slopes).sum(axis=0)
+    steepness = squared_length(slopes)
     slopes *= steepness > np.quantile(steepness, 1 - EDGES)
     edges, seen = blur.forward(slopes), blur.forward(differences(observed, axes))
     match = (edges.conj() * seen).sum(axis=(0, 1))

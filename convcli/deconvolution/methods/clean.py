@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -42,8 +43,8 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     Astronomy and Astrophysics Supplement 15, 417.
     """
     sky = [_Plane(blur, number) for number in range(len(blur.observed))]
-    background = np.array([plane.background for plane in sky], blur.dtype)
-    background = background.reshape(-1, *(1 for _ in blur.grid))
+    backgrounds = np.array([plane.background for plane in sky], blur.dtype)
+    background = blur.lib.to_device(backgrounds.reshape(-1, *(1 for _ in blur.grid)))
     total = float(blur.psf.sum())
     if abs(total) <= 1e-9 * float(np.abs(blur.psf).sum()):  # no brightness to be kept
         total = float(np.abs(blur.psf).sum())
@@ -70,7 +71,7 @@ class _Plane:
     """What is left of one plane, and the points taken from it.
 
     The largest residual of every row of the grid is kept up to date, so that a component costs the rows
-    it is in and not the plane.
+    it is in and not the plane. Of a plane on a GPU, no more than a few numbers come to the host for it.
     """
 
     def __init__(self, blur: Blur, number: int) -> None:
@@ -81,9 +82,9 @@ class _Plane:
         self.rest = observed - observed.dtype.type(self.background)
         if known is not None:
             self.rest *= known
-        self.known = None if known is None else known.ravel()
+        self.known = known
         self.points = np.zeros_like(self.rest)
-        self.rows = np.abs(self.rest).max(axis=-1).ravel()
+        self.rows = _largest(self.rest)
         rounding = ROUNDING * float(np.finfo(blur.dtype).eps) * float(np.abs(observed).max())
         self.floor = max(FLOOR * self.peak, rounding)
         self.stuck = False
@@ -100,43 +101,59 @@ class _Plane:
         """Move up to so many components from the residual to the points; all or, if it grows, none."""
         before = self.rest.copy(), self.points.copy(), self.rows.copy()
         start = self.peak
-        lines = self.rest.reshape(-1, self.rest.shape[-1])
         for _ in range(0 if self.stuck else cycles):
-            row = int(self.rows.argmax())
-            if not max(least, self.floor) < self.rows[row] <= ASTRAY * start:
+            row = _place(int(self.rows.argmax()), self.rest.shape[:-1])
+            at = (*row, int(np.abs(self.rest[row]).argmax()))
+            height = float(self.rest[at])
+            if not max(least, self.floor) < abs(height) <= ASTRAY * start:
                 break
-            column = int(np.abs(lines[row]).argmax())
-            self._component(row, column, lines)
+            self._component(at, GAIN * height / self.height)
         if not _energy(self.rest) <= _energy(before[0]):
             self.rest, self.points, self.rows = before
             self.stuck = True
 
-    def _component(self, row: int, column: int, lines: Array) -> None:
-        """Take one."""
+    def _component(self, at: tuple[int, ...], flux: float) -> None:
+        """Take one, whose peak is at `at`."""
         shape = self.rest.shape
-        at = (*_place(row, shape[:-1]), column)
-        flux = GAIN * float(lines[row, column]) / self.height
         self.points[tuple((p + s) % n for p, s, n in zip(at, self.shift, shape, strict=True))] += flux
-        covered = [
-            np.arange(p - c, p - c + t) % n
+        *lines, line = (
+            _pieces((p - c) % n, t, n)
             for p, c, t, n in zip(at, self.cell, self.psf.shape, shape, strict=True)
-        ]
-        rows = np.zeros(1, np.intp)
-        for index, n in zip(covered[:-1], shape[:-1], strict=True):
-            rows = (rows[:, None] * n + index).ravel()
-        cells = rows[:, None] * shape[-1] + covered[-1]
-        taken = flux * self.psf.reshape(cells.shape)
-        if self.known is not None:
-            taken *= self.known[cells]
-        self.rest.reshape(-1)[cells] -= taken
-        self.rows[rows] = np.abs(lines[rows]).max(axis=1)
+        )
+        for pieces in itertools.product(*lines):
+            rows, cells = tuple(there for there, _ in pieces), tuple(here for _, here in pieces)
+            for columns, part in line:
+                taken = flux * self.psf[(*cells, part)]
+                if self.known is not None:
+                    taken *= self.known[(*rows, columns)]
+                self.rest[(*rows, columns)] -= taken
+            self.rows[rows] = _largest(self.rest[rows])
+
+
+def _pieces(start: int, taps: int, size: int) -> list[tuple[slice, slice]]:
+    """Where on a circular axis a PSF comes to lie, and which of its cells there.
+
+    >>> _pieces(6, 3, 8)
+    [(slice(6, 8, None), slice(0, 2, None)), (slice(0, 1, None), slice(2, 3, None))]
+    """
+    first = min(taps, size - start)
+    pieces = [(slice(start, start + first), slice(0, first))]
+    if first < taps:
+        pieces.append((slice(0, taps - first), slice(first, taps)))
+    return pieces
+
+
+def _largest(lines: Array) -> Array:
+    """Largest absolute value of every row."""
+    result: Array = np.abs(lines).max(axis=-1, keepdims=True)
+    return result
 
 
 def _beam(blur: Blur) -> Array:
     """Gaussian of a quarter of the covariance of the PSF's core, around the grid's first cell."""
     from scipy import ndimage
 
-    size = np.abs(blur.psf).astype(np.float64)
+    size = np.abs(blur.lib.to_host(blur.psf)).astype(np.float64)
     lobes, _ = ndimage.label(size > LOBE * size.max(), np.ones((3,) * size.ndim))
     core = lobes == lobes[np.unravel_index(int(size.argmax()), size.shape)]
     places = np.argwhere(core).astype(np.float64)
@@ -144,7 +161,8 @@ def _beam(blur: Blur) -> Array:
     places -= weights @ places
     covariance = np.einsum("p,pa,pb->ab", weights, places, places) / 4
     inverse = np.linalg.inv(covariance + 1e-3 * np.eye(size.ndim))  # a single cell's beam is a single cell
-    away = np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in blur.grid), indexing="ij", sparse=True)
+    axes = (blur.lib.to_device(np.fft.fftfreq(n, 1 / n)) for n in blur.grid)
+    away = np.meshgrid(*axes, indexing="ij", sparse=True)
     square = sum(inverse[a, b] * away[a] * away[b] for a in range(size.ndim) for b in range(size.ndim))
     beam = np.exp(-square / 2)
     result: Array = (beam / beam.sum()).astype(blur.dtype)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from convcli.arrays import Array
-from convcli.deconvolution.blur import Blur, differences, divergence
+from convcli.deconvolution.blur import Blur, differences, divergence, squared_length
 from convcli.deconvolution.settings import Settings, Step
 from convcli.errors import UsageError
 
@@ -35,9 +35,10 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     deconvolution", equation 10. Biggs and Andrews (1997), "Acceleration of iterative image restoration
     algorithms", Applied Optics 36, equations 6 to 10.
     """
-    if blur.psf.min() < 0:
+    least = float(blur.psf.min())
+    if least < 0:
         raise UsageError(
-            f"the PSF has negative cells, down to {blur.psf.min():.3g}, and method rl needs a positive one; "
+            f"the PSF has negative cells, down to {least:.3g}, and method rl needs a positive one; "
             "use --method tv or wiener"
         )
     observed = blur.observed
@@ -107,7 +108,7 @@ def _damped(observed: Array, blurred: Array, tolerance: float) -> Array:
 def _divisor(image: Array, balance: float, floor: float) -> Array:
     """1 − b div(∇x/|∇x|)."""
     slopes = differences(image, image.ndim - 1)
-    slopes /= np.sqrt(np.square(slopes).sum(axis=0) + floor**2)
+    slopes /= np.sqrt(squared_length(slopes) + floor**2)
     result = divergence(slopes, np.empty_like(image))
     result *= balance
     result += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from convcli.arrays import Array
-from convcli.deconvolution.blur import Blur
+from convcli.deconvolution.blur import Blur, squared_length
 from convcli.deconvolution.penalised import Sparse, least_squares
 from convcli.deconvolution.settings import Settings, Step
 from convcli.deconvolution.shrink import shrink_together
@@ -46,5 +46,5 @@ def first_balance(settings: Settings) -> float:
 
 def _slope(slopes: Array) -> float:
     """Weight w for which ½ w |∇x|² is as steep as |∇x|, at its mean."""
-    mean = float(np.sqrt(np.einsum("a...,a...->...", slopes, slopes)).mean(dtype=np.float64))
+    mean = float(np.sqrt(squared_length(slopes)).mean(dtype=np.float64))
     return 1 / max(mean, math.sqrt(np.finfo(slopes.dtype).tiny))
