@@ -346,4 +346,4 @@ def _found(values: ArrayLike, what: str) -> Array:
         raise BackendError(f"{what} lies on a GPU, and cannot be used there: {reason}")
     with device.errors():
         array: Array = device.cupy().asarray(values)
-        return array if what == "image" else device.to_host(array)
+        return array if what in ("image", "reference") else device.to_host(array)

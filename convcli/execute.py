@@ -175,7 +175,7 @@ def _on_device(
     while True:
         least = clipped = 0
         try:
-            with device.errors():
+            with device.errors(), np.errstate(all="ignore"):
                 gaps = device.no_gaps()
                 room = device.free_bytes() // share
                 for slab in slabs(whole.plan.spec, whole.image.dtype.itemsize, room, len(banks)):

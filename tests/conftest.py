@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.standin:
         stack = ExitStack()
         stack.enter_context(gpu.standin())
+        os.environ["PYTHONPATH"] = str(gpu.FOLDER)  # for the processes that tests begin
         config.add_cleanup(stack.close)
 
 

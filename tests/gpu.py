@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).with_name("standin")
+
+
+def no_emulator() -> str | None:
+    """Why the kernels of CUDA cannot be run on the processor, or None."""
+    return None if shutil.which("g++") else "g++, which emulates the GPU, is not installed"
 
 
 def forget() -> None:

@@ -25,7 +25,9 @@ MODES_AND_BORDERS = [(mode, border) for mode in ("same", "full") for border in B
 
 # Backends that add the products of one output to one another and nothing else, so that their error
 # is bounded by that output's own products. The others mix far samples into every output.
-LOCAL_BACKENDS = frozenset({"direct", "toeplitz", "toeplitz:sparse", "im2col"})
+LOCAL_BACKENDS = frozenset(
+    {"direct", "toeplitz", "toeplitz:sparse", "im2col", "cuda:direct", "cuda:im2col", "cuda:toeplitz"}
+)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 from cli import contents, convcli, load, save, succeed, within
 from oracle import BORDERS, convolve_exactly
 
+from convcli import backends
 from convcli.banks import BankOptions, apply_bank
 from convcli.errors import UsageError
 from convcli.kernels import Kernel
@@ -280,7 +281,8 @@ def test_backends_agree_to_the_last_bit(folder, tmp_path, backend, options):
     else:
         equal(result, correlated(X, bank(name), groups=4 if name == "depthwise" else 1))
     if backend != "auto":
-        assert (record["backend"], record["why"]) == (backend, "asked for")
+        assert record["backend"] in backends.members(backend)
+        assert record["why"] == "asked for" or backends.is_family(backend)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

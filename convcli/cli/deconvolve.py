@@ -119,7 +119,7 @@ def deconvolve(
             "-b",
             metavar="NAME",
             autocompletion=among("auto", "cpu", "cuda"),
-            help="cpu or cuda, a GPU; auto is cpu.",
+            help="cpu, or cuda for a GPU; auto is cpu.",
         ),
     ] = "auto",
     threads: Threads = None,

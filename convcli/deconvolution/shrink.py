@@ -16,7 +16,7 @@ from convcli.errors import UsageError
 EXPONENTS = {1.0: 1, 1 / 2: 2, 2 / 3: 3}
 """What `shrink_power` takes, with n = 1/(1 − exponent); 1 marks the soft threshold, which has none."""
 BLOCK_BYTES = 2**16  # the half dozen buffers of a block fit into the second-level cache together
-GPU_BLOCK_BYTES = 2**26  # there the buffers only must not take much memory
+GPU_BLOCK_BYTES = 2**24  # there the buffers only must not take much memory
 
 
 def shrink_together(v: Array, threshold: float) -> Array:

@@ -59,7 +59,7 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     while True:
         now = dataclasses.replace(settings, balance=balance)
         steps = least_squares(blur, now, blur.roughness, sparse, start=balance)
-        *_, step = itertools.islice(steps, TURNS)
+        step = next(itertools.islice(steps, TURNS - 1, None))
         yield dataclasses.replace(step, note=NOTE)
         psf = _refined(blur, step.image, step.noise)
         blur.see(DAMPING * blur.psf + (1 - DAMPING) * psf, blur.origin)

@@ -52,6 +52,7 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
         reach = np.maximum(blur.adjoint(blur.known), 0)
         seen = reach > SEEN
         reach = np.where(seen, 1 / np.maximum(reach, SEEN), 0)
+        unseen = (~seen).astype(blur.dtype)
     adjoint = blur.transfer.conj()
     ahead, step = image, None
     blurred = blur.apply(image)
@@ -66,7 +67,7 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
         new = blur.inverse(spectrum)
         if reach is not None:
             new *= reach
-            np.copyto(new, 1, where=~seen)
+            new += unseen
         if settings.balance:
             new /= np.maximum(_divisor(ahead, settings.balance, floor), LEAST_DIVISOR)
         new *= ahead

@@ -1,6 +1,6 @@
 """The functions of the namespace: those of NumPy that are named here, with CuPy's signatures."""
-# ruff: noqa: ARG001, N803
 
+# ruff: noqa: ARG001, N803
 import numpy as np
 
 from ._core import IMPLICIT, arrays_in, ndarray, operand, quiet, supported, ufunc, unwrap, wrap
@@ -146,11 +146,20 @@ def function(name, signature, target):
     return wrapped
 
 
+class Holder:
+    """What shows NumPy somebody else's memory, and keeps it alive."""
+
+
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
     """A device array of anything that makes an array: the only way in for arrays of the host."""
     if isinstance(obj, ndarray):
         host = np.array(obj._host, supported(dtype or obj.dtype), copy=copy or None, order=order, ndmin=ndmin)
         return wrap(host, obj)
+    if hasattr(obj, "__cuda_array_interface__"):
+        # The same words say where an array of the host is, which is what this one is.
+        holder = Holder()
+        holder.__array_interface__, holder.owner = obj.__cuda_array_interface__, obj
+        return wrap(np.asarray(holder, dtype, order=order or "K"))
     if any(True for _ in arrays_in((obj,))):
         raise TypeError(IMPLICIT)  # CuPy joins lists of arrays; here one says concatenate
     host = np.array(obj, dtype, order=order or "K", ndmin=ndmin)
