@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import importlib.util
 import itertools
 import math
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -153,13 +155,14 @@ def errors() -> Iterator[None]:
         If it is for want of memory.
     """
     cuda = cupy().cuda
-    kinds = (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError, cuda.compiler.CompileException)
     try:
         yield
     except cuda.memory.OutOfMemoryError as error:
         raise OutOfDeviceMemoryError(_line(error)) from error
-    except kinds as error:
-        if "MemoryAllocation" in str(error) or "OUT_OF_MEMORY" in str(error):
+    except (RuntimeError, cuda.compiler.CompileException) as error:
+        if not type(error).__module__.startswith("cupy"):  # the exceptions of CUDA, cuBLAS and cuFFT
+            raise
+        if re.search("MemoryAllocation|OUT_OF_MEMORY|ALLOC_FAILED", str(error)):
             raise OutOfDeviceMemoryError(_line(error)) from error
         text = f"the GPU failed: {_line(error)}; use another backend, or see nvidia-smi"
         raise BackendError(text) from error
@@ -180,7 +183,8 @@ def free_bytes() -> int:
 
 
 def release() -> None:
-    """Give back what CuPy keeps for later."""
+    """Give back what CuPy keeps for later, and what the tracebacks of errors keep alive."""
+    gc.collect()
     cupy().get_default_memory_pool().free_all_blocks()
 
 

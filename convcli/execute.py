@@ -172,13 +172,17 @@ def _on_device(
         If not even the smallest slab fits.
     """
     share = 1
+    spec, cost = whole.plan.spec, whole.plan.cost
+    # Temporaries take their part of the memory: as large a part of a slab's as of all.
+    samples = spec.batch * spec.channels * math.prod(spec.padded_shape) + spec.samples
+    weight = 1 + cost.memory_bytes / (samples * spec.itemsize)
     while True:
         least = clipped = 0
         try:
             with device.errors(), np.errstate(all="ignore"):
                 gaps = device.no_gaps()
-                room = device.free_bytes() // share
-                for slab in slabs(whole.plan.spec, whole.image.dtype.itemsize, room, len(banks)):
+                room = device.free_bytes() / weight / share
+                for slab in slabs(spec, whole.image.dtype.itemsize, room, len(banks)):
                     least = max(least, slab.bytes)
                     clipped += _slab(whole, slab, gaps, banks, fill, terms, finish)
                 if whole.image.dtype.kind == "f" and device.to_host(gaps)[0]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from convcli.spec import Axis, ConvSpec
 
-ROOM = 0.4
-"""Share of the free memory that image and result of a slab take; the backend needs some beside them."""
+ROOM = 0.8
+"""Share of the free memory that is taken."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ def tile(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> tuple[int, ...]:
     budget //= _shifts(taps)
     rows = _rows(taps)
     width = max(64, min(spec.axes[-1].output, budget // rows, 2048))
-    blocks = max(1, min(budget // (rows * width), 16 * tile_bytes // TILE_BYTES))
+    most = min(16 * tile_bytes // TILE_BYTES, -(-spec.axes[-2].output // rows))
+    blocks = max(1, min(budget // (rows * width), most))
     return (*(1,) * (len(taps) - 2), rows * blocks, width)
 
 

@@ -202,8 +202,7 @@ def _import_seconds(module: str) -> float:
     """Time the import of a module in fresh processes that have NumPy already."""
     woken = "; cupy.zeros(1).get()" if module == "cupy" else ""  # the GPU has to be woken up as well
     script = (
-        f"import time, numpy; t = time.perf_counter(); import {module}{woken}; "
-        "print(time.perf_counter() - t)"
+        f"import time, numpy; t = time.perf_counter(); import {module}{woken}; print(time.perf_counter() - t)"
     )
     found = []
     for _ in range(3):
