@@ -14,19 +14,6 @@
 
 typedef long long Index;
 
-struct Image {
-    const SAMPLE *samples;
-    Index plane_step, row_step, column_step;
-    const Index *planes, *rows, *columns;
-    Index depth, height, width; /* of the padded image */
-    REAL fill;
-};
-
-static __device__ __forceinline__ Index position(const Index *positions, Index count, Index wanted)
-{
-    return wanted < count ? positions[wanted] : -1;
-}
-
 /* Copy what is padded; one block of threads to a row, or to several. */
 extern "C" __global__ void gather(
     const SAMPLE *image, Index item_step, Index channel_step, Index plane_step, Index row_step,
@@ -61,8 +48,20 @@ extern "C" __global__ void gather(
 #define PITCH (GROUPS * LANES) /* cells from one row of a block of the kernel to the next */
 #define TILE_HIGH (LINES + HIGH - 1)
 #define TILE_WIDE (COLUMNS + PITCH)
-#define STRIPS ((TILE_WIDE + ACROSS - 1) / ACROSS)
 #define REST (WIDE % LANES)
+
+struct Image {
+    const SAMPLE *samples;
+    Index plane_step, row_step, column_step;
+    const Index *planes, *rows, *columns;
+    Index depth, height, width; /* of the padded image */
+    REAL fill;
+};
+
+static __device__ __forceinline__ Index position(const Index *positions, Index count, Index wanted)
+{
+    return wanted < count ? positions[wanted] : -1;
+}
 
 extern "C" {
 __constant__ __align__(16) REAL weights[CELLS];

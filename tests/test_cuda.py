@@ -497,3 +497,47 @@ def test_without_cupy_it_is_exit_4_and_one_line(tmp_path, command):
     assert done.err.count("\n") == 1
     assert 'CuPy is not installed; pip install "convcli[cuda]"' in done.err
     assert not (tmp_path / "y.npy").exists()
+
+
+# What the real compiler says -----------------------------------------------------------------------
+
+COMPILE = """
+import json, sys
+from cupy.cuda import nvrtc
+source, every = json.load(sys.stdin)
+for options in every:
+    program = nvrtc.createProgram(source, "device.cu", (), ())
+    try:
+        nvrtc.compileProgram(program, options)
+    except nvrtc.NVRTCError:
+        pass
+    print(json.dumps(nvrtc.getProgramLog(program).strip()))
+"""
+
+
+def every_option(cupy):
+    """Compile `_device.cu` for all types, and for small and the largest blocks; return the options."""
+    compiled, seen = cupy.RawModule, []
+    cupy.RawModule = lambda **given: seen.append(list(given["options"])) or compiled(**given)
+    for real, axes in itertools.product(device.VECTORS, (1, 2)):
+        for block in ((3,) * axes, device.LARGEST_BLOCK[axes][-axes:]):
+            device.Correlation(cupy.ones((1, 1, *block), real))._compiled(np.dtype(real))
+    for real, sample in itertools.product(device.VECTORS, device.TYPES):
+        device.gather(cupy.zeros((2, 2), sample), [np.arange(2)] * 2, 0, real, None)
+    return seen
+
+
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_90"])
+def test_the_real_compiler_takes_the_source_without_a_word(architecture):
+    python = os.environ.get("CONVCLI_TEST_CUPY", sys.executable)
+    if subprocess.run(
+        [python, "-c", "from cupy.cuda import nvrtc; nvrtc.getVersion()"], capture_output=True
+    ).returncode:
+        pytest.skip("CuPy and NVRTC are not installed")
+    target = [f"-arch={architecture}", "--device-as-default-execution-space"]  # as CuPy has it
+    with gpu.standin():
+        every = [target + options for options in every_option(device.cupy())]
+    question = json.dumps([device._source(), every])
+    done = subprocess.run([python, "-c", COMPILE], input=question, capture_output=True, text=True, check=True)
+    assert set(done.stdout.splitlines()) == {'""'}
+    assert done.stdout.count("\n") == len(every) > 30
