@@ -175,7 +175,7 @@ def _on_device(
     spec, cost = whole.plan.spec, whole.plan.cost
     # Temporaries take their part of the memory: as large a part of a slab's as of all.
     samples = spec.batch * spec.channels * math.prod(spec.padded_shape) + spec.samples
-    weight = 1 + cost.memory_bytes / (samples * spec.itemsize)
+    weight = 1 + cost.memory_bytes / max(1, samples * spec.itemsize)
     while True:
         least = clipped = 0
         try:

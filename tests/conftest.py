@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 
 import gpu
 import pytest
@@ -25,12 +26,17 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="convcli-settings-")
     config.add_cleanup(folder.cleanup)
     os.environ["XDG_CONFIG_HOME"] = folder.name
-    if not _on_gpu(config):  # what is not about it shall not depend on it
+    paths = []  # of the processes that tests begin
+    if _on_gpu(config):  # from a checkout in which nothing was installed
+        paths.append(str(Path(__file__).parents[1]))
+    else:  # what is not about it shall not depend on it
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if config.option.standin:
         stack = ExitStack()
         stack.enter_context(gpu.standin())
-        os.environ["PYTHONPATH"] = str(gpu.FOLDER)  # for the processes that tests begin
+        paths.append(str(gpu.FOLDER))
+    if paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])
         config.add_cleanup(stack.close)
 
 

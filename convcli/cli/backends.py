@@ -45,13 +45,14 @@ def machine_facts() -> dict[str, Any]:
 
     from convcli import device, native, profile
     from convcli.machine import available_memory, cpu_count
+    from convcli.version import __version__
 
     config: Any = np.show_config(mode="dicts")
     simd = config.get("SIMD Extensions", {})
     blas = config.get("Build Dependencies", {}).get("blas", {})
     memory = available_memory()
     return {
-        "convcli": version("convcli"),
+        "convcli": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": version("scipy"),
