@@ -142,7 +142,9 @@ def _compute(
                 )
             ]
             term = scratch("part", total.shape, spec.dtype) if number else total
-            apply(Window(image[items], spec.dtype, lattice, distances, fill, room, part.gaps), term)
+            window = Window(image[items], spec.dtype, lattice, distances, fill, room, part.gaps)
+            with device.phase("kernel"):
+                apply(window, term)
             if number:
                 total += term
         if finish is not None:
@@ -217,9 +219,8 @@ def _slab(
     there = library(target) is not HOST
     dtype = slab.spec.dtype if finish is not None or not there else target.dtype
     result = target if there else lib.xp.empty(target.shape, dtype)
-    with device.phase("kernel"):
-        plan = replace(whole.plan, spec=slab.spec)
-        _compute(Part(plan, image, indices, result, gaps), banks, fill, terms, None)
+    plan = replace(whole.plan, spec=slab.spec)
+    _compute(Part(plan, image, indices, result, gaps), banks, fill, terms, None)
     if there:
         return 0
     values = lib.to_host(result)

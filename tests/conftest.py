@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         stack.enter_context(gpu.standin())
         paths.append(str(gpu.FOLDER))
     if paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")]))
         config.add_cleanup(stack.close)
 
 

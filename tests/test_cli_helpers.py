@@ -171,7 +171,7 @@ def test_backends_says_what_can_run_and_why_not():
     for name in ready:
         assert re.search(rf"(?m)^{re.escape(name)} +ready  +\S", done.text), name
     reason = str(all_backends.load("cuda").unavailable())
-    assert re.search(rf"(?m)^cuda +{re.escape(reason)}  ", done.text)
+    assert re.search(rf"(?m)^cuda +missing  {re.escape(reason)}$", done.text)
     assert re.search(rf"(?m)^gpu +not used: {re.escape(reason)}", done.text)
     document = succeed("backends", "--json").json
     states = {entry["name"]: entry["unavailable"] for entry in document["backends"]}

@@ -30,8 +30,11 @@ def backends(
     if as_json:
         print(json.dumps({"backends": found, "machine": facts}))
         return
-    rows = [(str(f["name"]), f["unavailable"] or "ready", str(f["summary"])) for f in found]
-    report.table(("backend", "state", "what it does"), rows)
+    rows = [
+        (str(f["name"]), "missing" if f["unavailable"] else "ready", f["unavailable"] or str(f["summary"]))
+        for f in found
+    ]
+    report.table(("backend", "state", "what it does, or why it cannot run"), rows)
     print()
     report.table(("", ""), [(k.replace("_", " "), str(v)) for k, v in facts.items()], file=sys.stdout)
 
