@@ -129,8 +129,8 @@ def main() -> None:
             ratios = "".join(f"  {seconds / t:.2f} of {name}" for name, t in times.items())
             print(
                 f"  {backend:14} {seconds * 1e3:8.3f} ms (call {call * 1e3:.3f})  "
-                f"{rate:4.0%} of a copy's bytes/s  {size * size * image.size / seconds / 1e12:6.2f} T multiply-adds/s  "
-                f"error {check(image, kernel, backend):.0e}{ratios}"
+                f"{rate:4.0%} of a copy's bytes/s  "
+                f"{size * size * image.size / seconds / 1e12:6.2f} T multiply-adds/s  error {check(image, kernel, backend):.0e}{ratios}"
             )
     column = np.random.default_rng(1).standard_normal(31)
     image_kernel = np.outer(column, column[::-1])
