@@ -16,6 +16,7 @@ from convcli.spec import ConvSpec, shape_text
 
 Array = NDArray[Any]
 OUTSIDE = -1
+SMALL = ("kernel", "PSF", "bias")  # what is copied from a GPU without further ado
 LONGEST_BORDER = 2**26  # samples
 
 
@@ -290,25 +291,27 @@ def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
     return result
 
 
-def samples_of(values: ArrayLike, what: str) -> Array:
+def samples_of(values: ArrayLike, what: str, *, anywhere: bool = False) -> Array:
     """Return real numbers as an array that the arithmetic knows.
 
     Parameters
     ----------
     values : array_like
-        Images that lie on a GPU stay there, as arrays of CuPy.
-    what : {"image", "kernel"}
-        Kernels become int64 or float64 of the host and must be finite.
+    what : str
+        A ``kernel`` becomes int64 or float64 and must be finite.
+    anywhere : bool
+        What lies on a GPU stays there, as an array of CuPy; otherwise it is refused, but for what is
+        small: kernels are copied to the host.
 
     Raises
     ------
     UsageError
         For anything but real numbers.
     BackendError
-        For an array on a GPU, where CuPy cannot be used.
+        For an array on a GPU that cannot be used there.
     """
     try:
-        array = _found(values, what)
+        array = _found(values, what, anywhere)
     except ValueError:
         raise UsageError(f"{what} has rows of different lengths; an array is needed") from None
     if array.dtype.kind in "buif" and not array.dtype.isnative:
@@ -337,13 +340,17 @@ def samples_of(values: ArrayLike, what: str) -> Array:
     return array.astype(np.float64)
 
 
-def _found(values: ArrayLike, what: str) -> Array:
+def _found(values: ArrayLike, what: str, anywhere: bool) -> Array:
     """Return an array where it lies, and small ones on the host."""
     if not device.owns(values):
         return np.asarray(values)
+    if not anywhere and what not in SMALL:
+        raise BackendError(
+            f"{what} lies on a GPU, where this is not computed; copy it to the host with .get()"
+        )
     reason = device.unavailable()
     if reason is not None:
         raise BackendError(f"{what} lies on a GPU, and cannot be used there: {reason}")
     with device.errors():
         array: Array = device.cupy().asarray(values)
-        return array if what in ("image", "reference") else device.to_host(array)
+        return array if anywhere else device.to_host(array)

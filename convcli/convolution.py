@@ -86,7 +86,7 @@ def convolve(
            [ 70, 230, 330, 240],
            [120, 310, 380, 240]])
     """
-    pixels, weights = samples_of(image, "image"), samples_of(kernel, "kernel")
+    pixels, weights = samples_of(image, "image", anywhere=True), samples_of(kernel, "kernel")
     axes = weights.ndim
     if pixels.ndim < axes:
         raise UsageError(f"image {shape_text(pixels.shape)} has {pixels.ndim} axes for a kernel with {axes}")

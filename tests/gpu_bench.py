@@ -125,12 +125,12 @@ def main() -> None:
             if size in LARGE and backend in ("cuda:im2col", "cuda:toeplitz"):
                 continue
             seconds, call = ours(image, kernel, backend)
-            rate = 2 * image.nbytes / seconds / copy
+            share = 2 * image.nbytes / seconds / copy
             ratios = "".join(f"  {seconds / t:.2f} of {name}" for name, t in times.items())
+            rate, work = f"{share:4.0%} of a copy's bytes/s", size * size * image.size / seconds / 1e12
             print(
-                f"  {backend:14} {seconds * 1e3:8.3f} ms (call {call * 1e3:.3f})  "
-                f"{rate:4.0%} of a copy's bytes/s  "
-                f"{size * size * image.size / seconds / 1e12:6.2f} T multiply-adds/s  error {check(image, kernel, backend):.0e}{ratios}"
+                f"  {backend:14} {seconds * 1e3:8.3f} ms (call {call * 1e3:.3f})  {rate}  "
+                f"{work:6.2f} T multiply-adds/s  error {check(image, kernel, backend):.0e}{ratios}"
             )
     column = np.random.default_rng(1).standard_normal(31)
     image_kernel = np.outer(column, column[::-1])

@@ -19,7 +19,7 @@ from cli import succeed, within
 from oracle import BORDERS, MODES_AND_BORDERS, assert_matches, convolve_exactly
 
 import convcli
-from convcli import backends, device
+from convcli import backends, device, layers
 from convcli.errors import BackendError, UsageError
 from convcli.planner import plan
 from convcli.problem import pose
@@ -232,6 +232,29 @@ def test_arrays_of_other_libraries_are_taken_by_their_interface():
 def test_a_backend_of_the_host_refuses_an_array_on_the_gpu():
     with pytest.raises(BackendError, match=r'"fft" cannot be used: the image lies on the GPU, .*\.get\(\)'):
         convcli.convolve(on_gpu(np.ones((4, 4))), np.ones((3, 3)), backend="fft")
+
+
+@pytest.mark.usefixtures("state")
+def test_a_layer_is_computed_where_its_image_lies():
+    x, w, bias = RNG.standard_normal((2, 4, 9, 10)), RNG.standard_normal((6, 2, 3, 3)), np.arange(6.0)
+    options = {"stride": 2, "padding": 1, "groups": 2}
+    found = layers.conv(on_gpu(x), w, bias, **options)
+    np.testing.assert_allclose(found.get(), layers.conv(x, w, bias, **options), atol=1e-12)
+    exact = layers.conv(on_gpu(x.astype(int)), w.astype(int), bias.astype(int), groups=2)
+    assert np.array_equal(exact.get(), layers.conv(x.astype(int), w.astype(int), bias.astype(int), groups=2))
+
+
+@pytest.mark.usefixtures("state")
+def test_what_is_not_computed_on_the_gpu_says_so():
+    image = on_gpu(np.ones((1, 1, 6, 6)))
+    text = r"image lies on a GPU, where this is not computed; copy it to the host with \.get\(\)"
+    for compute in (
+        lambda: layers.max_pool(image, 2),
+        lambda: layers.conv_transpose(image, np.ones((1, 1, 2, 2))),
+        lambda: convcli.unroll(image[0, 0], (2, 2)),
+    ):
+        with pytest.raises(BackendError, match=text):
+            compute()
 
 
 @pytest.mark.usefixtures("state")

@@ -117,7 +117,7 @@ def judge_of(
     reference: ArrayLike, planes: Array, dtype: np.dtype[Any], top: float | None, raised: float
 ) -> Judge:
     """Return what measures an image against the reference: clipped to its range if it is of integers."""
-    truth = samples_of(reference, "reference")
+    truth = samples_of(reference, "reference", anywhere=True)
     if truth.size != planes.size or truth.shape[-(planes.ndim - 1) :] != planes.shape[1:]:
         raise UsageError(
             f"the reference {shape_text(truth.shape)} is not of the image's shape "

@@ -182,7 +182,7 @@ def deconvolve(
     True
     """
     require(backend)
-    samples, weights = samples_of(image, "image"), samples_of(psf, "PSF")
+    samples, weights = samples_of(image, "image", anywhere=True), samples_of(psf, "PSF")
     lib = library_for(backend, samples)
     if method == "auto":
         method = AUTO

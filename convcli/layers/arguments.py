@@ -7,16 +7,16 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array, samples_of
+from convcli.arrays import Array, library, samples_of
 from convcli.errors import UsageError
 from convcli.spec import numbers_of, per_axis, shape_text, whole
 
 LAYOUT = "(out, in/groups, *taps)"
 
 
-def image_of(values: ArrayLike, what: str = "image") -> Array:
-    """Return an array (N, C, *spatial) of real numbers."""
-    array = samples_of(values, what)
+def image_of(values: ArrayLike, what: str = "image", *, anywhere: bool = False) -> Array:
+    """Return an array (N, C, *spatial) of real numbers, `anywhere` as `samples_of` means it."""
+    array = samples_of(values, what, anywhere=anywhere)
     if not 3 <= array.ndim <= 5:
         raise UsageError(
             f"{what} of shape {array.shape} has {array.ndim} axes; a layer takes (N, C, *spatial) "
@@ -101,7 +101,7 @@ def add_bias(result: Array, bias: Array | None) -> Array:
     """
     if bias is None:
         return result
-    offsets = bias.reshape(-1, *(1,) * (result.ndim - 2))
+    offsets = library(result).to_device(bias).reshape(-1, *(1,) * (result.ndim - 2))
     if result.dtype.kind == "f":
         with np.errstate(all="ignore"):
             result += offsets.astype(result.dtype)

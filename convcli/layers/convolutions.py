@@ -48,6 +48,7 @@ def conv(
     Parameters
     ----------
     x : (N, C, *spatial) array of real numbers
+        One of CuPy is computed where it lies, and so is the result.
     w : (outputs, C / groups, *taps) array of real numbers
     bias : (outputs,) array, optional
     stride, dilation : int or tuple of int
@@ -83,7 +84,7 @@ def conv(
     array([[[[95, 95],
              [95, 95]]]])
     """
-    image, groups = image_of(x), groups_of(groups)
+    image, groups = image_of(x, anywhere=True), groups_of(groups)
     bank = bank_of(w, image, groups)
     batch, channels, *spatial = image.shape
     if bank.shape[1] * groups != channels:
