@@ -204,16 +204,19 @@ def to_host(array: Array) -> NDArray[Any]:
 _phases: dict[str, list[Any]] | None = None
 
 
-@contextlib.contextmanager
-def phase(name: str) -> Iterator[None]:
+def phase(name: str) -> contextlib.AbstractContextManager[None]:
     """Note how long the GPU works on what is asked of it meanwhile, if anybody wants to know.
 
     What was noted within, of the same name, is closer to the work, and takes the place of it.
     """
-    if _phases is None:
-        yield
-        return
-    noted = _phases.setdefault(name, [])
+    return _NOBODY if _phases is None else _timed(_phases.setdefault(name, []))
+
+
+_NOBODY = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _timed(noted: list[Any]) -> Iterator[None]:
     before = len(noted)
     event = cupy().cuda.Event
     began, ended = event(), event()

@@ -149,14 +149,15 @@ def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterat
     auto = backend == "auto"
     best = math.inf
     # The host comes first: where it is done before a GPU has woken up, nobody need wake it.
-    for head in sorted(backends.heads(), key=_elsewhere) if auto else [backend]:
+    for head in _order() if auto else (backend,):
         reason = None
-        if resident and not _elsewhere(head):
+        if _elsewhere(head):
+            if auto and not resident and best <= (wait := _start_seconds(head)):
+                reason = f"to start a GPU would take longer, about {wait:.1f} s"
+            elif backends.is_family(head):
+                reason = backends.load(head).unavailable()
+        elif resident:
             reason = "the image lies on the GPU, and it computes on the host; copy it there with .get()"
-        elif auto and not resident and _elsewhere(head) and best <= (wait := _start_seconds(head)):
-            reason = f"to start a GPU would take longer, about {wait:.1f} s"
-        elif backends.is_family(head):
-            reason = backends.load(head).unavailable()
         if reason is not None:
             yield Candidate(head, 0, None, reason=reason)
             continue
@@ -166,6 +167,12 @@ def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterat
                 yield candidate
 
 
+@functools.cache
+def _order() -> tuple[str, ...]:
+    return tuple(sorted(backends.heads(), key=_elsewhere))
+
+
+@functools.cache
 def _elsewhere(name: str) -> bool:
     """Whether a backend, or a family, works on a GPU."""
     return backends.on_device(backends.load(name))
@@ -173,9 +180,10 @@ def _elsewhere(name: str) -> bool:
 
 def _start_seconds(name: str) -> float:
     """What has to be imported first takes at least so long; nothing, if it is not there to be imported."""
-    rates = profile.rates(name).items()
-    imports = {what.removeprefix("import "): seconds for what, seconds in rates if "import " in what}
-    return sum(s for module, s in imports.items() if module not in sys.modules and _installed(module))
+    imports = [what for what in backends.load(name).RATES if what.startswith("import ")]
+    missing = [what for what in imports if what.removeprefix("import ") not in sys.modules]
+    missing = [what for what in missing if _installed(what.removeprefix("import "))]
+    return sum(profile.rates(name)[what] for what in missing)
 
 
 @functools.cache

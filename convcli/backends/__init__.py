@@ -134,6 +134,7 @@ def names() -> list[str]:
     return list(_names())
 
 
+@functools.cache
 def is_family(name: str) -> bool:
     """Whether a name stands for several backends, which have names of their own.
 
@@ -149,7 +150,7 @@ def members(name: str) -> list[str]:
     >>> members("cuda")
     ['cuda:direct', 'cuda:fft', 'cuda:im2col', 'cuda:toeplitz']
     """
-    return [n for n in names() if n.startswith(f"{name}:")] if is_family(name) else [name]
+    return [n for n in _names() if n.startswith(f"{name}:")] if is_family(name) else [name]
 
 
 def heads() -> list[str]:
@@ -158,7 +159,12 @@ def heads() -> list[str]:
     >>> heads()
     ['cuda', 'direct', 'fft', 'im2col', 'toeplitz', 'toeplitz:sparse']
     """
-    return [n for n in names() if ":" not in n or not is_family(n.partition(":")[0])]
+    return list(_heads())
+
+
+@functools.cache
+def _heads() -> tuple[str, ...]:
+    return tuple(n for n in _names() if ":" not in n or not is_family(n.partition(":")[0]))
 
 
 def listed() -> list[str]:

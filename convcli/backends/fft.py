@@ -242,8 +242,9 @@ def _by_rows(circular: Circular | Whole, taps: int) -> Callable[..., None]:
         count = out.shape[1] // step
         whole = count * step
         if count:
-            views = library(signal).xp.lib.stride_tricks.sliding_window_view(signal, row, axis=1)
-            rows = views[:, : whole - step + 1 : step]
+            shape = len(signal), count, row
+            strides = signal.strides[0], step * signal.strides[1], signal.strides[1]
+            rows = library(signal).xp.lib.stride_tricks.as_strided(signal, shape, strides)
             circular(Window(rows, window.dtype), out[:, :whole].reshape(len(out), count, step), scale)
         if whole < out.shape[1]:
             circular(Window(signal[:, None, whole:], window.dtype), out[:, None, whole:], scale)

@@ -135,9 +135,12 @@ def _multiply(bands: Array, strip: Array, columns: tuple[int, ...], rows: int, r
     _, d, height, w = result.shape
     blocks, reach = height // rows, rows + kh - 1
     xp = library(strip).xp
-    # (depth, block, channel, row, column): blocks of rows that overlap, without a copy for one channel.
-    views = xp.lib.stride_tricks.sliding_window_view(strip, reach, axis=2)[:, :, ::rows]
-    view = views.transpose(1, 2, 0, 4, 3)
+    c_step, d_step, h_step, w_step = strip.strides
+    view = xp.lib.stride_tricks.as_strided(  # overlapping blocks of rows, without a copy for one channel
+        strip,
+        (strip.shape[1], blocks, channels, reach, strip.shape[3]),
+        (d_step, rows * h_step, c_step, h_step, w_step),
+    )
     product = xp.matmul(bands, view.reshape(*view.shape[:2], channels * reach, -1))
     product = product.reshape(-1, blocks, outputs, kd, kw, rows, product.shape[-1])
     target = result.reshape(outputs, d, blocks, rows, w).transpose(1, 2, 0, 3, 4)
@@ -164,7 +167,9 @@ def _fold_signal(kernels: Array) -> Apply:
         blocks = -(-length // rows)
         whole = xp.zeros((channels, blocks * rows + taps - 1), dtype=kernels.dtype)
         whole[:, : signal.shape[1]] = signal
-        view = xp.lib.stride_tricks.sliding_window_view(whole, reach, axis=1)[:, ::rows].swapaxes(1, 2)
+        c_step, step = whole.strides
+        shape, strides = (channels, reach, blocks), (c_step, step, rows * step)
+        view = xp.lib.stride_tricks.as_strided(whole, shape, strides)
         product: Array = bands @ view.reshape(channels * reach, blocks)
         columns: Array = product.reshape(outputs, rows, blocks).swapaxes(1, 2)
         out[...] = columns.reshape(outputs, blocks * rows)[:, :length]
