@@ -65,7 +65,7 @@ def _found() -> tuple[str | None, str]:
         return f"CuPy is not installed; {INSTALL}", ""
     answer: list[tuple[str | None, str]] = []
     # A driver that hangs must not take the program with it.
-    asking = threading.Thread(target=lambda: answer.append(_asked()), daemon=True)
+    asking = threading.Thread(target=lambda: answer.append(_asked()), name="look for a GPU", daemon=True)
     asking.start()
     asking.join(PATIENCE)
     if not answer:
