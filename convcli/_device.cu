@@ -14,19 +14,24 @@
 
 typedef long long Index;
 
-/* Copy what is padded; one block of threads to a row, or to several. */
+#define PART 1024 /* of a row, that a block of threads copies at a time */
+
+/* Copy what is padded. */
 extern "C" __global__ void gather(
     const SAMPLE *image, Index item_step, Index channel_step, Index plane_step, Index row_step,
     Index column_step, const Index *planes, const Index *rows, const Index *columns, Index items,
     Index channels, Index depth, Index height, Index width, REAL fill, REAL *copy, int *gaps)
 {
     REAL gap = 0; /* a NaN once there was a NaN or an infinity */
-    for (Index line = blockIdx.x; line < items * channels * depth * height; line += gridDim.x) {
+    Index parts = (width + PART - 1) / PART;
+    for (Index part = blockIdx.x; part < items * channels * depth * height * parts; part += gridDim.x) {
+        Index line = part / parts, start = part % parts * PART;
+        Index stop = start + PART < width ? start + PART : width;
         Index row = rows[line % height], plane = planes[line / height % depth];
         Index channel = line / height / depth;
         const SAMPLE *samples = image + channel / channels * item_step + channel % channels * channel_step
                                 + plane * plane_step + row * row_step;
-        for (Index x = threadIdx.x; x < width; x += blockDim.x) {
+        for (Index x = start + threadIdx.x; x < stop; x += blockDim.x) {
             Index column = columns[x];
             REAL value = fill;
             if (row >= 0 && plane >= 0 && column >= 0) {
@@ -56,6 +61,7 @@ struct Image {
     const Index *planes, *rows, *columns;
     Index depth, height, width; /* of the padded image */
     REAL fill;
+    int dense; /* whether the step from sample to sample is 1 in rows and columns */
 };
 
 static __device__ __forceinline__ Index position(const Index *positions, Index count, Index wanted)
@@ -72,7 +78,10 @@ static __device__ __forceinline__ void load(REAL *into, const REAL *from)
     *(VECTOR *)into = *(const VECTOR *)from;
 }
 
-/* Whether a run of positions is a run of the image, so that none has to be looked up. */
+/* Whether a run of positions is a run of the image, so that none has to be looked up.
+
+   No border makes a jump longer than the step from sample to sample, which is 1 here: a run that gets this
+   far never left the image. */
 static __device__ __forceinline__ bool running(const Index *positions, Index count, Index first, int length)
 {
     return first + length <= count && positions[first] >= 0
@@ -88,7 +97,7 @@ static __device__ __forceinline__ REAL fetch(
 {
     const int thread = threadIdx.y * ACROSS + threadIdx.x;
     REAL gap = 0;
-    if (inside && image.column_step == 1 && running(image.columns, image.width, left, TILE_WIDE)
+    if (inside && image.dense && image.column_step == 1 && running(image.columns, image.width, left, TILE_WIDE)
         && running(image.rows, image.height, top, TILE_HIGH)) {
         const SAMPLE *corner = plane + image.rows[top] * image.row_step + image.columns[left];
         const SAMPLE *samples = corner + threadIdx.y * image.row_step + threadIdx.x;
@@ -202,7 +211,7 @@ extern "C" __global__ void __launch_bounds__(ACROSS *DOWN) correlate(
     Index padded_height, Index padded_width, REAL fill, REAL *output, Index output_item_step,
     Index output_step, Index output_plane_step, Index output_row_step, unsigned outputs, unsigned depth,
     Index height, Index width, int taps_deep, int blocks_down, int blocks_across, int first, int stop,
-    int adds, int aligned, int *gaps)
+    int adds, int aligned, int dense, int *gaps)
 {
     __shared__ __align__(16) REAL tile[TILE_HIGH][TILE_WIDE];
     __align__(16) REAL sums[ROWS][LANES];
@@ -217,8 +226,9 @@ extern "C" __global__ void __launch_bounds__(ACROSS *DOWN) correlate(
     int which = number % outputs;
     Index item = number / outputs;
 
-    Image source = {image + item * item_step, plane_step, row_step,      column_step,   planes, rows,
-                    columns,                  padded_depth, padded_height, padded_width, fill};
+    Image source = {
+        image + item * item_step, plane_step, row_step, column_step, planes, rows, columns,
+        padded_depth, padded_height, padded_width, fill, dense};
     Index x = left + threadIdx.x * LANES, y = top + threadIdx.y * ROWS;
     output += item * output_item_step + which * output_step + z * output_plane_step + y * output_row_step + x;
 

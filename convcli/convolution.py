@@ -6,6 +6,7 @@ import math
 
 from numpy.typing import ArrayLike
 
+from convcli import device
 from convcli.arrays import Array, samples_of
 from convcli.errors import UsageError
 from convcli.problem import pose
@@ -92,19 +93,20 @@ def convolve(
         raise UsageError(f"image {shape_text(pixels.shape)} has {pixels.ndim} axes for a kernel with {axes}")
     split = pixels.ndim - axes
     lead, spatial = pixels.shape[:split], pixels.shape[split:]
-    result = pose(
-        pixels.reshape(math.prod(lead), 1, *spatial),
-        weights[None, None],
-        mode=mode,
-        border=border,
-        border_value=border_value,
-        op=op,
-        origin=origin,
-        stride=stride,
-        dilation=dilation,
-        nan=nan,
-        precision=precision,
-        backend=backend,
-        threads=threads,
-    ).solve()
+    with device.at(pixels):
+        result = pose(
+            pixels.reshape(math.prod(lead), 1, *spatial),
+            weights[None, None],
+            mode=mode,
+            border=border,
+            border_value=border_value,
+            op=op,
+            origin=origin,
+            stride=stride,
+            dilation=dilation,
+            nan=nan,
+            precision=precision,
+            backend=backend,
+            threads=threads,
+        ).solve()
     return result.reshape(*lead, *result.shape[2:])

@@ -12,6 +12,7 @@ import importlib.util
 import itertools
 import math
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ Array = Any
 """Of CuPy, wherever this module speaks of arrays that are not the host's."""
 
 PATIENCE = 10.0  # seconds that a driver has to answer
+MISSING = re.compile(r"Failure finding|DynamicLib|lib\w+\.so|\w+\.dll", re.IGNORECASE)
 INSTALL = 'pip install "convcli[cuda]"'
 TYPES = {
     "float32": "float",
@@ -49,7 +51,7 @@ LARGEST_BLOCK = {1: (1, 512), 2: (32, 32)}
 fit into 48 KiB of shared memory."""
 SIGNAL_THREADS, IMAGE_THREADS = (1, 1, 128), (8, 4, 32)
 """Outputs of a thread one above the other; threads of a block, down and across."""
-COPY_THREADS = 256
+COPY_THREADS, COPY_PART = 256, 1024
 MOST_BLOCKS = 2**31 - 1
 
 
@@ -62,7 +64,7 @@ def unavailable() -> str | None:
 def _found() -> tuple[str | None, str]:
     """Why there is none, and what there is."""
     if importlib.util.find_spec("cupy") is None:
-        return f"CuPy is not installed; {INSTALL}", ""
+        return f"CuPy is not installed; with an NVIDIA card and its driver: {INSTALL}", ""
     answer: list[tuple[str | None, str]] = []
     # A driver that hangs must not take the program with it.
     asking = threading.Thread(target=lambda: answer.append(_asked()), name="look for a GPU", daemon=True)
@@ -136,7 +138,8 @@ def cupy() -> Any:
 
 def owns(value: object) -> bool:
     """Whether an array lies in the memory of a GPU, whoever made it."""
-    return hasattr(type(value), "__cuda_array_interface__") and not isinstance(value, np.ndarray)
+    # PyTorch's arrays have the attribute by type, and only those on a GPU by value.
+    return not isinstance(value, np.ndarray) and hasattr(value, "__cuda_array_interface__")
 
 
 class OutOfDeviceMemoryError(MemoryError):
@@ -159,17 +162,16 @@ def errors() -> Iterator[None]:
         yield
     except cuda.memory.OutOfMemoryError as error:
         raise OutOfDeviceMemoryError(_line(error)) from error
-    except (RuntimeError, cuda.compiler.CompileException) as error:
+    except (RuntimeError, ImportError, cuda.compiler.CompileException) as error:
+        if MISSING.search(str(error)):  # CuPy looks for a library of CUDA when it first needs it
+            text = f"a library of CUDA is missing: {_line(error)}; {INSTALL}, or use another backend"
+            raise BackendError(text) from error
         if not type(error).__module__.startswith("cupy"):  # the exceptions of CUDA, cuBLAS and cuFFT
             raise
         if re.search("MemoryAllocation|OUT_OF_MEMORY|ALLOC_FAILED", str(error)):
             raise OutOfDeviceMemoryError(_line(error)) from error
         text = f"the GPU failed: {_line(error)}; use another backend, or see nvidia-smi"
         raise BackendError(text) from error
-    except ImportError as error:  # CuPy looks for a library of CUDA when it first needs it
-        raise BackendError(
-            f"a library of CUDA is missing: {_line(error)}; {INSTALL}, or use another backend"
-        ) from error
 
 
 def free_bytes() -> int:
@@ -179,12 +181,14 @@ def free_bytes() -> int:
     pool = library.get_default_memory_pool()
     limit: int = pool.get_limit()
     kept: int = pool.free_bytes()
-    return min(free + kept, limit - pool.used_bytes()) if limit else free + kept
+    return max(0, min(free + kept, limit - pool.used_bytes()) if limit else free + kept)
 
 
 def release() -> None:
     """Give back what CuPy keeps for later, and what the tracebacks of errors keep alive."""
     gc.collect()
+    if "cupy.cuda.cufft" in sys.modules:  # plans of transforms hold memory to work in
+        cupy().fft.config.get_plan_cache().clear()
     cupy().get_default_memory_pool().free_all_blocks()
 
 
@@ -260,13 +264,21 @@ def _source() -> str:
     return Path(__file__).with_name("_device.cu").read_text(encoding="utf-8")
 
 
-@functools.cache
 def _module(definitions: tuple[tuple[str, object], ...]) -> Any:
-    """Compile ``_device.cu``; CuPy keeps what it compiled, on disk too."""
+    """Compile ``_device.cu`` for the GPU in use; CuPy keeps what it compiled, on disk too."""
+    return _module_on(cupy().cuda.runtime.getDevice(), definitions)
+
+
+@functools.cache
+def _module_on(_: int, definitions: tuple[tuple[str, object], ...]) -> Any:
     began = time.perf_counter()
     options = ("-std=c++17", *(f"-D{name}={value}" for name, value in definitions))
-    module = cupy().RawModule(code=_source(), options=options)
-    module.compile()
+    try:
+        module = cupy().RawModule(code=_source(), options=options)
+        module.compile()
+    except OSError as error:
+        folder = f"CuPy cannot keep what it compiles: {_line(error)}"
+        raise BackendError(f"{folder}; let CUPY_CACHE_DIR name a folder that can be written") from error
     _compiled[0] += time.perf_counter() - began
     return module
 
@@ -300,13 +312,13 @@ def gather(
         return copy
     items, channels, steps = _steps(image, len(indices))
     module = _module((("REAL", TYPES[kind.name]), ("SAMPLE", TYPES[image.dtype.name])))
-    lines = copy.size // lengths[-1]
+    parts = copy.size // lengths[-1] * -(-lengths[-1] // COPY_PART)
     arguments = (
         *(image, *steps, *_positions(indices)),
         *map(np.int64, (items, channels, *_three(lengths))),
         *(kind.type(fill), copy, _noted(gaps)),
     )
-    module.get_function("gather")((min(lines, MOST_BLOCKS),), (COPY_THREADS,), arguments)
+    module.get_function("gather")((min(parts, MOST_BLOCKS),), (COPY_THREADS,), arguments)
     return copy
 
 
@@ -369,6 +381,7 @@ class Correlation:
         image: Array,
         out: Array,
         indices: Sequence[NDArray[np.intp]],
+        steps: Sequence[int],
         fill: float,
         gaps: Array | None,
     ) -> None:
@@ -380,12 +393,13 @@ class Correlation:
             return
         module = self._compiled(np.dtype(image.dtype))
         correlate, weights = module.get_function("correlate"), module.get_global("weights")
-        items, _, steps = _steps(image, self.axes)
+        items, _, strides = _steps(image, self.axes)
         positions = _positions(indices)
         depth, height, width = _three(out.shape[2:])
         size = self.dtype.itemsize
         item, step, plane, row, _ = (s // size for s in _five(out.strides, out.shape, self.axes))
         aligned = all(s % self.lanes == 0 for s in (item, step, plane, row))
+        dense = all(s == 1 for s in steps[-2:])
         rows, down, across = SIGNAL_THREADS if self.axes == 1 else IMAGE_THREADS
         tiles = -(-width // (across * self.lanes)) * -(-height // (down * rows)) * depth * items
         for output, count, first, blocks in self._launches():
@@ -397,11 +411,11 @@ class Correlation:
             cells = self.cells[output, first : first + blocks] if count == 1 else self.cells[output:][:count]
             target = out[:, output:]
             arguments = (
-                *(image, *steps, *positions, *map(np.int64, map(len, _lists(indices)))),
+                *(image, *strides, *positions, *map(np.int64, map(len, _lists(indices)))),
                 *(self.dtype.type(fill), target, *map(np.int64, (item, step, plane, row))),
                 *(np.uint32(count), np.uint32(depth), np.int64(height), np.int64(width)),
                 *map(np.int32, (self.deep, self.down, self.across, first, first + blocks, first > 0)),
-                *(np.int32(aligned and target.data.ptr % VECTOR_BYTES == 0), _noted(gaps)),
+                *(np.int32(aligned and target.data.ptr % VECTOR_BYTES == 0), np.int32(dense), _noted(gaps)),
             )
             # Constant memory is there once for all: whoever fills it lets no other in before he has launched.
             with _constant, _after_the_last():
@@ -471,9 +485,30 @@ def _noted(gaps: Array | None) -> Array:
 
 
 def out_of_memory(needed: float) -> BackendError:
-    """Say that what is needed at the least does not fit."""
-    total: int = cupy().cuda.runtime.memGetInfo()[1]
+    """Say that what is needed does not fit: so many bytes, as far as that is known."""
+    free, total = free_bytes(), cupy().cuda.runtime.memGetInfo()[1]
+    known = f"at least {bytes_text(math.ceil(needed))} are needed" if needed > free else "more is needed"
     return BackendError(
-        f"the GPU has {bytes_text(free_bytes())} of {bytes_text(total)} free, and at least "
-        f"{bytes_text(math.ceil(needed))} are needed; close what else uses it, or use another backend"
+        f"the GPU has {bytes_text(free)} of {bytes_text(total)} free, and {known}; "
+        "close what else uses it, or use another backend"
     )
+
+
+def at(array: Array) -> contextlib.AbstractContextManager[None]:
+    """Work on the GPU that an array lies on, if it lies on one; what goes wrong there gets a line.
+
+    Raises
+    ------
+    BackendError
+    """
+    return _NOBODY if isinstance(array, np.ndarray) else _at(array)
+
+
+@contextlib.contextmanager
+def _at(array: Array) -> Iterator[None]:
+    try:
+        with errors(), cupy().cuda.Device(array.device.id):
+            yield
+    except OutOfDeviceMemoryError:
+        release()
+        raise out_of_memory(2 * array.nbytes) from None

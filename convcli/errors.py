@@ -50,6 +50,16 @@ class ConvcliWarning(UserWarning):
     """Something that was ignored, and is worth a look."""
 
 
+def unusable(backend: str, reason: str) -> BackendError:
+    """Say why a backend cannot be used, and what to do about it.
+
+    >>> print(unusable("cuda", "there is no driver; install one"))
+    backend "cuda" cannot be used: there is no driver; install one; or use -b auto
+    """
+    other = "or use" if ";" in reason else "use"
+    return BackendError(f'backend "{backend}" cannot be used: {reason}; {other} -b auto')
+
+
 def sentence(error: Exception) -> str:
     """Say what went wrong; a bug is named as one.
 

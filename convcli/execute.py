@@ -217,8 +217,8 @@ def _slab(
         image = lib.to_device(np.ascontiguousarray(image))
     target = whole.result[(slab.items, slice(None), *slab.outputs)]
     there = library(target) is not HOST
-    dtype = slab.spec.dtype if finish is not None or not there else target.dtype
-    result = target if there else lib.xp.empty(target.shape, dtype)
+    assert finish is None or not there  # pixels are finished on the host
+    result = target if there else lib.xp.empty(target.shape, slab.spec.dtype)
     plan = replace(whole.plan, spec=slab.spec)
     _compute(Part(plan, image, indices, result, gaps), banks, fill, terms, None)
     if there:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from convcli import backends, profile
-from convcli.errors import BackendError, LimitError
+from convcli.errors import LimitError, unusable
 from convcli.machine import cpu_count
 from convcli.pieces import piece_spec, pieces
 from convcli.spec import ConvSpec, Cost, bytes_text, choose, per_axis
@@ -129,7 +129,7 @@ def plan(
     found = list(_found(backend, spec, threads, resident))
     usable = [c for c in found if c.cost is not None]
     if not usable:
-        raise BackendError(f'backend "{found[0].backend}" cannot be used: {found[0].reason}; use -b auto')
+        raise unusable(found[0].backend, str(found[0].reason))
     fitting = [c for c in usable if max_memory is None or (c.cost and c.cost.memory_bytes <= max_memory)]
     if not fitting:
         needed = min(c.cost.memory_bytes for c in usable if c.cost)
@@ -153,11 +153,11 @@ def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterat
         reason = None
         if _elsewhere(head):
             if auto and not resident and best <= (wait := _start_seconds(head)):
-                reason = f"to start a GPU would take longer, about {wait:.1f} s"
+                reason = f"not looked for: a GPU takes longer to start, about {wait:.1f} s"
             elif backends.is_family(head):
                 reason = backends.load(head).unavailable()
         elif resident:
-            reason = "the image lies on the GPU, and it computes on the host; copy it there with .get()"
+            reason = "the image lies on the GPU; copy it to the host with .get()"
         if reason is not None:
             yield Candidate(head, 0, None, reason=reason)
             continue

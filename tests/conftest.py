@@ -34,10 +34,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.standin:
         stack = ExitStack()
         stack.enter_context(gpu.standin())
+        config.add_cleanup(stack.close)
         paths.append(str(gpu.FOLDER))
     if paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")]))
-        config.add_cleanup(stack.close)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -22,7 +22,7 @@ def forget() -> None:
     """Have convcli look for a GPU once more."""
     from convcli import device, planner
 
-    for kept in (device._found, device._module, planner._considered, planner._installed):
+    for kept in (device._found, device._module_on, planner._considered, planner._installed):
         kept.cache_clear()
     device._last.clear()
 

@@ -95,6 +95,27 @@ def test_a_kernel_of_any_size_is_done_block_by_block(shape, dtype):
     np.testing.assert_allclose(result.get(), expected, atol={"float32": 3e-3, "float64": 1e-11}[dtype])
 
 
+@pytest.mark.parametrize(
+    ("taps", "high", "options"),
+    [
+        (6, 54, {"mode": "full", "dilation": (2, 1), "border": "symmetric"}),
+        (6, 55, {"mode": "full", "dilation": (2, 1), "border": "mirror"}),
+        (12, 43, {"mode": "full", "dilation": (2, 1), "border": "nearest"}),
+        (12, 126, {"mode": "full", "dilation": (4, 1), "border": "wrap"}),
+        (21, 103, {"dilation": (3, 1), "border": "mirror"}),
+        (64, 63, {"stride": (2, 1), "border": "nearest"}),
+        (6, 90, {"border": "zero", "mode": "full"}),
+    ],
+)
+@pytest.mark.usefixtures("state")
+def test_a_run_of_samples_is_one_only_if_all_steps_are_of_one_sample(taps, high, options):
+    # Wide enough for blocks of threads that see no border to the left and to the right.
+    image, kernel = RNG.standard_normal((high, 420)), RNG.standard_normal((taps, 3))
+    found = convcli.convolve(on_gpu(image), kernel, backend="cuda:direct", **options).get()
+    expected = convcli.convolve(image, kernel, backend="im2col", **options)
+    np.testing.assert_allclose(found, expected, atol=1e-11)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 @pytest.mark.usefixtures("state")
 def test_every_width_and_height_up_to_a_tile_and_beyond_is_filled(dtype):
@@ -231,7 +252,9 @@ def test_arrays_of_other_libraries_are_taken_by_their_interface():
 
 @pytest.mark.usefixtures("state")
 def test_a_backend_of_the_host_refuses_an_array_on_the_gpu():
-    with pytest.raises(BackendError, match=r'"fft" cannot be used: the image lies on the GPU, .*\.get\(\)'):
+    with pytest.raises(
+        BackendError, match=r'"fft" cannot be used: the image lies on the GPU; .*\.get\(\); or use -b auto'
+    ):
         convcli.convolve(on_gpu(np.ones((4, 4))), np.ones((3, 3)), backend="fft")
 
 
@@ -311,14 +334,21 @@ def test_with_room_for_all_the_image_is_sent_as_it_is(state):
 @pytest.mark.parametrize("backend", MEMBERS)
 def test_out_of_memory_is_one_line_with_the_sizes(state, backend):
     state.total_bytes = state.used_bytes + 3000
-    with pytest.raises(BackendError, match=r"the GPU has \d.* of .* free, and at least .* are needed; close"):
+    with pytest.raises(BackendError, match=r"the GPU has \d.* of .* free, and .* needed.*; close"):
         convcli.convolve(np.ones((300, 300)), np.ones((30, 40)), backend=backend)
 
 
 def test_what_is_on_the_gpu_and_leaves_no_room_is_named_too(state):
     image = on_gpu(np.ones((400, 400)))
     state.total_bytes = state.used_bytes + 3000
-    with pytest.raises((BackendError, MemoryError), match=r"free, and at least|[Oo]ut of memory"):
+    with pytest.raises((BackendError, MemoryError), match=r"free, and .* needed|[Oo]ut of memory"):
+        convcli.convolve(image, np.ones((3, 3)))
+
+
+def test_a_gap_and_no_memory_to_go_round_it_is_one_line(state):
+    image = on_gpu(np.where(np.eye(300), np.nan, 1.0))
+    state.total_bytes = state.used_bytes + 900_000
+    with pytest.raises(BackendError, match=r"the GPU has .* free, and .* needed"):
         convcli.convolve(image, np.ones((3, 3)))
 
 
@@ -340,7 +370,7 @@ def test_a_small_image_does_not_wake_the_gpu():
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "direct False ['to start a GPU would take longer, about 0.7 s']\n"
+    assert done.stdout == "direct False ['not looked for: a GPU takes longer to start, about 0.7 s']\n"
 
 
 @pytest.mark.usefixtures("state")
@@ -402,7 +432,7 @@ def test_what_is_missing_is_named_with_its_remedy(state, wrong, reason):
     assert device.unavailable() == reason
     with pytest.raises(BackendError) as caught:
         convcli.convolve(np.ones((4, 4)), np.ones((3, 3)), backend="cuda")
-    assert str(caught.value) == f'backend "cuda" cannot be used: {reason}; use -b auto'
+    assert str(caught.value) == f'backend "cuda" cannot be used: {reason}; or use -b auto'
     assert convcli.convolve(np.ones((4, 4)), np.ones((3, 3)))[1, 1] == 9
     assert device.describe() == f"not used: {reason}"
 
@@ -459,6 +489,29 @@ def test_what_goes_wrong_on_the_gpu_is_one_line(monkeypatch, error, text):
     monkeypatch.setattr(device.cupy().fft, "rfftn", fails)
     with pytest.raises(BackendError, match=text.replace("[", r"\[")):
         convcli.convolve(np.ones((4, 4)), np.ones((3, 3)), backend="cuda:fft")
+
+
+def test_an_array_that_might_lie_on_a_gpu_and_does_not_is_one_of_the_host():
+    class Tensor:
+        @property
+        def __cuda_array_interface__(self):
+            raise AttributeError("on the host")
+
+        def __array__(self, dtype=None, copy=None):
+            return np.eye(4)
+
+    found = convcli.convolve(Tensor(), np.ones((3, 3)))
+    assert np.array_equal(found, convcli.convolve(np.eye(4), np.ones((3, 3))))
+
+
+@pytest.mark.usefixtures("state")
+def test_a_folder_that_cannot_be_written_is_one_line(monkeypatch):
+    def fails(_):
+        raise PermissionError(13, "Permission denied", "/home/nobody/.cupy")
+
+    monkeypatch.setattr(device.cupy().RawModule, "compile", fails)
+    with pytest.raises(BackendError, match=r"CuPy cannot keep what it compiles: .*; let CUPY_CACHE_DIR name"):
+        convcli.convolve(np.ones((4, 4)), np.ones((3, 3)), backend="cuda:direct")
 
 
 def test_an_array_on_a_gpu_that_cupy_cannot_reach_is_an_error():
@@ -520,7 +573,7 @@ def test_without_cupy_it_is_exit_4_and_one_line(tmp_path, command):
     done = within(*command.split(), *([] if "-b" in command else ["-b", "cuda"]), cwd=tmp_path)
     assert done.status == 4
     assert done.err.count("\n") == 1
-    assert 'CuPy is not installed; pip install "convcli[cuda]"' in done.err
+    assert "CuPy is not installed; with an NVIDIA card and its driver: pip install" in done.err
     assert not (tmp_path / "y.npy").exists()
 
 

@@ -49,9 +49,9 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     correlate = device.Correlation(kernels)
 
     def apply(window: Window, out: Array) -> None:
-        indices = window.indices
+        indices, steps = window.indices, window.steps
         if indices is None:
-            indices = [np.arange(n) for n in window.image.shape[2:]]
-        correlate(window.image, out, indices, window.fill, window.gaps)
+            indices, steps = [np.arange(n) for n in window.image.shape[2:]], (1,)
+        correlate(window.image, out, indices, steps, window.fill, window.gaps)
 
     return apply

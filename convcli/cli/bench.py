@@ -55,7 +55,7 @@ def bench(
             "-b",
             metavar="A,B",
             autocompletion=backend_names,
-            help="Which of ours.  [default: auto and all]",
+            help="Which of ours, cuda for a GPU.  [default: auto and all]",
         ),
     ] = None,
     threads: Annotated[

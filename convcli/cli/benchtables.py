@@ -48,8 +48,8 @@ class Printer:
         ]
         title = f"{results[0].case.label}; times in {unit}"
         report.columns(header, rows, title=title, file=self.file, best=best.name if best else None)
-        chosen = next((r.plan for r in results if r.name == "auto" and r.times), "")
-        plans = [f"auto chose {chosen}"] if chosen else []
+        chooses = [r for r in results if r.times and (r.name == "auto" or r.plan.startswith(f"{r.name}:"))]
+        plans = [f"{r.name} chose {r.plan}" for r in chooses]
         plans += [phases_text(r) for r in ordered(results, self.sort) if r.phases]
         if settings.verbose:
             plans += [f"{r.name}: {r.plan}, {_runs(r)}" for r in results if r.times]

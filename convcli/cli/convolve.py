@@ -153,7 +153,7 @@ def convolve(
             "-b",
             metavar="NAME",
             autocompletion=backend_names,
-            help="auto, or a name from `convcli backends`.",
+            help="auto, or a name from `convcli backends`; cuda is a GPU.",
         ),
     ] = "auto",
     precision: Precision = "auto",

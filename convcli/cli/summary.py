@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from convcli import native, report
+from convcli import device, native, report
 from convcli.cli import settings
 from convcli.spec import bytes_text
 
@@ -77,6 +77,11 @@ def _facts(record: Record, dry_run: bool) -> list[tuple[str, str]]:
     ]
 
 
+def _where(backend: str) -> str:
+    """What would compute: the compiled code, or the GPU."""
+    return device.describe() if backend.startswith("cuda") else f"direct: {native.describe()}"
+
+
 def print_plan(record: Record) -> None:
     """Print every candidate with its estimates and the reason for or against it."""
     rows = [
@@ -93,5 +98,5 @@ def print_plan(record: Record) -> None:
         ("candidate", "estimate", "memory", "multiply-adds", "verdict"),
         rows,
         file=sys.stderr,
-        title=f"plan for {record.input} (direct: {native.describe()})",
+        title=f"plan for {record.input} ({_where(record.backend)})",
     )

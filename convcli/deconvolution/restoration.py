@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convcli import device
 from convcli.arrays import Array, library, samples_of
 from convcli.deconvolution import methods
 from convcli.deconvolution.arguments import (
@@ -201,7 +202,7 @@ def deconvolve(
         """Return a result where the image came from."""
         return brought(array, library(samples))
 
-    with room(lib, needed, max_memory, f"the image {shape_text(spatial)}"):
+    with device.at(samples), room(lib, needed, max_memory, f"the image {shape_text(spatial)}"):
         planes, low, scale = planes_of(brought(samples, lib), weights.ndim, dtype)
         # What cannot be negative is measured from the lowest sample.
         raised = min(low, 0.0) if module.POSITIVE else 0.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from convcli import device
 from convcli.arrays import HOST, Array, ArrayLib, gpu, library
-from convcli.errors import BackendError
+from convcli.errors import unusable
 from convcli.machine import check_memory
 from convcli.spec import choose
 
@@ -31,7 +31,7 @@ def require(backend: str) -> None:
     choose(backend, BACKENDS, "backend")
     reason = device.unavailable() if backend == "cuda" else None
     if reason is not None:
-        raise BackendError(f'backend "{backend}" cannot be used: {reason}; use -b auto')
+        raise unusable(backend, reason)
 
 
 def library_for(backend: str, samples: Array) -> ArrayLib:
@@ -50,10 +50,7 @@ def library_for(backend: str, samples: Array) -> ArrayLib:
     """
     there = library(samples)
     if backend == "cpu" and there is not HOST:
-        raise BackendError(
-            'backend "cpu" cannot be used: the image lies on the GPU, and it computes on the host; '
-            "copy it there with .get()"
-        )
+        raise unusable(backend, "the image lies on the GPU; copy it to the host with .get()")
     return gpu() if backend == "cuda" else there
 
 

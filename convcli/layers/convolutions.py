@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convcli import device
 from convcli.arrays import Array, samples_of
 from convcli.errors import UsageError
 from convcli.layers.arguments import (
@@ -91,19 +92,20 @@ def conv(
         refuse_channels(bank, bank.shape[1], image, groups)
     offsets = bias_of(bias, len(bank))
     spec = geometry(tuple(spatial), bank.shape[2:], stride, padding, dilation)
-    result = pose(
-        image.reshape(batch * groups, channels // groups, *spatial),
-        bank,
-        groups=groups,
-        op="correlate",
-        stride=spec.stride,
-        dilation=spec.dilation,
-        padding=spec.padding,
-        precision=precision,
-        backend=backend,
-        threads=threads,
-    ).solve()
-    return add_bias(result.reshape(batch, len(bank), *spec.output_shape), offsets)
+    with device.at(image):
+        result = pose(
+            image.reshape(batch * groups, channels // groups, *spatial),
+            bank,
+            groups=groups,
+            op="correlate",
+            stride=spec.stride,
+            dilation=spec.dilation,
+            padding=spec.padding,
+            precision=precision,
+            backend=backend,
+            threads=threads,
+        ).solve()
+        return add_bias(result.reshape(batch, len(bank), *spec.output_shape), offsets)
 
 
 def conv_weight_grad(

@@ -228,15 +228,13 @@ def phases_text(result: Result) -> str:
     >>> from convcli.timing.results import Phases
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
     >>> phases_text(Result(case, "cuda:fft", "backend", (0.5,), phases=Phases(1e-3, 2.5e-4, 0.8, 0.55)))
-    'cuda:fft: transfer 1 ms, kernel 0.25 ms; first call 800 ms, of which compilation 550 ms'
+    'cuda:fft: transfer 1, kernel 0.25, first call 800 (compilation 550) ms'
     """
     found = result.phases
     assert found is not None
-    transfer, kernel, first, compilation = (f"{seconds * 1e3:.3g} ms" for seconds in astuple(found))
-    return (
-        f"{result.name}: transfer {transfer}, kernel {kernel}; "
-        f"first call {first}, of which compilation {compilation}"
-    )
+    transfer, kernel, first, compilation = (f"{seconds * 1e3:.3g}" for seconds in astuple(found))
+    times = f"transfer {transfer}, kernel {kernel}, first call {first} (compilation {compilation}) ms"
+    return f"{result.name}: {times}"
 
 
 def _line(cells: Iterable[str]) -> str:
