@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from convcli.errors import BackendError
+from convcli.errors import BackendError, ConvcliError
 from convcli.spec import bytes_text
 
 Array = Any
@@ -160,6 +160,8 @@ def errors() -> Iterator[None]:
     cuda = cupy().cuda
     try:
         yield
+    except ConvcliError:  # it has its line
+        raise
     except cuda.memory.OutOfMemoryError as error:
         raise OutOfDeviceMemoryError(_line(error)) from error
     except (RuntimeError, ImportError, cuda.compiler.CompileException) as error:

@@ -487,8 +487,9 @@ def test_what_goes_wrong_on_the_gpu_is_one_line(monkeypatch, error, text):
         raise raised
 
     monkeypatch.setattr(device.cupy().fft, "rfftn", fails)
-    with pytest.raises(BackendError, match=text.replace("[", r"\[")):
-        convcli.convolve(np.ones((4, 4)), np.ones((3, 3)), backend="cuda:fft")
+    for image in (np.ones((4, 4)), on_gpu(np.ones((4, 4)))):
+        with pytest.raises(BackendError, match="^" + text.replace("[", r"\[")):
+            convcli.convolve(image, np.ones((3, 3)), backend="cuda:fft")
 
 
 def test_an_array_that_might_lie_on_a_gpu_and_does_not_is_one_of_the_host():

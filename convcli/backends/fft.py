@@ -383,10 +383,10 @@ class Whole:
         turned = self.xp.flip(kernels, tuple(range(2, kernels.ndim)))
         self.kernels = self.forward(turned.astype(self.dtype))
 
-    def _axes(self) -> dict[str, list[int]]:
+    def _axes(self) -> dict[str, tuple[int, ...]]:
         """Axes, from the last, and lengths of the transforms."""
-        axes = [n - len(self.lengths) for n in self.transformed]
-        return {"s": [self.lengths[n] for n in self.transformed], "axes": axes}
+        axes = tuple(n - len(self.lengths) for n in self.transformed)
+        return {"s": tuple(self.lengths[n] for n in self.transformed), "axes": axes}
 
     def forward(self, samples: Array) -> Array:
         """Transform samples, padded with zeros."""
