@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from convcli import report
+from convcli import device, report
 from convcli.cli import settings
 from convcli.cli.summary import milliseconds
 
@@ -78,6 +78,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("input", f"{record.input}  {record.size} {record.type}"),
         ("PSF", f"{record.psf}  {record.psf_size}"),
         ("method", f"{record.method} ({record.why})"),
+        *([("backend", device.describe())] if record.backend == "cuda" else []),
         ("border", record.border),
         ("noise", f"{record.noise:.3g} ({'estimated' if record.noise_found else 'given'})"),
     ]

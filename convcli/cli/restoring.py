@@ -74,6 +74,7 @@ class Record:
     psf_size: str = ""
     method: str = ""
     why: str = ""
+    backend: str = ""
     border: str = ""
     noise: float | None = None
     noise_found: bool = False
@@ -228,6 +229,7 @@ class Restoring:
     def _describe(self, record: Record, result: DeconvolutionResult) -> None:
         how = self.how
         record.method = result.method
+        record.backend = "cpu" if how.backend == "auto" else how.backend
         record.why = "auto: measured best on photographs" if how.method == "auto" else "asked for"
         record.noise, record.noise_found = result.noise, how.noise == "auto"
         record.balance, record.balance_found = result.balance, how.balance == "auto"
