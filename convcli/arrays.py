@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from convcli import device, native
+from convcli.device import kernels
 from convcli.errors import BackendError, LimitError, UsageError
 from convcli.spec import ConvSpec, shape_text
 
@@ -235,7 +236,7 @@ class Window:
         if self.indices is None:
             return self.image
         if library(self.image) is not HOST:
-            copy: Array = device.gather(self.image, self.indices, self.fill, self.dtype, self.gaps)
+            copy: Array = kernels.gather(self.image, self.indices, self.fill, self.dtype, self.gaps)
             return copy
         found, finite = gather(self.image, self.indices, self.steps, self.fill, self.dtype, self.empty)
         if not finite:

@@ -26,6 +26,7 @@ from convcli.arrays import (
     library,
 )
 from convcli.backends import Apply, fused
+from convcli.device.kernels import no_gaps
 from convcli.pieces import Phase, phases, piece_spec, pieces, steps
 from convcli.planner import BUDGET_BYTES, Plan, pass_specs, tile_shape
 from convcli.separable import Vector
@@ -182,7 +183,7 @@ def _on_device(
         least = clipped = 0
         try:
             with device.errors(), np.errstate(all="ignore"):
-                gaps = device.no_gaps()
+                gaps = no_gaps()
                 room = device.free_bytes() / weight / share
                 for slab in slabs(spec, whole.image.dtype.itemsize, room, len(banks)):
                     least = max(least, slab.bytes)

@@ -21,10 +21,11 @@ def no_emulator() -> str | None:
 def forget() -> None:
     """Have convcli look for a GPU once more."""
     from convcli import device, planner
+    from convcli.device import kernels
 
-    for kept in (device._found, device._module_on, planner._considered, planner._installed):
+    for kept in (device._found, kernels._module_on, planner._considered, planner._installed):
         kept.cache_clear()
-    device._last.clear()
+    kernels._last.clear()
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from oracle import BORDERS, MODES_AND_BORDERS, assert_matches, convolve_exactly
 
 import convcli
 from convcli import backends, device, layers
+from convcli.device import kernels
 from convcli.errors import BackendError, UsageError
 from convcli.planner import plan
 from convcli.problem import pose
@@ -129,7 +130,7 @@ def test_every_width_and_height_up_to_a_tile_and_beyond_is_filled(dtype):
         )
 
 
-@pytest.mark.parametrize("dtype", sorted(device.TYPES))
+@pytest.mark.parametrize("dtype", sorted(kernels.TYPES))
 @pytest.mark.usefixtures("state")
 def test_samples_of_every_type_are_converted_on_the_way(dtype):
     image = RNG.integers(0, 100, (3, 20, 30)).astype(dtype)
@@ -156,7 +157,7 @@ def test_banks_with_channels_outputs_and_groups_are_summed_as_on_the_host(backen
 
 @pytest.mark.parametrize("outputs", [1, 40])
 def test_more_cells_than_constant_memory_holds_take_several_launches(state, monkeypatch, outputs):
-    monkeypatch.setattr(device, "CONSTANT_BYTES", 1 << 10)
+    monkeypatch.setattr(kernels, "CONSTANT_BYTES", 1 << 10)
     images = RNG.standard_normal((1, 5, 20, 21))
     bank = RNG.standard_normal((outputs, 5, 5, 4))
     expected = pose(images, bank, mode="valid", backend="direct").solve()
@@ -595,14 +596,14 @@ for options in every:
 
 
 def every_option(cupy):
-    """Compile `_device.cu` for all types, and for small and the largest blocks; return the options."""
+    """Compile `kernels.cu` for all types, and for small and the largest blocks; return the options."""
     compiled, seen = cupy.RawModule, []
     cupy.RawModule = lambda **given: seen.append(list(given["options"])) or compiled(**given)
-    for real, axes in itertools.product(device.VECTORS, (1, 2)):
-        for block in ((3,) * axes, device.LARGEST_BLOCK[axes][-axes:]):
-            device.Correlation(cupy.ones((1, 1, *block), real))._compiled(np.dtype(real))
-    for real, sample in itertools.product(device.VECTORS, device.TYPES):
-        device.gather(cupy.zeros((2, 2), sample), [np.arange(2)] * 2, 0, real, None)
+    for real, axes in itertools.product(kernels.VECTORS, (1, 2)):
+        for block in ((3,) * axes, kernels.LARGEST_BLOCK[axes][-axes:]):
+            kernels.Correlation(cupy.ones((1, 1, *block), real))._compiled(np.dtype(real))
+    for real, sample in itertools.product(kernels.VECTORS, kernels.TYPES):
+        kernels.gather(cupy.zeros((2, 2), sample), [np.arange(2)] * 2, 0, real, None)
     return seen
 
 
@@ -616,7 +617,7 @@ def test_the_real_compiler_takes_the_source_without_a_word(architecture):
     target = [f"-arch={architecture}", "--device-as-default-execution-space"]  # as CuPy has it
     with gpu.standin():
         every = [target + options for options in every_option(device.cupy())]
-    question = json.dumps([device._source(), every])
+    question = json.dumps([kernels._source(), every])
     done = subprocess.run([python, "-c", COMPILE], input=question, capture_output=True, text=True, check=True)
     assert set(done.stdout.splitlines()) == {'""'}
     assert done.stdout.count("\n") == len(every) > 30

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from convcli import device
 from convcli.arrays import Array, Window
 from convcli.backends import Apply, cuda
+from convcli.device.kernels import CONSTANT_BYTES, Correlation
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "one multiplication and addition per kernel cell and pixel, on a GPU"
@@ -33,7 +33,7 @@ def cost(spec: ConvSpec) -> Cost:
     """Count every cell, zeros too."""
     cells = math.prod(spec.kernel_shape)
     multiply_adds = spec.samples * spec.channels * cells
-    launches = math.ceil(spec.channels * spec.outputs * cells * spec.itemsize / device.CONSTANT_BYTES)
+    launches = math.ceil(spec.channels * spec.outputs * cells * spec.itemsize / CONSTANT_BYTES)
     kept = spec.channels * spec.outputs * cells * spec.itemsize
     work = {"cell": multiply_adds * spec.itemsize / 4, "launch": launches}
     return cuda.on_gpu(Cost(multiply_adds, kept, 0, work))
@@ -46,7 +46,7 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
 
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Cut the kernels into blocks."""
-    correlate = device.Correlation(kernels)
+    correlate = Correlation(kernels)
 
     def apply(window: Window, out: Array) -> None:
         indices, steps = window.indices, window.steps
