@@ -52,7 +52,7 @@ def slabs(spec: ConvSpec, sample_bytes: int, free_bytes: float, groups: int = 1)
 
     Examples
     --------
-    >>> [s.outputs[0] for s in slabs(ConvSpec((100, 10), (3, 3)), 4, 16_000)]
+    >>> [s.outputs[0] for s in slabs(ConvSpec((100, 10), (3, 3)), 4, 8_000)]
     [slice(0, 50, None), slice(50, 100, None)]
     """
     items = max(1, spec.batch)

@@ -167,7 +167,7 @@ def test_names_lists_the_folder_without_importing_a_backend():
 def test_an_unknown_backend_is_a_usage_error_and_cuda_is_unavailable():
     with pytest.raises(UsageError, match='unknown backend "fast"; use one of auto, cuda, cuda:direct'):
         plan(ConvSpec((4, 4), (3, 3)), "fast")
-    with pytest.raises(BackendError, match=r'"cuda" cannot be used: .*; use -b auto'):
+    with pytest.raises(BackendError, match=r'"cuda" cannot be used: .*; or use -b auto'):
         plan(ConvSpec((4, 4), (3, 3)), "cuda")
 
 

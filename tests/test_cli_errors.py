@@ -180,7 +180,7 @@ CASES = [
     ),
     (f"{GOOD} --threads 0 -o out.png", 2, r"(threads 0|0 threads).*at least 1"),
     (f"{GOOD} -b gpu -o out.png", 2, r'unknown backend "gpu"; use one of auto, '),
-    (f"{GOOD} -b cuda -o out.png", 4, r'backend "cuda" cannot be used: .*; use -b auto'),
+    (f"{GOOD} -b cuda -o out.png", 4, r'backend "cuda" cannot be used: .*; or use -b auto'),
     (f"{GOOD} --max-memory lots -o out.png", 2, r'memory "lots" is not an amount; write for example 512MB'),
     (
         f"{GOOD} --max-memory 10kB -b direct -o out.png",

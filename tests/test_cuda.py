@@ -314,12 +314,13 @@ def test_items_of_several_groups_stay_together():
         assert (slab.items.stop - slab.items.start) % 3 == 0
 
 
-@pytest.mark.parametrize("backend", MEMBERS)
-@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize(
+    ("backend", "border"), [*(("cuda:direct", b) for b in BORDERS), *((m, "wrap") for m in MEMBERS[1:])]
+)
 def test_an_image_larger_than_the_memory_is_filtered_slab_by_slab(state, backend, border):
-    image = RNG.integers(0, 255, (3, 150, 170)).astype(np.uint8)
+    image = RNG.integers(0, 255, (3, 80, 90)).astype(np.uint8)
     kernel = RNG.integers(-3, 4, (5, 6))
-    state.total_bytes = state.used_bytes + 250_000
+    state.total_bytes = state.used_bytes + 80_000
     result = convcli.convolve(image, kernel, border=border, backend=backend)
     assert np.array_equal(result, convcli.convolve(image, kernel, border=border, backend="direct"))
     assert state.peak_bytes <= state.total_bytes

@@ -454,9 +454,8 @@ def test_memory_is_told_of_this_process_alone():
 @pytest.fixture
 def small(monkeypatch):
     """Calibrate on small problems alone, and take what imports cost for granted."""
-    for _, what in calibration.shipped():
-        if what.startswith("import "):
-            importlib.import_module(what.removeprefix("import "))
+    for module in calibration._imports():
+        importlib.import_module(module)
     monkeypatch.setattr(calibration, "SIZES", (32, 64))
     monkeypatch.setattr(calibration, "KERNELS", (3, 9, 25))
     monkeypatch.setattr(calibration, "_import_seconds", lambda module: len(module) / 64)
