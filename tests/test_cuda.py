@@ -546,6 +546,7 @@ def test_the_backends_of_the_gpu_are_listed():
     done = succeed("backends", env=PATH)
     for name in MEMBERS:
         assert any(line.split()[:2] == [name, "ready"] for line in done.text.splitlines()), name
+    assert done.text.rstrip().endswith("; the rates of the GPU are assumed")
     assert "gpu          Stand-in, 17.2 GB, compute capability 9.0, driver for CUDA 13.0, CuPy" in done.text
 
 

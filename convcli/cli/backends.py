@@ -54,6 +54,7 @@ def machine_facts() -> dict[str, Any]:
     simd = config.get("SIMD Extensions", {})
     blas = config.get("Build Dependencies", {}).get("blas", {})
     memory = available_memory()
+    assumed = "" if device.unavailable() or profile.current() else "; the rates of the GPU are assumed"
     return {
         "convcli": __version__,
         "python": platform.python_version(),
@@ -66,5 +67,5 @@ def machine_facts() -> dict[str, Any]:
         "threads": cpu_count(),
         "memory": f"{memory / 1e9:.1f} GB available" if memory else "unknown",
         "gpu": device.describe(),
-        "calibration": profile.describe(),
+        "calibration": profile.describe() + assumed,
     }
