@@ -55,11 +55,11 @@ def launches(state):
 
 @pytest.mark.parametrize("backend", MEMBERS)
 @pytest.mark.parametrize(("mode", "border"), MODES_AND_BORDERS)
-@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int64"])
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
 @pytest.mark.usefixtures("state")
 def test_every_mode_and_border_is_that_of_the_oracle(backend, mode, border, dtype):
     image = RNG.integers(0, 200, (2, 9, 11)).astype(dtype)
-    kernel = RNG.integers(-5, 6, (4, 3)) if dtype in ("uint8", "int64") else RNG.standard_normal((4, 3))
+    kernel = RNG.integers(-5, 6, (4, 3)) if dtype == "int64" else RNG.standard_normal((4, 3))
     options = {"mode": mode, "border": border, "op": "correlate" if mode == "full" else "convolve"}
     result = convcli.convolve(on_gpu(image), kernel, backend=backend, **options)
     assert_matches(result.get(), convolve_exactly(image, kernel, **options), backend)

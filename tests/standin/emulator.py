@@ -123,6 +123,7 @@ extern "C" int sizes_NAME(int *out) { return (int)emulated::sizes(NAME, out); }
 """
 
 
+KERNEL = r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\("
 _one_at_a_time = threading.Lock()
 
 
@@ -167,13 +168,19 @@ class Library:
         return ctypes.addressof(ctypes.c_char.in_dll(self.loaded, name))
 
 
+def _with_entries(code: str) -> str:
+    """Put after every kernel, and so under the same conditions, what starts it."""
+    for found in reversed(list(re.finditer(KERNEL, code))):
+        end = code.index("\n}\n", found.end()) + 3
+        code = code[:end] + ENTRY.replace("NAME", found[1]) + code[end:]
+    return code
+
+
 @functools.cache
 def build(code: str, options: tuple[str, ...]) -> Library:
     """Compile CUDA C++ for the processor; what any process has compiled before is found again."""
-    kernels = re.findall(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(", code)
     flags = [o for o in options if o.startswith("-D")]
-    present = "\n".join(f"#ifdef HAS_{name}\n" + ENTRY.replace("NAME", name) + "#endif" for name in kernels)
-    source = SHIM + code + "\n" + present
+    source = SHIM + _with_entries(code)
     key = hashlib.sha256(repr((source, flags)).encode()).hexdigest()[:24]
     folder = Path(tempfile.gettempdir()) / "convcli-emulated"
     folder.mkdir(exist_ok=True)
@@ -182,13 +189,9 @@ def build(code: str, options: tuple[str, ...]) -> Library:
         with tempfile.TemporaryDirectory(dir=folder) as own:
             text, built = Path(own, "kernel.cpp"), Path(own, "kernel.so")
             text.write_text(source, encoding="utf-8")
-            # A kernel that is left out by a condition has no entry: the preprocessor knows which are there.
-            read = ["g++", "-E", "-P", "-std=c++20", *flags, str(text)]
-            seen = subprocess.run(read, capture_output=True, text=True, check=True).stdout
-            there = [f"-DHAS_{name}" for name in kernels if re.search(rf"void\s+{name}\s*\(", seen)]
             command = ["g++", "-std=c++20", "-O1", "-shared", "-fPIC", "-w", "-fno-strict-aliasing"]
             done = subprocess.run(
-                [*command, *flags, *there, "-o", str(built), str(text)], capture_output=True, text=True
+                [*command, *flags, "-o", str(built), str(text)], capture_output=True, text=True
             )
             if done.returncode:
                 raise RuntimeError(done.stderr)
