@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import os
 import re
 import subprocess
 import tempfile
@@ -182,8 +183,9 @@ def build(code: str, options: tuple[str, ...]) -> Library:
     flags = [o for o in options if o.startswith("-D")]
     source = SHIM + _with_entries(code)
     key = hashlib.sha256(repr((source, flags)).encode()).hexdigest()[:24]
-    folder = Path(tempfile.gettempdir()) / "convcli-emulated"
-    folder.mkdir(exist_ok=True)
+    folder = Path(tempfile.gettempdir()) / f"convcli-emulated-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    assert folder.stat().st_uid == os.getuid()  # nobody else's code is to be run
     made = folder / f"{key}.so"
     if not made.exists():
         with tempfile.TemporaryDirectory(dir=folder) as own:
