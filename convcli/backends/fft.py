@@ -378,19 +378,14 @@ class Whole:
         self.lengths = lengths
         self.exact = exact
         self.dtype = np.dtype(np.float64) if exact else kernels.dtype
-        last = len(lengths) - 1
-        self.transformed = [n for n, taps in enumerate(self.taps) if taps > 1 or n == last]
+        axes = [n for n in range(-len(lengths), 0) if self.taps[n] > 1 or n == -1]
+        self.axes = {"s": tuple(lengths[n] for n in axes), "axes": tuple(axes)}
         turned = self.xp.flip(kernels, tuple(range(2, kernels.ndim)))
         self.kernels = self.forward(turned.astype(self.dtype))
 
-    def _axes(self) -> dict[str, tuple[int, ...]]:
-        """Axes, from the last, and lengths of the transforms."""
-        axes = tuple(n - len(self.lengths) for n in self.transformed)
-        return {"s": tuple(self.lengths[n] for n in self.transformed), "axes": axes}
-
     def forward(self, samples: Array) -> Array:
         """Transform samples, padded with zeros."""
-        spectra: Array = self.xp.fft.rfftn(samples, **self._axes())
+        spectra: Array = self.xp.fft.rfftn(samples, **self.axes)
         return spectra
 
     def __call__(self, window: Window, out: Array, scale: float = 1.0) -> None:
@@ -402,5 +397,5 @@ class Whole:
             product = spectra[0] * bank[0]
             for spectrum, kernel in zip(spectra[1:], bank[1:], strict=True):
                 product += spectrum * kernel
-            whole = self.xp.fft.irfftn(product, **self._axes())[tuple(wrapped)]
+            whole = self.xp.fft.irfftn(product, **self.axes)[tuple(wrapped)]
             result[...] = self.xp.rint(whole) if self.exact else whole

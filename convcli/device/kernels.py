@@ -121,6 +121,7 @@ class Correlation:
         deep, high, wide = _three(kernels.shape[2:])
         self.deep = deep
         self.lanes = VECTOR_BYTES // self.dtype.itemsize
+        self.threads = SIGNAL_THREADS if self.axes == 1 else IMAGE_THREADS
         limits = LARGEST_BLOCK[min(self.axes, 2)]
         self.down, self.across = (-(-n // limit) for n, limit in zip((high, wide), limits, strict=True))
         self.high, self.wide = -(-high // self.down), -(-wide // self.across)
@@ -136,7 +137,7 @@ class Correlation:
         self.cells = self.cells.reshape(self.outputs, self.blocks, -1)
 
     def _compiled(self, sample: np.dtype[Any]) -> Any:
-        rows, down, across = SIGNAL_THREADS if self.axes == 1 else IMAGE_THREADS
+        rows, down, across = self.threads
         cells = CONSTANT_BYTES // self.dtype.itemsize
         return _module(
             (
@@ -183,7 +184,7 @@ class Correlation:
         item, step, plane, row, _ = (s // size for s in _five(out.strides, out.shape, self.axes))
         aligned = all(s % self.lanes == 0 for s in (item, step, plane, row))
         dense = all(s == 1 for s in steps[-2:])
-        rows, down, across = SIGNAL_THREADS if self.axes == 1 else IMAGE_THREADS
+        rows, down, across = self.threads
         tiles = -(-width // (across * self.lanes)) * -(-height // (down * rows)) * depth * items
         for output, count, first, blocks in self._launches():
             if tiles * count > MOST_BLOCKS:
