@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any
 from convcli.version import __version__
 
 if TYPE_CHECKING:
-    from convcli.convolution import convolve as convolve
     from convcli.deconvolution.restoration import DeconvolutionResult as DeconvolutionResult
     from convcli.deconvolution.restoration import deconvolve as deconvolve
+    from convcli.engine.convolve import convolve as convolve
+    from convcli.engine.planner import Plan as Plan
+    from convcli.engine.planner import plan as plan
     from convcli.kernels import Kernel as Kernel
     from convcli.kernels import parse_kernel as parse_kernel
     from convcli.matrices.build import circulant_matrix as circulant_matrix
     from convcli.matrices.build import toeplitz_matrix as toeplitz_matrix
     from convcli.matrices.unroll import fold as fold
     from convcli.matrices.unroll import unroll as unroll
-    from convcli.planner import Plan as Plan
-    from convcli.planner import plan as plan
     from convcli.spec import ConvSpec as ConvSpec
 
 _HOMES = {
     "ConvSpec": "convcli.spec",
     "DeconvolutionResult": "convcli.deconvolution.restoration",
     "Kernel": "convcli.kernels",
-    "Plan": "convcli.planner",
+    "Plan": "convcli.engine.planner",
     "circulant_matrix": "convcli.matrices.build",
-    "convolve": "convcli.convolution",
+    "convolve": "convcli.engine.convolve",
     "deconvolve": "convcli.deconvolution.restoration",
     "fold": "convcli.matrices.unroll",
     "parse_kernel": "convcli.kernels",
-    "plan": "convcli.planner",
+    "plan": "convcli.engine.planner",
     "toeplitz_matrix": "convcli.matrices.build",
     "unroll": "convcli.matrices.unroll",
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from convcli.errors import LimitError, UsageError
+from convcli.text import shape_text
 
 Mode = Literal["same", "full", "valid"]
 Border = Literal["zero", "constant", "nearest", "symmetric", "mirror", "wrap"]
@@ -150,27 +151,6 @@ def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], 
         )
     values = per_axis(values, len(values), "padding", 0)
     return tuple(zip(values[:axes], values[-axes:], strict=True))
-
-
-def shape_text(shape: Iterable[int]) -> str:
-    """Write a shape as people do.
-
-    >>> shape_text((480, 640))
-    '480×640'
-    """
-    return "×".join(str(n) for n in shape)
-
-
-def bytes_text(count: float) -> str:
-    """Write a number of bytes to three digits, in units of 1000.
-
-    >>> bytes_text(285_212_672), bytes_text(900)
-    ('285 MB', '900 bytes')
-    """
-    for unit, scale in (("EB", 1e18), ("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return f"{count:.0f} bytes"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from measure import head, medians, show
 from scipy import ndimage, signal, sparse
 
 import convcli
-from convcli.matrices.build import operator
-from convcli.matrices.write import write_matrix
+from convcli.matrices.build import convolution_matrix
+from convcli.matrices.files.write import write_matrix
 
 ROOT = Path(__file__).parent.parent
 BASE = [sys.executable, "-c", "import numpy, typer, PIL.Image"]
@@ -80,7 +80,7 @@ def matrices(runs: int) -> None:
     tracemalloc.stop()
     size = matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes
     show("  peak memory / the matrix", peak, size, "< 2.5", 1e-6, "MB")
-    rule = operator(convcli.parse_kernel("sobel-x").values, (64, 64))
+    rule = convolution_matrix(convcli.parse_kernel("sobel-x").values, (64, 64))
     dense = rule.tocsr().toarray()
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = Path(folder, "ours.csv"), Path(folder, "theirs.csv")
@@ -141,7 +141,7 @@ def whole_process(runs: int) -> None:
 
 def harness(runs: int = 2000) -> None:
     """Time a millisecond of work by hand and as bench does: what the harness adds."""
-    from convcli.timing.timer import Schedule, take_turns
+    from convcli.bench.timer import Schedule, take_turns
 
     def work() -> None:
         end = time.perf_counter() + 1e-3

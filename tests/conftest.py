@@ -50,7 +50,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @cache
 def backend_params(on_gpu: bool) -> tuple:
     """Return every backend of the host, or of the GPU, where none means that the tests are skipped."""
-    from convcli import backends, device
+    from convcli import backends
+    from convcli.arrays import device
 
     if not on_gpu:
         return ("auto", *(n for n in backends.heads() if not backends.is_family(n)))

@@ -20,8 +20,9 @@ def no_emulator() -> str | None:
 
 def forget() -> None:
     """Have convcli look for a GPU once more."""
-    from convcli import device, planner
-    from convcli.device import kernels
+    from convcli.arrays import device
+    from convcli.arrays.device import kernels
+    from convcli.engine import planner
 
     for kept in (device._found, kernels._module_on, planner._considered, planner._installed):
         kept.cache_clear()

@@ -20,7 +20,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import convcli
-from convcli import backends, device
+from convcli import backends
+from convcli.arrays import device
 
 SIZES = (3, 5, 7, 9, 11, 15, 21, 31)
 LARGE = (63, 101)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from convcli import threads
-from convcli.machine import cpu_count
+from convcli.system import threads
+from convcli.system.resources import cpu_count
 
 REST = 2e-3  # seconds after each call: the threads of some libraries go on spinning for a while
 

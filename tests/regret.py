@@ -12,11 +12,12 @@ import time
 import numpy as np
 
 import convcli
-from convcli import backends, profile
-from convcli.planner import plan
+from convcli import backends
+from convcli.bench.calibration import calibrate
+from convcli.bench.timer import Schedule, take_turns
+from convcli.engine import rates as profile
+from convcli.engine.planner import plan
 from convcli.spec import ConvSpec
-from convcli.timing.calibration import calibrate
-from convcli.timing.timer import Schedule, take_turns
 
 SIZES = (64, 256, 1024, 2048, 4096)
 KERNELS = (3, 5, 7, 11, 15, 25, 31, 51, 101)

@@ -12,8 +12,8 @@ from measure import copy_rate, fma_peak, geometric_mean, head, medians, show
 from scipy import fft, ndimage, signal
 
 import convcli
-from convcli.machine import cpu_count
 from convcli.spec import ConvSpec
+from convcli.system.resources import cpu_count
 
 SIDE = 2048
 KERNELS = (3, 5, 7, 9, 11, 15, 21, 31, 63, 101)

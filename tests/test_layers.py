@@ -1,4 +1,4 @@
-"""The architecture as the README draws it: every module imports only from the layers before its own."""
+"""The house: rooms imported in one direction, no circles, small files and functions."""
 
 from __future__ import annotations
 
@@ -6,61 +6,129 @@ import ast
 import functools
 from pathlib import Path
 
+import pytest
+
 import convcli
 
 ROOT = Path(convcli.__file__).parent
 # fmt: off
-LAYERS = [
-    "version", "errors", "spec", "arithmetic", "machine", "threads", "atomic", "native", "device", "arrays",
-    "npyfile", "pixels", "images", "kernels", "separable", "matrices", "transforms", "backends", "profile",
-    "pieces", "planner", "slabs", "execute", "problem", "verification", "convolution", "layers",
-    "deconvolution", "options", "response", "filtering", "banks", "timing", "report", "cli",
+ROOMS = [
+    "errors", "text", "spec", "arithmetic", "system", "arrays", "images", "kernels", "matrices", "backends",
+    "engine", "layers", "filtering", "deconvolution", "bench", "cli",
 ]
 # fmt: on
-ONLY = {"PIL": "images", "rich": "report", "cupy": "device"}
+MOST_ROOMS, MOST_LEVELS, MOST_ARROWS = 20, 12, 100
+ONLY = {"PIL": "images", "rich": "cli/report", "cupy": "arrays/device"}
 
 
 @functools.cache
-def modules() -> list[tuple[str, ast.Module]]:
-    """Every module of the package by its layer, but for the lazy façade and ``python -m``."""
-    found = []
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package by its full name, but for the façade, ``python -m`` and the version."""
+    found = {}
     for path in sorted(ROOT.rglob("*.py")):
-        layer = path.relative_to(ROOT).parts[0].removesuffix(".py")
-        if layer not in ("__init__", "__main__"):
-            found.append((layer, ast.parse(path.read_text(encoding="utf-8"))))
+        name = ".".join(["convcli", *path.relative_to(ROOT).with_suffix("").parts])
+        if name not in ("convcli.__init__", "convcli.__main__", "convcli.version"):
+            found[name.removesuffix(".__init__")] = ast.parse(path.read_text(encoding="utf-8"))
     return found
 
 
 def imported(tree: ast.Module) -> set[str]:
-    """Full names of all imports, those inside functions too."""
+    """Full names of all imported modules, those inside functions and those for types too."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module == "convcli":
-            names.update(f"convcli.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names.add(str(node.module))
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                names.add(name if name in modules() else str(node.module))
     return names
 
 
-def test_every_module_has_a_layer():
-    assert {layer for layer, _ in modules()} == set(LAYERS)
+@functools.cache
+def arrows() -> dict[str, set[str]]:
+    """The modules of the package that each of its modules imports."""
+    return {name: imported(tree) & set(modules()) - {name} for name, tree in modules().items()}
 
 
-def test_imports_point_to_earlier_layers():
+def room(name: str) -> str:
+    return name.split(".")[1]
+
+
+@functools.cache
+def room_arrows() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {name: set() for name in ROOMS}
+    for name, others in arrows().items():
+        found[room(name)] |= {room(other) for other in others} - {room(name)}
+    return found
+
+
+def level(name: str) -> int:
+    """Rooms on the longest way down from this one, itself included."""
+    return 1 + max((level(other) for other in room_arrows()[name]), default=0)
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Some names that need each other; none if there are no such."""
+    left = dict(graph)
+    while True:
+        needed = set().union(*left.values())
+        free = [name for name, others in left.items() if name not in needed or not others & set(left)]
+        if not free:
+            return sorted(left)
+        for name in free:
+            del left[name]
+
+
+def test_every_module_has_a_room():
+    assert {room(name) for name in modules()} == set(ROOMS)
+
+
+def test_imports_point_to_earlier_rooms():
     wrong = [
-        (layer, name)
-        for layer, tree in modules()
-        for name in imported(tree)
-        if name.startswith("convcli.") and LAYERS.index(name.split(".")[1]) > LAYERS.index(layer)
+        (name, other)
+        for name, others in room_arrows().items()
+        for other in others
+        if ROOMS.index(other) > ROOMS.index(name)
     ]
     assert wrong == []
 
 
-def test_pillow_rich_and_cupy_have_one_user_each():
-    for package, layer in ONLY.items():
-        users = {
-            where for where, tree in modules() if any(n.split(".")[0] == package for n in imported(tree))
-        }
-        assert users == {layer}
+def test_rooms_levels_and_arrows_are_few():
+    assert len(ROOMS) <= MOST_ROOMS
+    assert max(map(level, ROOMS)) <= MOST_LEVELS
+    assert sum(map(len, room_arrows().values())) <= MOST_ARROWS
+
+
+def test_no_modules_import_each_other():
+    assert circle(arrows()) == []
+
+
+def test_circles_are_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c"]
+
+
+@pytest.mark.parametrize(("package", "folder"), ONLY.items())
+def test_pillow_rich_and_cupy_have_one_user_each(package, folder):
+    users = {name for name, tree in modules().items() if package in {n.split(".")[0] for n in imported(tree)}}
+    prefix = "convcli." + folder.replace("/", ".")
+    assert {name for name in users if not name.startswith(prefix)} == set()
+    assert users
+
+
+if __name__ == "__main__":  # the counts, room by room
+    for name in ROOMS:
+        lines = sum(
+            len(p.read_text().splitlines())
+            for p in ROOT.rglob("*.py")
+            if p.relative_to(ROOT).parts[0].removesuffix(".py") == name
+        )
+        print(f"{level(name):2} {name:14} {lines:6}  {', '.join(sorted(room_arrows()[name]))}")
+    print(
+        len(ROOMS),
+        "rooms,",
+        max(map(level, ROOMS)),
+        "levels,",
+        sum(map(len, room_arrows().values())),
+        "arrows",
+    )

@@ -11,7 +11,8 @@ import pytest
 from oracle import offsets, output_positions
 
 from convcli.errors import ConvcliError, UsageError
-from convcli.spec import BORDERS, MODES, OPS, ConvSpec, border_name, per_axis, shape_text
+from convcli.spec import BORDERS, MODES, OPS, ConvSpec, border_name, per_axis
+from convcli.text import shape_text
 
 GEOMETRIES = [
     (size, taps, origin, stride, dilation)

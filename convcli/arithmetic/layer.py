@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from convcli.arithmetic.axis import LayerAxis
 from convcli.errors import UsageError
-from convcli.spec import per_axis, shape_text
+from convcli.spec import per_axis
+from convcli.text import shape_text
 
 NAMES = {
     "k": "kernel",

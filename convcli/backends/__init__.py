@@ -13,7 +13,8 @@ import pkgutil
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from convcli.arrays import HOST, Array, ArrayLib, Window
+from convcli.arrays.gathering import Window
+from convcli.arrays.library import HOST, Array, ArrayLib
 from convcli.spec import ConvSpec, Cost, choose
 
 Apply = Callable[[Window, Array], None]

@@ -7,8 +7,8 @@ names it and says what is different there: how much to do at a time, and the rat
 import sys
 from dataclasses import replace
 
-from convcli import device
-from convcli.arrays import gpu
+from convcli.arrays import device
+from convcli.arrays.library import gpu
 from convcli.spec import Cost
 
 SUMMARY = "the fastest of the same algorithms on a GPU, by CuPy"

@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
-from convcli.arrays import Array, Window
+from convcli.arrays.device.kernels import CONSTANT_BYTES, Correlation
+from convcli.arrays.gathering import Window
+from convcli.arrays.library import Array
 from convcli.backends import Apply, cuda
-from convcli.device.kernels import CONSTANT_BYTES, Correlation
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "one multiplication and addition per kernel cell and pixel, on a GPU"

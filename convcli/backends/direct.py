@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from convcli import native
-from convcli.arrays import Array, NonFiniteError, Window
+from convcli.arrays import native
+from convcli.arrays.gathering import NonFiniteError, Window
+from convcli.arrays.library import Array
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from convcli import transforms
-from convcli.arrays import HOST, Array, Window, all_finite, library
+from convcli.arrays import transforms
+from convcli.arrays.gathering import Window, all_finite
+from convcli.arrays.library import HOST, Array, array_module
 from convcli.backends import Apply
-from convcli.machine import cpu_count
 from convcli.spec import ConvSpec, Cost
+from convcli.system.resources import cpu_count
 
 SUMMARY = "overlap-save on tiles, real transforms, kernel transformed once"
 USES_BLAS = False
@@ -214,7 +215,7 @@ def _rows_at_a_time(channels: int, lengths: tuple[int, ...]) -> int:
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Transform the kernels once, for tiles of up to `tile` outputs."""
     lengths = _lengths(tile, kernels.shape[2:])
-    transformed = Circular if library(kernels) is HOST else Whole
+    transformed = Circular if array_module(kernels) is HOST else Whole
     correlate: Callable[..., None]
     if len(tile) == 1:
         correlate = _by_rows(transformed(kernels[:, :, None], lengths, spec.exact), kernels.shape[2])
@@ -244,7 +245,7 @@ def _by_rows(circular: Circular | Whole, taps: int) -> Callable[..., None]:
         if count:
             shape = len(signal), count, row
             strides = signal.strides[0], step * signal.strides[1], signal.strides[1]
-            rows = library(signal).xp.lib.stride_tricks.as_strided(signal, shape, strides)
+            rows = array_module(signal).xp.lib.stride_tricks.as_strided(signal, shape, strides)
             circular(Window(rows, window.dtype), out[:, :whole].reshape(len(out), count, step), scale)
         if whole < out.shape[1]:
             circular(Window(signal[:, None, whole:], window.dtype), out[:, None, whole:], scale)
@@ -373,7 +374,7 @@ class Whole:
     """
 
     def __init__(self, kernels: Array, lengths: tuple[int, ...], exact: bool) -> None:
-        self.xp = library(kernels).xp
+        self.xp = array_module(kernels).xp
         self.taps: tuple[int, ...] = kernels.shape[2:]
         self.lengths = lengths
         self.exact = exact

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from convcli.arrays import Array, Window, library
+from convcli.arrays.gathering import Window
+from convcli.arrays.library import Array, array_module
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
@@ -56,7 +57,7 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Flatten each kernel into a row."""
     taps = kernels.shape[2:]
     axes = len(taps)
-    xp = library(kernels).xp
+    xp = array_module(kernels).xp
     rows = xp.ascontiguousarray(kernels.reshape(len(kernels), -1))
 
     def apply(window: Window, out: Array) -> None:

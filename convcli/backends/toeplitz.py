@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-from convcli.arrays import Array, Window, library
+from convcli.arrays.gathering import Window
+from convcli.arrays.library import Array, array_module
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
@@ -123,7 +124,7 @@ def stacked_bands(columns: Array, rows: int) -> Array:
     """
     outputs, channels, kd, kh, kw = columns.shape
     shape = (outputs, kd, kw, rows, channels, rows + kh - 1)
-    bands: Array = library(columns).xp.zeros(shape, dtype=columns.dtype)
+    bands: Array = array_module(columns).xp.zeros(shape, dtype=columns.dtype)
     for row in range(rows):
         bands[:, :, :, row, :, row : row + kh] = columns.transpose(0, 2, 4, 1, 3)
     return bands.reshape(outputs * kd * kw * rows, -1)
@@ -134,7 +135,7 @@ def _multiply(bands: Array, strip: Array, columns: tuple[int, ...], rows: int, r
     outputs, channels, kd, kh, kw = columns
     _, d, height, w = result.shape
     blocks, reach = height // rows, rows + kh - 1
-    xp = library(strip).xp
+    xp = array_module(strip).xp
     c_step, d_step, h_step, w_step = strip.strides
     view = xp.lib.stride_tricks.as_strided(  # overlapping blocks of rows, without a copy for one channel
         strip,
@@ -156,7 +157,7 @@ def _multiply(bands: Array, strip: Array, columns: tuple[int, ...], rows: int, r
 def _fold_signal(kernels: Array) -> Apply:
     """A 1-D signal, cut into overlapping columns, needs the bands of a single kernel column."""
     outputs, channels, taps = kernels.shape
-    xp = library(kernels).xp
+    xp = array_module(kernels).xp
     rows = SIGNAL_ROWS
     bands = stacked_bands(kernels.reshape(outputs, channels, 1, taps, 1), rows)
     reach = rows + taps - 1

@@ -8,7 +8,8 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-from convcli.arrays import Array, Window
+from convcli.arrays.gathering import Window
+from convcli.arrays.library import Array
 from convcli.backends import Apply
 from convcli.spec import ConvSpec, Cost
 
@@ -44,7 +45,7 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
 
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
     """Build the matrix when the first plane shows its size."""
-    from convcli.matrices.operator import Operator
+    from convcli.matrices.convolution_matrix import ConvolutionMatrix
 
     taps = kernels.shape[2:]
     built: dict[tuple[int, ...], Any] = {}
@@ -55,7 +56,7 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
         with lock:  # two threads must not both build gigabytes
             if image.shape not in built:
                 whole = replace(spec, image_shape=image.shape[1:], kernel_shape=taps, origin=None, taps=None)
-                built[image.shape] = Operator(kernels, whole).tocsr()
+                built[image.shape] = ConvolutionMatrix(kernels, whole).tocsr()
         product: Array = built[image.shape] @ image.reshape(-1)
         out[...] = product.reshape(out.shape)
 

@@ -60,7 +60,7 @@ class Commands(Mapping[str, Any]):
         if name not in COMMANDS:
             raise KeyError(name)
         single = _typer(add_completion=False)
-        function = getattr(import_module(f"convcli.cli.{name}"), name)
+        function = getattr(import_module(f"convcli.cli.{name}.command"), name)
         single.command(name, no_args_is_help=name not in NEED_NO_ARGUMENTS)(function)
         return typer.main.get_command(single)
 

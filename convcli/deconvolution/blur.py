@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.arrays import HOST, Array, ArrayLib, library
+from convcli.arrays.library import HOST, Array, ArrayLib, array_module
 
 
 class Blur:
@@ -59,7 +59,7 @@ class Blur:
         frame: tuple[slice, ...] | None = None,
         threads: int = 1,
     ) -> None:
-        self.lib = library(observed)
+        self.lib = array_module(observed)
         self.grid: tuple[int, ...] = observed.shape[1:]
         self.axes = tuple(range(-len(self.grid), 0))
         self.dtype = observed.dtype

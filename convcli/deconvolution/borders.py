@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from convcli.arrays import Array, border_index, library
+from convcli.arrays.borders import border_index
+from convcli.arrays.library import Array, array_module
 from convcli.deconvolution.blur import Blur
 from convcli.spec import choose
 
@@ -49,7 +50,7 @@ def frame(planes: Array, psf: Array, origin: tuple[int, ...], border: str, threa
         return Blur(planes, psf, origin, known=inside, frame=box, threads=threads)
     if border == "mirror":
         for axis, size in enumerate(shape, 1):
-            index = library(planes).to_device(border_index(size, 0, max(size - 2, 0), "mirror"))
+            index = array_module(planes).to_device(border_index(size, 0, max(size - 2, 0), "mirror"))
             planes, known = planes.take(index, axis), known.take(index, axis)
     elif border == "taper":
         planes = _tapered(planes, psf, origin, threads)
@@ -99,7 +100,7 @@ def _bridged(planes: Array, axis: int, size: int) -> Array:
     gap = size - length
     if gap == 0:
         return planes
-    bring = library(planes).to_device
+    bring = array_module(planes).to_device
     shape = [-1 if a == axis else 1 for a in range(planes.ndim)]
     falling = (1 + np.cos(np.pi * (np.arange(gap) + 0.5) / gap)) / 2
     weight = bring(falling.astype(planes.dtype).reshape(shape))

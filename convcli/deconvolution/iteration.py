@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.settings import Step
+from convcli.deconvolution.method import Step
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from convcli.arrays import Array
-from convcli.convolution import convolve
+from convcli.arrays.library import Array
+from convcli.engine.convolve import convolve
 
 # Daubechies' orthonormal wavelet with 4 vanishing moments: what is smooth, and nearly all that a blur
 # leaves, passes under it. Computed from its spectral factorisation.

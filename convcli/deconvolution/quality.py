@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from convcli.arrays import Array
-from convcli.convolution import convolve
+from convcli.arrays.library import Array
+from convcli.engine.convolve import convolve
 from convcli.errors import UsageError
-from convcli.spec import shape_text
+from convcli.text import shape_text
 
 WINDOW = 7
 K1, K2 = 0.01, 0.03

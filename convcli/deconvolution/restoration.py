@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli import device
-from convcli.arrays import Array, library, samples_of
+from convcli.arrays import device
+from convcli.arrays.library import Array, array_module
+from convcli.arrays.samples import samples_of
 from convcli.deconvolution import methods
-from convcli.deconvolution.arguments import (
+from convcli.deconvolution.borders import BORDERS, frame, grid_shape, is_mirrored
+from convcli.deconvolution.checks import (
     check_options,
     count_of,
     judge_of,
@@ -20,13 +22,13 @@ from convcli.deconvolution.arguments import (
     point_spread,
     positive,
 )
-from convcli.deconvolution.borders import BORDERS, frame, grid_shape, is_mirrored
+from convcli.deconvolution.device import brought, library_for, require, room
 from convcli.deconvolution.iteration import Record, Watch, iterate
-from convcli.deconvolution.settings import Settings
-from convcli.deconvolution.workplace import brought, library_for, require, room
-from convcli.machine import cpu_count
-from convcli.problem import PRECISIONS
-from convcli.spec import BORDER_ALIASES, PerAxis, choose, per_axis, shape_text
+from convcli.deconvolution.method import Settings
+from convcli.engine.problem import PRECISIONS
+from convcli.spec import BORDER_ALIASES, PerAxis, choose, per_axis
+from convcli.system.resources import cpu_count
+from convcli.text import shape_text
 
 AUTO = "tv"
 """The method that `auto` is: on photographs it measured best in all six experiments of tests/quality."""
@@ -200,7 +202,7 @@ def deconvolve(
 
     def home(array: Array) -> Array:
         """Return a result where the image came from."""
-        return brought(array, library(samples))
+        return brought(array, array_module(samples))
 
     with device.at(samples), room(lib, needed, max_memory, f"the image {shape_text(spatial)}"):
         planes, low, scale = planes_of(brought(samples, lib), weights.ndim, dtype)

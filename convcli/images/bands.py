@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from convcli.arrays import Array
-from convcli.threads import run
+from convcli.arrays.library import Array
+from convcli.system.threads import run
 
 R = TypeVar("R")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from convcli.atomic import shown
 from convcli.errors import UsageError
+from convcli.system.files import shown
 
 # Pillow's mode of an array, by its sample type and number of channels; RGB;16 is our own.
 MODES = {

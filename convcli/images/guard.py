@@ -10,9 +10,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from convcli.atomic import printable
 from convcli.errors import ConvcliError, InputError, LimitError
 from convcli.images.formats import Format
+from convcli.system.files import printable
 
 # Pillow's switches and Python's warning filters belong to the process: one thread decodes at a time.
 _LOCK = threading.RLock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 
 
 @dataclass(frozen=True)

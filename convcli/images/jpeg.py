@@ -17,9 +17,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.images.bands import encode_bands, packed
-from convcli.machine import cpu_count
+from convcli.system.resources import cpu_count
 
 BLOCK = 8  # pixels a side, without subsampling
 STRIP_PIXELS = 2**20

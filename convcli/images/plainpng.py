@@ -17,8 +17,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from convcli import native
-from convcli.arrays import Array
+from convcli.arrays import native
+from convcli.arrays.library import Array
 
 BEFORE_CHUNKS = 8
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type, of those without a palette

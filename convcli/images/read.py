@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from convcli.arrays import Array
-from convcli.atomic import open_input, shown
+from convcli.arrays.library import Array
 from convcli.errors import InputError
 from convcli.images.formats import FORMATS, MODES, Format, recognise
 from convcli.images.guard import guarded_reading, quiet_stderr
 from convcli.images.image import Image, Metadata
 from convcli.images.metadata import plausible_resolution, read_metadata
 from convcli.images.plainpng import read_plain_png
+from convcli.system.files import open_input, shown
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from convcli.arrays import Array
-from convcli.atomic import atomic_write, shown, write_errors
+from convcli.arrays.library import Array
 from convcli.errors import FileError, UsageError
 from convcli.images.bands import packed
 from convcli.images.formats import Format, check_holds, format_for, format_named
@@ -20,6 +19,7 @@ from convcli.images.image import Image
 from convcli.images.jpeg import write_jpeg
 from convcli.images.metadata import save_options
 from convcli.images.png import write_png
+from convcli.system.files import atomic_write, shown, write_errors
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.kernels.kernel import EXACT_FLOAT, MAX_AXIS, brief, check_shape
 

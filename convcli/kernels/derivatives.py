@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.kernels.kernel import Kernel, brief
 from convcli.kernels.registry import Positive, Real, named, real

@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.errors import InputError, LimitError, UsageError
+from convcli.images.colour import LUMA
 from convcli.images.formats import FORMATS
 from convcli.kernels.cells import SEPARATOR, number, table
 from convcli.kernels.kernel import LIMITS, MAX_CELLS, Kernel, brief, check_shape
-from convcli.pixels import LUMA
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_LINE_BYTES = 4 * 2**20
@@ -133,7 +133,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[str, str]]:
 
 def read_npy_kernel(path: str) -> Kernel:
     """Read ``.npy``: an array of real numbers; 4 or 5 axes are a bank (outputs, channels, *taps)."""
-    from convcli.npyfile import read_npy
+    from convcli.arrays.npy import read_npy
 
     return _from_array(read_npy(Path(path), max_bytes=MAX_FILE_BYTES, name=_title(path)), path)
 

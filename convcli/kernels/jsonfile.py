@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.kernels.kernel import MAX_CELLS, Kernel, brief, check_shape, finite, place
 

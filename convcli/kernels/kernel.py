@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrays import Array
-from convcli.atomic import printable
+from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.spec import per_axis, shape_text
+from convcli.spec import per_axis
+from convcli.system.files import printable
+from convcli.text import shape_text
 
 MAX_AXIS = 4096
 MAX_CELLS = 2**24

@@ -8,10 +8,10 @@ import struct
 import zipfile
 from typing import BinaryIO
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
+from convcli.arrays.npy import read_npy
 from convcli.errors import ConvcliError, UsageError
 from convcli.kernels.kernel import brief
-from convcli.npyfile import read_npy
 
 MAX_DIRECTORY_BYTES = 2**20
 END_RECORD = struct.Struct("<4s4H2LH")  # PKWARE's APPNOTE.TXT, section 4.3.16

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.kernels.registry import Positive, Real, named
 from convcli.kernels.sampling import Floats, direction, grid, odd_size, unit_sum
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.kernels.cells import number
 from convcli.kernels.kernel import MAX_AXIS, Kernel, brief

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.kernels.kernel import MAX_AXIS
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.registry import OptionalSize, Positive, Size, named
 from convcli.kernels.sampling import delta, gaussian_weights, odd_size

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli import device
-from convcli.arrays import Array, samples_of
+from convcli.arrays import device
+from convcli.arrays.library import Array
+from convcli.arrays.samples import samples_of
+from convcli.engine.problem import prepare
 from convcli.errors import UsageError
-from convcli.layers.arguments import (
+from convcli.layers.checks import (
     add_bias,
     bank_of,
     bias_of,
@@ -21,8 +23,8 @@ from convcli.layers.arguments import (
     spatial_of,
 )
 from convcli.layers.geometry import Padding, geometry
-from convcli.problem import pose
-from convcli.spec import ConvSpec, PerAxis, shape_text
+from convcli.spec import ConvSpec, PerAxis
+from convcli.text import shape_text
 
 
 def conv(
@@ -93,7 +95,7 @@ def conv(
     offsets = bias_of(bias, len(bank))
     spec = geometry(tuple(spatial), bank.shape[2:], stride, padding, dilation)
     with device.at(image):
-        result = pose(
+        result = prepare(
             image.reshape(batch * groups, channels // groups, *spatial),
             bank,
             groups=groups,
@@ -104,7 +106,7 @@ def conv(
             precision=precision,
             backend=backend,
             threads=threads,
-        ).solve()
+        ).compute()
         return add_bias(result.reshape(batch, len(bank), *spec.output_shape), offsets)
 
 
@@ -179,7 +181,7 @@ def conv_weight_grad(
     bank = samples_of(np.where(finite, gradient, 0), "kernel").swapaxes(0, 1)
     grouped = image.reshape(len(image), groups, channels // groups, *spec.image_shape)
     planes = np.moveaxis(grouped, 0, 2).swapaxes(0, 1)  # (C / groups, groups, N, *spatial)
-    result = pose(
+    result = prepare(
         planes.reshape(channels, *planes.shape[2:]),
         bank,
         groups=groups,
@@ -190,7 +192,7 @@ def conv_weight_grad(
         precision=precision,
         backend=backend,
         threads=threads,
-    ).solve()
+    ).compute()
     result = result.reshape(channels // groups, outputs, *taps).swapaxes(0, 1)
     if not finite.all():
         result[~finite.all(axis=(0, *range(2, finite.ndim)))] = np.nan

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from convcli.errors import UsageError
-from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis, shape_text
+from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis
+from convcli.text import shape_text
 
 Padding = int | str | Iterable[int]
 Pairs = tuple[tuple[int, int], ...]

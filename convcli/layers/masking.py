@@ -11,14 +11,17 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array, all_finite, border_indices, gather, samples_of
+from convcli.arrays.borders import border_indices
+from convcli.arrays.gathering import all_finite, gather
+from convcli.arrays.library import Array
+from convcli.arrays.samples import samples_of
+from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
-from convcli.layers.arguments import add_bias, bank_of, bias_of, image_of, refuse_channels
+from convcli.layers.checks import add_bias, bank_of, bias_of, image_of, refuse_channels
 from convcli.layers.geometry import Padding, geometry
-from convcli.machine import cpu_count
-from convcli.problem import Problem, pose
 from convcli.spec import ConvSpec, PerAxis, per_axis
-from convcli.threads import run
+from convcli.system.resources import cpu_count
+from convcli.system.threads import run
 
 STRIP_BYTES = 1 << 20
 """What a thread unrolls at a time: it stays in the second-level cache."""
@@ -88,7 +91,7 @@ def masked_conv(
     layout = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
     masks = _masks_of(mask, image, layout)
     workers = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
-    problem = pose(  # for its arithmetic: a mask makes no sum larger
+    problem = prepare(  # for its arithmetic: a mask makes no sum larger
         image,
         bank,
         op="correlate",
@@ -143,7 +146,7 @@ def _strips(spec: ConvSpec) -> Iterator[tuple[int, Window]]:
 class _Product:
     """W · (M ∘ X_conv), for some outputs at a time."""
 
-    def __init__(self, problem: Problem, masks: Array, result: Array) -> None:
+    def __init__(self, problem: Convolution, masks: Array, result: Array) -> None:
         self.spec, self.image = problem.plan.spec, problem.image
         self.masks, self.result = masks, result
         self.rows = problem.kernels.reshape(len(problem.kernels), -1).astype(self.spec.dtype)

@@ -9,11 +9,13 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array, refuse_wide_borders
+from convcli.arrays.borders import refuse_wide_borders
+from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.layers.arguments import image_of
+from convcli.layers.checks import image_of
 from convcli.layers.geometry import Padding, Pairs, resolve
-from convcli.spec import Axis, ConvSpec, PerAxis, per_axis, shape_text
+from convcli.spec import Axis, ConvSpec, PerAxis, per_axis
+from convcli.text import shape_text
 
 
 def max_pool(

@@ -6,20 +6,12 @@ from collections.abc import Iterable
 
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.layers.arguments import (
-    add_bias,
-    bank_of,
-    bias_of,
-    groups_of,
-    image_of,
-    refuse_channels,
-    spatial_of,
-)
+from convcli.layers.checks import add_bias, bank_of, bias_of, groups_of, image_of, refuse_channels, spatial_of
 from convcli.layers.convolutions import check_gradient
 from convcli.layers.geometry import Padding, geometry, transposed_geometry
-from convcli.layers.residues import spread
+from convcli.layers.transposed_polyphase import spread
 from convcli.spec import PerAxis
 
 

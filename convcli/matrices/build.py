@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array, samples_of
+from convcli.arrays.library import Array
+from convcli.arrays.samples import samples_of
 from convcli.errors import LimitError, UsageError
-from convcli.matrices.operator import Operator
-from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis, shape_of, shape_text
+from convcli.matrices.convolution_matrix import ConvolutionMatrix
+from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis, shape_of
+from convcli.text import shape_text
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -78,7 +80,7 @@ def toeplitz_matrix(
            [0, 0, 0, 4, 3, 0, 2, 1, 0],
            [0, 0, 0, 0, 4, 3, 0, 2, 1]])
     """
-    return operator(
+    return convolution_matrix(
         kernel,
         shape,
         mode=mode,
@@ -126,10 +128,10 @@ def circulant_matrix(kernel: ArrayLike, shape: int | Iterable[int]) -> csr_array
            [0, 2, 1, 0],
            [0, 0, 2, 1]])
     """
-    return operator(kernel, shape, mode="same", border="wrap", origin=0).tocsr()
+    return convolution_matrix(kernel, shape, mode="same", border="wrap", origin=0).tocsr()
 
 
-def operator(
+def convolution_matrix(
     kernel: ArrayLike,
     shape: int | Iterable[int],
     *,
@@ -142,18 +144,18 @@ def operator(
     order: str = "C",
     groups: int = 1,
     padding: PerAxis | None = None,
-) -> Operator:
+) -> ConvolutionMatrix:
     """Describe the matrix that `toeplitz_matrix` builds; the parameters are the same.
 
     In place of `mode` there may be a `padding`, written as for `unroll`.
 
     Returns
     -------
-    Operator
+    ConvolutionMatrix
 
     Examples
     --------
-    >>> operator([1, 1], 10**9).shape
+    >>> convolution_matrix([1, 1], 10**9).shape
     (1000000001, 1000000000)
     """
     weights = samples_of(kernel, "kernel")
@@ -189,7 +191,7 @@ def operator(
         bank = bank.transpose(0, 1, *range(axes + 1, 1, -1))
         spec = spec.reversed()
     _refuse_overflow(bank, spec)
-    rule = Operator(bank, spec, groups)
+    rule = ConvolutionMatrix(bank, spec, groups)
     reach = max(max(axis.padded, axis.stride) for axis in spec.axes)
     if max(*rule.shape, reach) > MOST_ENTRIES:
         raise LimitError(
@@ -222,7 +224,7 @@ def cell_names(bank: Array, order: str = "C", letter: str = "w") -> list[str]:
     Parameters
     ----------
     bank : (outputs, channels, *taps) array
-        As an `Operator` keeps it: its spatial axes are reversed for order F.
+        As an `ConvolutionMatrix` keeps it: its spatial axes are reversed for order F.
     order : {"C", "F"}
     letter : str
 

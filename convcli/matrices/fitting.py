@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from convcli.arrays import Array, refuse_wide_borders
+from convcli.arrays.borders import refuse_wide_borders
+from convcli.arrays.library import Array
 from convcli.errors import LimitError, UsageError
 from convcli.matrices.build import ORDERS
-from convcli.spec import ConvSpec, PerAxis, bytes_text, choose, paddings, shape_text
+from convcli.spec import ConvSpec, PerAxis, choose, paddings
+from convcli.text import bytes_text, shape_text
 
 LAYOUTS = ("rows", "columns")
 

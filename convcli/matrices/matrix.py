@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli.arrays import Array, samples_of
+from convcli.arrays.library import Array
+from convcli.arrays.samples import samples_of
 from convcli.matrices.build import cell_names
+from convcli.matrices.col2im import put_back
 from convcli.matrices.fitting import LAYOUTS, check_fit, fill_of, patch_spec, with_channels
-from convcli.matrices.folding import put_back
-from convcli.matrices.patches import Unrolled
+from convcli.matrices.im2col import Unrolled
 from convcli.spec import PerAxis, choose, shape_of
 
 REDUCTIONS = ("sum", "mean")

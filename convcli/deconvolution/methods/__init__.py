@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from convcli.spec import choose
 
 if TYPE_CHECKING:
-    from convcli.deconvolution.settings import Method
+    from convcli.deconvolution.method import Method
 
 
 def names() -> list[str]:

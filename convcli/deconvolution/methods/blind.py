@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur, differences, power, squared_length
+from convcli.deconvolution.least_squares import least_squares
+from convcli.deconvolution.method import Settings, Step
 from convcli.deconvolution.methods import tv
-from convcli.deconvolution.penalised import least_squares
-from convcli.deconvolution.settings import Settings, Step
 from convcli.errors import UsageError
 
 SUMMARY = "total variation and a PSF refined from the one given, by turns; approximate"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.settings import Settings, Step
+from convcli.deconvolution.method import Settings, Step
 
 SUMMARY = "Högbom's CLEAN, for stars and other points on a flat background; 500 components an iteration"
 ITERATIONS = 200

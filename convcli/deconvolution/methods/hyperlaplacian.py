@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.penalised import Sparse, least_squares
-from convcli.deconvolution.settings import Settings, Step
-from convcli.deconvolution.shrink import shrink_power
+from convcli.deconvolution.least_squares import Sparse, least_squares
+from convcli.deconvolution.method import Settings, Step
+from convcli.deconvolution.proximal import shrink_power
 
 SUMMARY = "hyper-Laplacian prior of exponent 2/3 or 1/2, by ADMM"
 ITERATIONS = 150

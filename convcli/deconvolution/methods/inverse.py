@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.penalised import filled
-from convcli.deconvolution.settings import Settings, Step
+from convcli.deconvolution.least_squares import filled
+from convcli.deconvolution.method import Settings, Step
 
 SUMMARY = "truncated division of the transforms, for teaching: noise blows up"
 ITERATIONS = 1

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.settings import Settings, Step
+from convcli.deconvolution.method import Settings, Step
 
 SUMMARY = "Landweber's iteration, until the residual is the noise; positive"
 ITERATIONS = 500

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur, differences, divergence, squared_length
-from convcli.deconvolution.settings import Settings, Step
+from convcli.deconvolution.method import Settings, Step
 from convcli.errors import UsageError
 
 SUMMARY = "Richardson–Lucy, until the residual is the noise; positive"

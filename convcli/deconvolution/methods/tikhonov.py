@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.penalised import least_squares
-from convcli.deconvolution.settings import Settings, Step
+from convcli.deconvolution.least_squares import least_squares
+from convcli.deconvolution.method import Settings, Step
 
 SUMMARY = "least squares with a small Laplacian"
 ITERATIONS = 100

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convcli.arrays import Array
+from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur, squared_length
-from convcli.deconvolution.penalised import Sparse, least_squares
-from convcli.deconvolution.settings import Settings, Step
-from convcli.deconvolution.shrink import shrink_together
+from convcli.deconvolution.least_squares import Sparse, least_squares
+from convcli.deconvolution.method import Settings, Step
+from convcli.deconvolution.proximal import shrink_together
 
 SUMMARY = "isotropic total variation, by ADMM"
 ITERATIONS = 150

@@ -1,0 +1,1 @@
+"""Arrays: where they lie, what surrounds them, and the loops that go over them."""

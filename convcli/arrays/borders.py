@@ -1,0 +1,107 @@
+"""Borders: where each sample of a padded image comes from."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.arrays.library import Array, array_module
+from convcli.errors import LimitError
+from convcli.spec import ConvSpec
+from convcli.text import shape_text
+
+OUTSIDE = -1
+
+LONGEST_BORDER = 2**26  # samples
+
+
+def border_index(size: int, before: int, after: int, border: str) -> NDArray[np.intp]:
+    """Image position that each sample of a padded axis is copied from.
+
+    Parameters
+    ----------
+    size : int
+        Samples of the image axis.
+    before, after : int
+        Samples added on either side; negative numbers crop.
+    border : str
+        A name of `convcli.spec.BORDERS`.
+
+    Returns
+    -------
+    (before + size + after,) array of int
+        Positions in ``range(size)``, or -1 where the border is a constant.
+
+    Examples
+    --------
+    >>> border_index(4, 2, 2, "mirror").tolist()
+    [2, 1, 0, 1, 2, 3, 2, 1]
+    """
+    return border_positions(np.arange(-before, size + after), size, border)
+
+
+def border_positions(wanted: NDArray[np.intp], size: int, border: str) -> NDArray[np.intp]:
+    """Image positions that stand for `wanted` ones, which may lie outside ``range(size)``.
+
+    >>> border_positions(np.array([-2, 0, 5]), 4, "symmetric").tolist()
+    [1, 0, 2]
+    """
+    if border in ("zero", "constant"):
+        return np.where((wanted >= 0) & (wanted < size), wanted, OUTSIDE)
+    if border == "nearest":
+        return np.clip(wanted, 0, size - 1)
+    if border == "wrap":
+        return wanted % size
+    if border == "symmetric":
+        i = wanted % (2 * size)
+        return np.minimum(i, 2 * size - 1 - i)
+    period = max(2 * size - 2, 1)  # mirror: a single sample is its own mirror image
+    i = wanted % period
+    return np.minimum(i, period - i) if size > 1 else np.zeros_like(i)
+
+
+def border_indices(spec: ConvSpec) -> list[NDArray[np.intp]]:
+    """`border_index` for every spatial axis of `spec`."""
+    return [border_index(a.size, a.before, a.after, spec.border) for a in spec.axes]
+
+
+def refuse_wide_borders(spec: ConvSpec) -> None:
+    """Refuse what is nearly all border: where each sample comes from takes 8 bytes."""
+    for axis in spec.axes:
+        if axis.padded > max(LONGEST_BORDER, 4 * axis.size):
+            raise LimitError(
+                f"image {shape_text(spec.image_shape)} with its border has {shape_text(spec.padded_shape)} "
+                "samples; use a smaller kernel or dilation, or --mode valid"
+            )
+
+
+def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
+    """Outputs whose kernel footprint touches a marked sample.
+
+    The footprint is all cells of the kernel, those of value zero too, so the answer is the same on
+    every backend.
+
+    Parameters
+    ----------
+    marked : (..., *spatial) array of bool
+    border : bool
+        Whether a constant border counts as marked.
+
+    Returns
+    -------
+    (..., *output) array of bool
+    """
+    result = marked
+    lib = array_module(marked)
+    first = marked.ndim - len(spec.axes)
+    for number, (axis, index) in enumerate(zip(spec.axes, border_indices(spec), strict=True), first):
+        padded = result.take(lib.to_device(np.maximum(index, 0)), axis=number)
+        padded[(slice(None),) * number + (lib.to_device(index == OUTSIDE),)] = border
+        shape = list(result.shape)
+        shape[number] = axis.output
+        result = lib.xp.zeros(shape, dtype=bool)
+        for tap in range(axis.taps):
+            start = tap * axis.dilation
+            stop = start + (axis.output - 1) * axis.stride + 1
+            result |= padded[(slice(None),) * number + (slice(start, stop, axis.stride),)]
+    return result

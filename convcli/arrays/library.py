@@ -1,0 +1,48 @@
+"""Arrays of the host and of the GPU, and the library that computes with each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.arrays import device
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ArrayLib:
+    """Where arrays lie, and the library that computes with them.
+
+    Attributes
+    ----------
+    xp : module
+        NumPy, or CuPy, which has the same functions for arrays in the memory of a GPU.
+    to_device, to_host : callable
+        Copy an array from the host to there, and back; for NumPy they do nothing.
+    """
+
+    xp: Any
+    to_device: Callable[[Array], Array]
+    to_host: Callable[[Array], Array]
+
+
+HOST = ArrayLib(np, np.asarray, np.asarray)
+
+
+def gpu() -> ArrayLib:
+    """CuPy and the GPU; imports it."""
+    return ArrayLib(device.cupy(), device.to_device, device.to_host)
+
+
+def array_module(array: Array) -> ArrayLib:
+    """Return the library that an array belongs to.
+
+    >>> array_module(np.zeros(3)) is HOST
+    True
+    """
+    return HOST if isinstance(array, np.ndarray) else gpu()

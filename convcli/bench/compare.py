@@ -1,0 +1,226 @@
+"""Whether code became slower between two benchmarks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from convcli.bench.results import Case, Report
+from convcli.bench.statistics import STATISTICS, Ratio, ratio
+from convcli.errors import InputError, UsageError
+from convcli.kernels.kernel import brief
+from convcli.system.files import printable
+
+RULE = re.compile(r"(\w+):([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})( ?%)?", re.ASCII)
+MACHINE = ("cpu", "threads")  # facts of a machine that times depend on most
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a benchmark has failed.
+
+    Attributes
+    ----------
+    statistic : {"median", "mean", "min"}
+    limit : float
+        By how much of the old time the new one may exceed it.
+    """
+
+    statistic: str
+    limit: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """One contestant on one case, then and now.
+
+    Attributes
+    ----------
+    case : Case
+    name : str
+    statistic : {"median", "mean", "min"}
+    old, new : float or None
+        Seconds; None where it was not timed.
+    ratio : Ratio or None
+        New time over old.
+    verdict : {"slower", "faster", "same", "new", "gone"}
+        The first two only if the interval of the ratio lies wholly on one side of 1; the last two for
+        what only one of the reports has a time for.
+    why : str or None
+        Why it is not timed any more, if the new report says so.
+    """
+
+    case: Case
+    name: str
+    statistic: str
+    old: float | None
+    new: float | None
+    ratio: Ratio | None
+    verdict: str
+    why: str | None = None
+
+
+def parse_rule(text: str) -> Rule:
+    """Read the argument of ``--fail-if``: a statistic and a limit in percent, or as a fraction.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+
+    Examples
+    --------
+    >>> parse_rule("median:10%"), parse_rule("min:0.05")
+    (Rule(statistic='median', limit=0.1), Rule(statistic='min', limit=0.05))
+    """
+    match = RULE.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f'"{brief(text)}" is not a statistic and a limit; write it as median:10%')
+    statistic, number, percent = match[1], float(match[2]), match[3]
+    if statistic not in STATISTICS:
+        raise UsageError(f'unknown statistic "{brief(statistic)}"; use one of {", ".join(STATISTICS)}')
+    if not percent and number >= 1:
+        raise UsageError(
+            f"limit {match[2]} is not below 1, as a fraction must be; for percent, write {match[2]}%"
+        )
+    return Rule(statistic, number / 100 if percent else number)
+
+
+def compare(new: Report, old: Report, statistic: str = "median") -> list[Change]:
+    """Set the times of two reports side by side.
+
+    A time is called slower or faster only if the 95 % interval of the ratio leaves out 1, so that noise
+    within a report is not taken for a change. Three things are beyond what it can tell:
+
+    - Nothing in the runs says whether the machine itself was the same in both sessions: another clock
+      speed or another load shifts all runs of one report together. Where every contestant changed alike,
+      including those whose code did not, suspect the machine.
+    - One comparison in twenty leaves out 1 by chance, so of many contestants some will.
+    - Fewer than 5 runs give the interval of their extremes, which is wide, and a single run gives none:
+      the verdict is then always "same". For the minimum the interval is too narrow, since runs drawn again
+      are never faster than the fastest (Efron and Tibshirani, 1993, section 7.4).
+
+    Parameters
+    ----------
+    new, old : Report
+    statistic : {"median", "mean", "min"}
+
+    Returns
+    -------
+    list of Change
+        In the order of the new report, and then what only the old one has. What neither timed is left out.
+
+    Raises
+    ------
+    InputError
+        If no contestant was timed on the same case in both.
+
+    Examples
+    --------
+    >>> from convcli.bench.results import Result
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> def report(*times):
+    ...     return Report({}, {}, [Result(case, "direct", "backend", times)])
+    >>> then, now = report(1.0, 1.02, 0.98), report(1.5, 1.53, 1.47)
+    >>> [change.verdict for change in compare(now, then)]
+    ['slower']
+    """
+    now, then = _timed(new), _timed(old)
+    reasons = {(r.case, r.name): r.skipped for r in new.results if not r.times}
+    changes = []
+    for key in {**now, **then}:
+        found = ratio(now[key], then[key], statistic) if key in now and key in then else None
+        changes.append(
+            Change(
+                *key,
+                statistic,
+                old=_value(then.get(key), statistic),
+                new=_value(now.get(key), statistic),
+                ratio=found,
+                verdict=_verdict(found) if found else "new" if key in now else "gone",
+                why=reasons.get(key),
+            )
+        )
+    if not any(change.ratio for change in changes):
+        raise InputError(
+            "no contestant was timed on the same case in both reports; "
+            f"the new one has {_contents(new)}, the old one {_contents(old)}"
+        )
+    return changes
+
+
+def failures(changes: Iterable[Change], rule: Rule) -> list[Change]:
+    """Return what became slower by more than the rule allows, beyond the noise.
+
+    That is: the whole 95 % interval of the ratio lies above 1 + limit. A time that seems to exceed the
+    limit but may not have, as far as the runs tell, does not fail; more runs make the interval narrower.
+    `compare` says what the interval cannot tell. A contestant that took part, had a time before and has
+    none now fails too.
+
+    Parameters
+    ----------
+    changes : iterable of Change
+        Of the statistic that the rule names.
+    rule : Rule
+
+    Examples
+    --------
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> change = Change(case, "direct", "median", 1.0, 1.3, Ratio(1.3, 0.05, 1.2, 1.4), "slower")
+    >>> len(failures([change], Rule("median", 0.1))), len(failures([change], Rule("median", 0.25)))
+    (1, 0)
+    """
+    found = []
+    for change in changes:
+        if change.statistic != rule.statistic:
+            raise ValueError(
+                f"the {change.statistic} was compared, and the rule is about the {rule.statistic}"
+            )
+        broken = change.verdict == "gone" and change.why is not None
+        if broken or (change.ratio and change.ratio.low > 1 + rule.limit):
+            found.append(change)
+    return found
+
+
+def different_machine(new: Report, old: Report) -> str | None:
+    """Say how the machines of two reports differ, as far as both are known.
+
+    Examples
+    --------
+    >>> different_machine(Report({"threads": 4}, {}), Report({"threads": 2}, {}))
+    'the old report is from another machine (threads: 2, now 4); times may differ for that alone'
+    """
+    differences = [
+        f"{fact}: {_fact(old.machine[fact])}, now {_fact(new.machine[fact])}"
+        for fact in MACHINE
+        if fact in old.machine and fact in new.machine and old.machine[fact] != new.machine[fact]
+    ]
+    if not differences:
+        return None
+    return (
+        f"the old report is from another machine ({'; '.join(differences)}); times may differ for that alone"
+    )
+
+
+def _timed(report: Report) -> dict[tuple[Case, str], tuple[float, ...]]:
+    return {(r.case, r.name): r.times for r in report.results if r.times}
+
+
+def _value(times: tuple[float, ...] | None, statistic: str) -> float | None:
+    return float(getattr(np, statistic)(times)) if times else None
+
+
+def _verdict(found: Ratio) -> str:
+    return "slower" if found.low > 1 else "faster" if found.high < 1 else "same"
+
+
+def _contents(report: Report) -> str:
+    first = next((r for r in report.results if r.times), None)
+    return f'"{printable(first.name)}" on {brief(first.case.label, 120)}' if first else "no times"
+
+
+def _fact(value: object) -> str:
+    return brief(str(value)) if isinstance(value, str | int | float) else "?"

@@ -1,0 +1,245 @@
+"""A benchmark as text: JSON that can be read back, CSV for a spreadsheet, Markdown for people.
+
+Names of numbers carry their unit, as in ``median_seconds``. What is not known is null in JSON and empty
+in the others; there is no NaN.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, astuple
+from typing import Any
+
+from convcli.bench.results import PHASES, Case, Report, Result, relative
+from convcli.bench.statistics import Ratio
+from convcli.system.files import printable
+from convcli.version import __version__
+
+UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+TIMES = ("median", "IQR", "min")  # columns in a unit that suits the case, and those after them
+OTHERS = ("relative", "MP/s", "GFLOP/s", "memory [MB]", "max error")
+SPECIAL = re.compile(r"([\\`*|<\[])")  # what Markdown would take for something else within a word
+
+# Orders of the contestants of a case; those that were skipped come last in all but the first.
+SORTS: dict[str, Callable[[Result], Any]] = {
+    "order": lambda result: 0,  # noqa: ARG005
+    "median": lambda result: result.summary.median if result.times else math.inf,
+    "name": lambda result: (not result.times, result.name),
+}
+
+
+def to_json(report: Report, reference: str | None = None, sort: str = "order") -> str:
+    """Write a report as one JSON document, the times of all runs included.
+
+    Parameters
+    ----------
+    report : Report
+    reference : str, optional
+        Name of the contestant to which `relative` relates; the fastest of each case by default.
+    sort : {"order", "median", "name"}
+
+    Examples
+    --------
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> report = Report({}, {}, [Result(case, "direct", "backend", (0.25,))])
+    >>> json.loads(to_json(report))["results"][0]["median_seconds"]
+    0.25
+    """
+    rows = []
+    for result, ratio in _rows(report, reference, sort):
+        own = {"name": result.name, "kind": result.kind, "plan": result.plan, "skipped": result.skipped}
+        figures = {**_figures(result, ratio), "times_seconds": result.times}
+        rows.append({"case": _flat(result.case), **own, **figures})
+    document = {
+        "convcli": __version__,
+        "started": report.started,
+        "machine": report.machine,
+        "settings": report.settings,
+        "results": rows,
+    }
+    return json.dumps(_finite(document), allow_nan=False) + "\n"
+
+
+def to_csv(report: Report, reference: str | None = None, sort: str = "order") -> str:
+    r"""Write a report as a table for spreadsheets (RFC 4180), a row for each result.
+
+    Parameters
+    ----------
+    report, reference, sort
+        As for `to_json`.
+
+    Examples
+    --------
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> to_csv(Report({}, {}, [Result(case, "direct", "backend", (0.25,))])).splitlines()[1][:57]
+    'random,1,64,64,random,3,3,float32,1,direct,backend,,,1,0.'
+    """
+    rows = []
+    for result, ratio in _rows(report, reference, sort):
+        own = {"name": result.name, "kind": result.kind, "plan": result.plan, "skipped": result.skipped}
+        row = {**_flat(result.case), **own, **_finite(_figures(result, ratio))}
+        rows.append({key: printable(v) if isinstance(v, str) else v for key, v in row.items()})
+    file = io.StringIO()
+    writer = csv.DictWriter(file, rows[0] if rows else ())
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def to_markdown(report: Report, reference: str | None = None, sort: str = "order") -> str:
+    """Write a report for people: a heading and a table for each case.
+
+    Parameters
+    ----------
+    report, reference, sort
+        As for `to_json`.
+
+    Examples
+    --------
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> print(to_markdown(Report({}, {}, [Result(case, "direct", "backend", (0.25, 0.25))])))
+    ### 64×64 float32, random 3×3 kernel, 1 thread
+    <BLANKLINE>
+    | backend | median [ms] | IQR [ms] | min [ms] | relative | MP/s | GFLOP/s | memory [MB] | max error |
+    |:---|---:|---:|---:|---:|---:|---:|---:|---:|
+    | direct | 250.0 | 0.0 | 250.0 | 1.00 | 0.0164 | 0.000295 |  |  |
+    <BLANKLINE>
+    """
+    parts = []
+    for case, results in report.cases().items():
+        unit, scale, digits = unit_of(min((r.summary.median for r in results if r.times), default=1.0))
+        header = ["backend", *[f"{name} [{unit}]" for name in TIMES], *OTHERS]
+        lines = [f"### {_escaped(case.label)}", "", _line(header), "|:---|" + "---:|" * (len(header) - 1)]
+        ratios = relative(results, reference)
+        for result in ordered(results, sort):
+            if result.times:
+                cells = _cells(result, ratios[result.name], scale, digits)
+            else:
+                cells = [f"skipped: {_escaped(str(result.skipped))}", *[""] * (len(header) - 2)]
+            lines.append(_line([_escaped(result.name), *cells]))
+        phases = [phases_text(result) for result in ordered(results, sort) if result.phases]
+        if phases:
+            lines += ["", *(f"- {_escaped(text)}" for text in phases)]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+# What can be written, by the name of its option: each takes a report, a reference and an order.
+FORMATS: dict[str, Callable[[Report, str | None, str], str]] = {
+    "json": to_json,
+    "csv": to_csv,
+    "markdown": to_markdown,
+}
+
+
+def ordered(results: Iterable[Result], sort: str) -> list[Result]:
+    """Sort the contestants of a case by one of `SORTS`."""
+    return sorted(results, key=SORTS[sort])
+
+
+def unit_of(seconds: float) -> tuple[str, float, int]:
+    """Return the unit that suits a time, its length in seconds, and the decimals that are worth writing.
+
+    >>> unit_of(0.00123), unit_of(12.0)
+    (('ms', 0.001, 3), ('s', 1.0, 2))
+    """
+    unit, scale = next((u for u in UNITS if seconds >= u[1]), UNITS[-1])
+    return unit, scale, 3 if seconds < 10 * scale else 2 if seconds < 100 * scale else 1
+
+
+def _rows(report: Report, reference: str | None, sort: str) -> Iterator[tuple[Result, Ratio | None]]:
+    for results in report.cases().values():
+        ratios = relative(results, reference)
+        for result in ordered(results, sort):
+            yield result, ratios.get(result.name)
+
+
+def _flat(case: Case) -> dict[str, Any]:
+    return {
+        "image": case.image,
+        "planes": case.planes,
+        "height": case.shape[0],
+        "width": case.shape[1],
+        "kernel": case.kernel,
+        "kernel_height": case.kernel_shape[0],
+        "kernel_width": case.kernel_shape[1],
+        "dtype": case.dtype,
+        "threads": case.threads,
+    }
+
+
+def _figures(result: Result, ratio: Ratio | None) -> dict[str, Any]:
+    """Everything that is known of a result; all keys are there even if nothing is."""
+    times = result.summary if result.times else None
+    return {
+        "runs": len(result.times),
+        "median_seconds": times and times.median,
+        "lower_quartile_seconds": times and times.lower,
+        "upper_quartile_seconds": times and times.upper,
+        "min_seconds": times and times.min,
+        "max_seconds": times and times.max,
+        "mean_seconds": times and times.mean,
+        "standard_deviation_seconds": times and times.deviation,
+        "outliers": times and times.outliers,
+        "relative": ratio and ratio.value,
+        "relative_error": ratio and ratio.error,
+        "megapixels_per_second": times and result.megapixels_per_second,
+        "gflops": times and result.gflops,
+        "max_error": result.max_error,
+        "allocated_bytes": result.allocated_bytes,
+        "resident_bytes": result.resident_bytes,
+        **(asdict(result.phases) if result.phases else dict.fromkeys(PHASES)),
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _cells(result: Result, ratio: Ratio, scale: float, digits: int) -> list[str]:
+    times, memory, error = result.summary, result.peak_bytes, result.max_error
+    unsure = f" ± {ratio.error:.2f}" if 0 < ratio.error < math.inf else ""
+    return [
+        f"{times.median / scale:.{digits}f}",
+        f"{times.spread / scale:.{digits}f}",
+        f"{times.min / scale:.{digits}f}",
+        f"{ratio.value:.2f}{unsure}",
+        f"{result.megapixels_per_second:.3g}",
+        f"{result.gflops:.3g}",
+        "" if memory is None else f"{memory / 1e6:.1f}",
+        "" if error is None else f"{error:.1e}",
+    ]
+
+
+def phases_text(result: Result) -> str:
+    """Say where the time on a GPU went, in milliseconds.
+
+    >>> from convcli.bench.results import Phases
+    >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
+    >>> phases_text(Result(case, "cuda:fft", "backend", (0.5,), phases=Phases(1e-3, 2.5e-4, 0.8, 0.55)))
+    'cuda:fft: transfer 1, kernel 0.25, first call 800 (compilation 550) ms'
+    """
+    found = result.phases
+    assert found is not None
+    transfer, kernel, first, compilation = (f"{seconds * 1e3:.3g}" for seconds in astuple(found))
+    times = f"transfer {transfer}, kernel {kernel}, first call {first} (compilation {compilation}) ms"
+    return f"{result.name}: {times}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return SPECIAL.sub(r"\\\1", printable(text))

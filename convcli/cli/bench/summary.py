@@ -1,0 +1,158 @@
+"""How a benchmark looks on the terminal, or in a pipe."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from convcli.bench.compare import Change
+from convcli.bench.curves import FIELDS, variant
+from convcli.bench.export import ordered, phases_text, unit_of
+from convcli.bench.results import Case, Report, Result, fastest, relative
+from convcli.bench.statistics import Ratio
+from convcli.cli import report, settings
+
+
+class Printer:
+    """Prints the results of case after case, as they come.
+
+    Parameters
+    ----------
+    reference : str or None
+        What speed is relative to.
+    sort : str
+    to_stderr : bool
+        Because stdout is for a document.
+    shown : bool
+    """
+
+    def __init__(self, reference: str | None, sort: str, *, to_stderr: bool, shown: bool) -> None:
+        self.reference, self.sort = reference, sort
+        self.file: TextIO = sys.stderr if to_stderr else sys.stdout
+        self.shown = shown and not (settings.quiet and to_stderr)
+
+    def case(self, results: Sequence[Result]) -> None:
+        """Print the table of one case."""
+        if not self.shown:
+            return
+        best = fastest(results)
+        unit, scale, _ = unit_of(best.summary.median if best else 1.0)
+        ratios = relative(results, self.reference)
+        header = ("backend", "median", "IQR", "min", "relative", "MP/s", "GFLOP/s", "MB", "error")
+        rows = [
+            _row(result, ratios[result.name], scale) if result.times else (result.name, f"{result.skipped}")
+            for result in ordered(results, self.sort)
+        ]
+        title = f"{results[0].case.label}; times in {unit}"
+        report.columns(header, rows, title=title, file=self.file, best=best.name if best else None)
+        chooses = [r for r in results if r.times and (r.name == "auto" or r.plan.startswith(f"{r.name}:"))]
+        plans = [f"{r.name} chose {r.plan}" for r in chooses]
+        plans += [phases_text(r) for r in ordered(results, self.sort) if r.phases]
+        if settings.verbose:
+            plans += [f"{r.name}: {r.plan}, {_runs(r)}" for r in results if r.times]
+        for line in plans:
+            print(line, file=self.file)
+        print(file=self.file)
+
+    def conclusion(self, found: Report) -> None:
+        """Draw bars of a single case on a terminal; sum up several in a table."""
+        if not self.shown:
+            return
+        every = found.cases()
+        if len(every) == 1:
+            timed = [r for r in ordered(next(iter(every.values())), "median") if r.times]
+            unit, scale, _ = unit_of(timed[0].summary.median) if timed else ("", 1.0, 0)
+            values = [(r.name, r.summary.median / scale, f"{_digits(r, scale)} {unit}") for r in timed]
+            report.bars(values, self.file)
+            return
+        rows, differs = [], _differing(every)
+        for case, results in every.items():
+            label = variant(case, differs)
+            best, auto = fastest(results), next((r for r in results if r.name == "auto" and r.times), None)
+            if best is None:
+                rows.append((label, "none could run", "", "", ""))
+                continue
+            nanoseconds = best.summary.median / case.pixels * 1e9
+            regret = f"{auto.summary.median / best.summary.median:.2f}" if auto else "-"
+            rows.append((label, best.name, f"{nanoseconds:.3g}", auto.plan if auto else "-", regret))
+        header = ("case", "fastest", "ns/pixel", "auto chose", "auto/fastest")
+        report.table(header, rows, file=self.file)
+
+    def changes(self, changes: Sequence[Change]) -> None:
+        """Print what became of each time, a table for every case; beside a document, on stderr."""
+        if settings.quiet and self.file is sys.stderr:
+            return
+        header = ("backend", "old", "new", "new/old", "95 % interval", "verdict")
+        every: dict[Case, list[tuple[str, ...]]] = {}
+        for change in changes:
+            times = [t for t in (change.old, change.new) if t is not None]
+            unit, scale, digits = unit_of(min(times)) if times else ("", 1.0, 0)
+            old, new = (
+                "-" if t is None else f"{t / scale:.{digits}f} {unit}" for t in (change.old, change.new)
+            )
+            ratio = change.ratio
+            found = (f"{ratio.value:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}") if ratio else ("-", "-")
+            verdict = f"{change.verdict}: {change.why}" if change.why else change.verdict
+            every.setdefault(change.case, []).append((change.name, old, new, *found, verdict))
+        for case, rows in every.items():
+            report.columns(header, rows, title=f"{case.label}, against the older times", file=self.file)
+            print(file=self.file)
+
+
+def _differing(every: Iterable[Case]) -> list[str]:
+    """Return the facts in which cases differ at all: the others need not be told."""
+    every = list(every)
+    return [name for name in FIELDS if len({getattr(case, name) for case in every}) > 1]
+
+
+def _row(result: Result, ratio: Ratio, scale: float) -> tuple[str, ...]:
+    found = result.summary
+    peak, error = result.peak_bytes, result.max_error
+    return (
+        result.name,
+        _digits(result, scale),
+        figures(found.spread / scale),
+        figures(found.min / scale),
+        _quotient(ratio),
+        figures(result.megapixels_per_second),
+        figures(result.gflops),
+        "-" if peak is None else figures(peak / 1e6),
+        "-" if error is None else f"{error:.0e}",
+    )
+
+
+def _digits(result: Result, scale: float) -> str:
+    return figures(result.summary.median / scale)
+
+
+def _quotient(ratio: Ratio) -> str:
+    """Write a ratio with its standard error, to the same decimals.
+
+    >>> _quotient(Ratio(2.0, 0.04, 1.9, 2.1)), _quotient(Ratio(1.0, 0.0, 1.0, 1.0))
+    ('2.00±0.04', '1')
+    """
+    if ratio.value == 1:
+        return "1"
+    decimals = 2 if ratio.value < 10 else 1 if ratio.value < 100 else 0
+    if not math.isfinite(ratio.error):  # of a single run
+        return f"{ratio.value:.{decimals}f}"
+    return f"{ratio.value:.{decimals}f}±{ratio.error:.{decimals}f}"
+
+
+def figures(value: float) -> str:
+    """Write a number to three digits, without an exponent while it is short enough.
+
+    >>> figures(0.01234), figures(12.34), figures(12345.6), figures(0)
+    ('0.0123', '12.3', '12346', '0')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{decimals}f}" if decimals < 5 else f"{value:.1e}"
+
+
+def _runs(result: Result) -> str:
+    found = result.summary
+    return f"{found.runs} runs, mean {found.mean:.3g} s ± {found.deviation:.2g}, {found.outliers} outliers"

@@ -1,0 +1,275 @@
+"""Filter files: read, filter and write each, ahead of its turn where there are several, and keep records."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from convcli.cli import report, settings
+from convcli.cli.convolve.summary import print_plan, print_summary
+from convcli.cli.io.files import NPY, Content, Files, Source
+from convcli.cli.io.jobs import run_jobs
+from convcli.cli.io.prefetch import Ahead
+from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
+from convcli.filtering.filter import Filtered, check_options, filter_planes
+from convcli.filtering.options import Filter
+from convcli.kernels import Kernel
+from convcli.system.files import is_stream, printable, shown
+from convcli.system.resources import cpu_count
+from convcli.text import shape_text
+
+if TYPE_CHECKING:
+    from convcli.filtering.banks import BankOptions
+
+TOGETHER = 2**29  # bytes of the files that are worked on at a time; what is larger has all threads for itself
+WIDEST, COPIES = 8, 8  # bytes of a sample; of the image, for what is not done in one go
+
+
+@dataclass
+class Record:
+    """What became of one input; the JSON document holds these."""
+
+    input: str
+    targets: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    error: str | None = None
+    size: str = ""
+    type: str = ""
+    output_size: str = ""
+    kernels: list[str] = field(default_factory=list)
+    backend: str = ""
+    why: str = ""
+    arithmetic: str = ""
+    threads: int = 0
+    read_seconds: float = 0.0
+    plan_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    write_seconds: float = 0.0
+    megapixels_per_second: float = 0.0
+    clipped: int = 0
+    plan: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Opened(NamedTuple):
+    """An input that was read, and the most memory that it takes, in bytes."""
+
+    job: Job
+    source: Source
+    size: float = 0
+
+
+class Made(NamedTuple):
+    """What became of an input; the results are encoded unless they are to be written as they are."""
+
+    source: Source
+    filtered: Filtered
+    encoded: list[tuple[Content, list[str]]] | None = None
+    encode_seconds: float = 0.0
+
+
+class Batch:
+    """The run of one command.
+
+    Attributes
+    ----------
+    records : list of Record
+        One per input that was begun.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        kernels: Sequence[Kernel],
+        how: Filter,
+        files: Files,
+        layer: BankOptions | None,
+        *,
+        dry_run: bool,
+        fail_fast: bool,
+        explain: bool,
+    ) -> None:
+        self.texts, self.kernels, self.layer = texts, kernels, layer
+        self.how, self.files = how, files
+        self.dry_run, self.fail_fast, self.explain = dry_run, fail_fast, explain
+        self.records: list[Record] = []
+        self.makes_folders = False
+        self.helpers, self.room = 0, 0.0
+
+    def run(self, sources: Sequence[str], output: str | None) -> int:
+        """Filter every input; return the exit status."""
+        if output == STREAM and not self.dry_run:
+            refuse_terminal()
+        names = [kernel.name for kernel in self.kernels]
+        labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
+        todo = jobs(sources, output, labels, self.files.extension)
+        self.makes_folders = output is not None and (len(todo) > 1 or todo[0].targets != [output])
+        self.files.check_use([target for job in todo for target in job.targets])
+        if len(todo) > 1:
+            check_options(self.kernels, self.how)
+            self._plan_helpers()
+        tasks = [(job, Record(shown(job.source), kernels=[printable(t) for t in self.texts])) for job in todo]
+        ahead = Ahead(
+            tasks,
+            self._read,
+            self._make,
+            size=lambda opened: opened.size,
+            late=lambda task: is_stream(Path(task[0].source)) or task[0].source == STREAM,
+            most=self.helpers and self.helpers + 1,
+            room=self.room,
+        )
+        coming = iter(tasks)
+
+        def begin(job: Job) -> Record:
+            self.records.append(next(coming)[1])
+            return self.records[-1]
+
+        def one(job: Job, record: Record) -> None:
+            self._write(job, record, ahead.take())
+
+        return run_jobs(todo, begin, one, fail_fast=self.fail_fast)
+
+    def _plan_helpers(self) -> None:
+        """Decide how many files are worked on at a time, and the memory for all of them together."""
+        threads = cpu_count() if self.how.threads is None else self.how.threads
+        if threads > 1 and not self.dry_run and self.layer is None:
+            limit = self.files.room()
+            self.helpers, self.room = threads, TOGETHER if limit is None else min(limit, TOGETHER)
+
+    def _read(self, task: tuple[Job, Record]) -> Opened:
+        """Read an input, and refuse what cannot be done with it."""
+        job, record = task
+        began = time.perf_counter()
+        if job.source == STREAM or os.path.exists(job.source):  # otherwise reading says what is wrong
+            check_targets(job, makes_folders=self.makes_folders, force=self.files.force)
+        source = self.files.read(job.source, self.how)
+        record.read_seconds = time.perf_counter() - began
+        record.size = shape_text(source.planes.shape[-2:] if source.image else source.planes.shape)
+        record.type = source.kind
+        record.notes = list(source.image.warnings) if source.image else []
+        if (
+            self.layer is None
+            and not source.image
+            and source.planes.ndim == 3
+            and source.planes.shape[-1] <= 4
+        ):
+            record.notes.append(
+                f"{record.input} is an array {record.size}: its last axes are filtered; "
+                "move channels to the front if those are meant"
+            )
+        if self.layer is not None:
+            return Opened(job, self._for_bank(job, record, source, self.layer))
+        for target in job.targets:
+            self.files.check_holds(target, source, self.how)
+        return Opened(job, source, self._size(source) if self.helpers else 0)
+
+    def _for_bank(self, job: Job, record: Record, source: Source, layer: BankOptions) -> Source:
+        """Drop what the bank has no channel for, and refuse what cannot hold its outputs."""
+        bank, whole = self.kernels[0].values, source
+        source = source.for_bank(bank, layer)
+        if len(source.planes) < len(whole.planes):
+            record.notes.append(f"alpha was dropped: the bank is for {len(source.planes)} channels")
+        if source.image and {self.files.kind(t, source.image.format) for t in job.targets} == {NPY}:
+            source = Source(source.planes)  # feature maps are no photo: nothing is clipped
+        for target in job.targets:
+            record.notes += self.files.check_bank_holds(target, source, self.how, layer.outputs(bank))
+        return source
+
+    def _size(self, source: Source) -> float:
+        """Plan, so that what a file is filtered with depends on no other; return the most memory it takes."""
+        planned = self._filtered(source, dry_run=True).plan
+        for name in planned.cost.start:  # the next plan is to know that this was paid for
+            if name.startswith("import "):
+                importlib.import_module(name.removeprefix("import "))
+        spec, how = planned.spec, self.how
+        growth = math.prod(spec.output_shape) / max(1, math.prod(spec.image_shape))
+        copies = 2 + 2 * len(self.kernels)
+        if how.linear or how.repeat > 1 or how.combine != "none" or how.range == "minmax":
+            copies += COPIES
+        if source.alpha or source.image is None:
+            copies += COPIES
+        return planned.cost.memory_bytes + WIDEST * copies * max(1.0, growth) * source.planes.size
+
+    def _make(self, opened: Opened) -> Made:
+        """Filter an input and, if others are worked on meanwhile, encode the results."""
+        job, source = opened.job, opened.source
+        filtered = self._filtered(source, dry_run=self.dry_run)
+        if not self.helpers or opened.size > self.room:
+            return Made(source, filtered)
+        began = time.perf_counter()
+        pairs = zip(job.targets, filtered.outputs, strict=len(job.targets) > 0)
+        encoded = [self.files.encode(target, output, source, self.how) for target, output in pairs]
+        return Made(source, filtered, encoded, time.perf_counter() - began)
+
+    def _filtered(self, source: Source, *, dry_run: bool) -> Filtered:
+        photo = source.image is not None
+        if self.layer is None:
+            return filter_planes(
+                source.planes, self.kernels, self.how, alpha=source.alpha, photo=photo, dry_run=dry_run
+            )
+        from convcli.filtering.banks import apply_bank
+
+        return apply_bank(source.planes, self.kernels[0], self.how, self.layer, photo=photo, dry_run=dry_run)
+
+    def _write(self, job: Job, record: Record, made: Made) -> None:
+        """Write the results, and note what there is to say of them."""
+        self._describe(record, made.filtered, made.source)
+        began = time.perf_counter()
+        record.targets = [shown(target) for target in job.targets]
+        if made.encoded is not None:
+            for target, (content, notes) in zip(job.targets, made.encoded, strict=True):
+                self.files.save(target, content)
+                record.notes += notes
+                record.outputs.append(shown(target))
+        elif not self.dry_run:
+            outputs = made.filtered.outputs
+            for target, output in zip(job.targets, outputs, strict=len(job.targets) > 0):
+                record.notes += self.files.write(target, output, made.source, self.how)
+                record.outputs.append(shown(target))
+        record.write_seconds = made.encode_seconds + time.perf_counter() - began
+        if not settings.quiet:
+            for text in record.notes:
+                report.note(text)
+
+    def _describe(self, record: Record, filtered: Filtered, source: Source) -> None:
+        plan = filtered.plan
+        shape = filtered.outputs[0].shape if filtered.outputs else filtered.shape or plan.spec.output_shape
+        record.output_size = shape_text(shape[-2:] if source.image else shape)
+        pixels = math.prod(shape[-len(plan.spec.kernel_shape) :])
+        record.backend, record.why = plan.chosen.name, plan.why
+        record.arithmetic = plan.spec.dtype + (", exact integers" if plan.spec.exact else "")
+        record.threads = plan.chosen.threads
+        record.plan_seconds, record.compute_seconds = filtered.plan_seconds, filtered.compute_seconds
+        record.clipped = filtered.clipped
+        record.notes += filtered.notes
+        if filtered.compute_seconds:
+            record.megapixels_per_second = pixels / 1e6 / filtered.compute_seconds
+        for candidate in plan.candidates:
+            cost = candidate.cost
+            record.plan.append(
+                {
+                    "candidate": candidate.name,
+                    "seconds": cost and cost.seconds,
+                    "memory_bytes": cost and cost.memory_bytes,
+                    "multiply_adds": cost and round(cost.multiply_adds),
+                    "reason": candidate.reason or ("chosen" if candidate == plan.chosen else ""),
+                }
+            )
+
+    def summarize(self) -> None:
+        """Print what was done, unless quiet, and the plans, if asked for."""
+        with contextlib.suppress(OSError):  # nobody listens; the work is done all the same
+            if not settings.quiet:
+                print_summary(self.records, dry_run=self.dry_run)
+            if self.explain:
+                for record in self.records:
+                    print_plan(record)
+            sys.stderr.flush()

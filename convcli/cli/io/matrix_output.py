@@ -1,0 +1,218 @@
+"""A matrix to the terminal or to a file: what the commands that make matrices share."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convcli.cli import report, settings
+from convcli.cli.io.targets import STREAM, refuse_terminal
+from convcli.errors import LimitError, UsageError
+from convcli.matrices.files.write import FORMATS, file_size, format_for, memory_needed, write_matrix
+from convcli.matrices.matrix import Matrix, Symbolic
+from convcli.spec import choose
+from convcli.system.files import atomic_write, check_target, is_stream, shown, stdout_stream
+from convcli.system.resources import check_memory
+from convcli.text import bytes_text, shape_text
+
+LARGEST_FILE = 4 * 10**9  # without --max-output
+LONG_WRITE = 10**7  # bytes from which a progress bar is worth its start
+FREE = "free on the disk"
+SPARSE = ("npz", "mtx", "sparse-csv")
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where a matrix goes: the options of the same names."""
+
+    output: str | None = None
+    format: str | None = None
+    sparse_csv: bool = False
+    force: bool = False
+    max_memory: int | None = None
+    max_output: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.output == "":
+            raise UsageError("the output has no name; use -o FILE, or -o - for standard output")
+        if self.output not in (None, STREAM) and os.path.isdir(str(self.output)):
+            raise UsageError(f"{shown(str(self.output))} is a folder; name a file in it")
+        options = {
+            "format": self.format,
+            "sparse-csv": self.sparse_csv,
+            "force": self.force,
+            "max-output": self.max_output is not None,
+        }
+        for option, given in options.items():
+            if given and self.output is None:
+                raise UsageError(f"--{option} has no effect for want of -o; add -o FILE, or leave it out")
+        if self.output is not None:
+            self.kind  # noqa: B018 - an unknown format is refused before any work
+
+    @property
+    def kind(self) -> str:
+        """Name of the format: asked for, by extension, or csv for a stream."""
+        name = self._kind_of_name() if self.format is None else self.format.lower().removeprefix(".")
+        choose(name, tuple(FORMATS), "format")
+        if self.sparse_csv and name not in ("csv", "sparse-csv"):
+            raise UsageError(f"--sparse-csv writes csv, not {name}; leave it out, or name a .csv file")
+        return "sparse-csv" if self.sparse_csv else name
+
+    def _kind_of_name(self) -> str:
+        assert self.output is not None
+        if self._is_stream:
+            return "csv"
+        try:
+            return format_for(self.output).name
+        except UsageError:
+            if self.sparse_csv:
+                return "csv"
+            raise
+
+    @property
+    def _is_stream(self) -> bool:
+        assert self.output is not None
+        return self.output == STREAM or is_stream(Path(self.output))
+
+    @property
+    def name(self) -> str:
+        """What messages call the output."""
+        assert self.output is not None
+        return "standard output" if self.output == STREAM else shown(self.output)
+
+    def check_target(self, inputs: Sequence[str] = ()) -> None:
+        """Refuse a target that must not be written, before any work."""
+        if self.output == STREAM:
+            refuse_terminal()
+        elif self.output is not None:
+            check_target(Path(self.output), force=self.force, inputs=[Path(name) for name in inputs])
+
+    def check_memory(self, needed: float, what: str) -> None:
+        """Refuse what would not fit."""
+        check_memory(needed, self.max_memory, what, "a smaller shape or kernel")
+
+    def check(self, matrix: Matrix, sparse: str | None) -> tuple[int, bool]:
+        """Refuse what cannot or must not be written; return its bytes, and whether they are exact.
+
+        Parameters
+        ----------
+        matrix : Matrix
+        sparse : str or None
+            A format that would take less, if there is one that is worth naming.
+        """
+        kind = self.kind
+        if matrix.dtype.kind == "U" and not FORMATS[kind].holds_names:
+            able = ", ".join(name for name, made in FORMATS.items() if made.holds_names)
+            raise UsageError(f"--symbolic writes names, which {kind} cannot hold; use one of {able}")
+        size, exact = file_size(matrix, kind)
+        self._check_size(matrix, size, None if kind in SPARSE else sparse)
+        self.check_memory(memory_needed(matrix, kind), f"writing {self.name}")
+        return size, exact
+
+    def write(self, matrix: Matrix, checked: tuple[int, bool]) -> dict[str, Any]:
+        """Write the file; return what was done. `checked` is what `check` returned."""
+        assert self.output is not None
+        size, exact = checked
+        kind = self.kind
+        about = "" if exact else "about "
+        if not settings.quiet:
+            report.note(f"writing {self.name}: {shape_text(matrix.shape)}, {kind}, {about}{bytes_text(size)}")
+        began = time.perf_counter()
+        long = size > LONG_WRITE and not settings.quiet
+        with (
+            report.progress(matrix.shape[0], shown=long) as advance,
+            stdout_stream()
+            if self.output == STREAM
+            else atomic_write(Path(self.output), force=self.force) as file,
+        ):
+            write_matrix(file, matrix, kind, advance=lambda rows: advance(self.name, rows))
+        seconds = time.perf_counter() - began
+        if settings.verbose:
+            report.note(f"wrote {self.name} in {seconds:.3g} s, {bytes_text(size / seconds)}/s")
+        return {"output": self.name, "format": kind, "write_seconds": seconds}
+
+    def _check_size(self, matrix: Matrix, size: int, sparse: str | None) -> None:
+        """Refuse a file over the limit, with a command that writes one below it if there is such."""
+        limit, which = self._limit()
+        if limit is None or size <= limit:
+            return
+        text = (
+            f"{self.name} would have {bytes_text(size)} ({shape_text(matrix.shape)} entries), "
+            f"more than the {bytes_text(limit)} {which}"
+        )
+        smaller = size
+        if sparse is not None:
+            smaller = min(size, file_size(_numbers(matrix) if sparse == "npz" else matrix, sparse)[0])
+        if smaller < size:
+            text += f"; the same matrix, sparse, has {bytes_text(smaller)}"
+        raised = None if smaller <= limit else at_least(smaller)
+        if raised and which == FREE:
+            text += "; name a file on another"
+        elif smaller < size:
+            text += f": {self._instead(str(sparse), raised)}"
+        else:
+            text += f"; raise it with --max-output {raised}"
+        raise LimitError(text)
+
+    def _limit(self) -> tuple[int | None, str]:
+        """Bytes that the file may have, and what they are."""
+        assert self.output is not None
+        if self._is_stream:
+            return self.max_output, "allowed"
+        limit = LARGEST_FILE if self.max_output is None else self.max_output
+        folder = os.path.dirname(os.path.realpath(self.output))
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(folder).free
+            if free <= limit:
+                return free, FREE
+        return limit, "allowed" if self.max_output is not None else "written without --max-output"
+
+    def _instead(self, sparse: str, limit: str | None) -> str:
+        """Rewrite the command line so that it writes the sparse form, under another limit if need be."""
+        assert self.output is not None
+        stem = "matrix" if self._is_stream else os.path.splitext(self.output)[0]
+        target = stem + (".npz" if sparse == "npz" else ".csv")
+        options = ["--sparse-csv"] if sparse != "npz" else []
+        options += ["--max-output", limit] if limit else []
+        dropped = ("--format", "--max-output") if limit else ("--format",)
+        words: list[str] = []
+        given = iter(sys.argv[1:])
+        for word in given:
+            if word in dropped:
+                next(given, None)
+            elif re.fullmatch("--output|-[fqv]*o", word):
+                next(given, None)
+                words += [word, target, *options]
+            elif found := re.match("--output=|-[fqv]*o", word):
+                words += [found[0] + target, *options]
+            elif word == "--":  # what follows are no options
+                words += [word, *given]
+            elif not word.startswith(tuple(f"{option}=" for option in dropped)):
+                words.append(word)
+        return shlex.join(["convcli", *words])
+
+
+def _numbers(matrix: Matrix) -> Matrix:
+    return matrix.matrix if isinstance(matrix, Symbolic) else matrix
+
+
+def at_least(size: float) -> str:
+    """Write an amount that is not less than so many bytes, as options take it.
+
+    >>> at_least(37_234), at_least(2e15), at_least(5)
+    ('37.3kB', '2000TB', '5B')
+    """
+    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{math.ceil(size * 10 / scale) / 10:.1f}".removesuffix(".0") + unit
+    return f"{math.ceil(size)}B"

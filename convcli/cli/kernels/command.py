@@ -1,0 +1,147 @@
+"""``convcli kernels``: list the named kernels, or show one kernel."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convcli.cli.options import Debug
+
+if TYPE_CHECKING:
+    from convcli.arrays.library import Array
+    from convcli.kernels import Kernel
+
+LARGEST_SHOWN = 15  # cells per side
+LARGEST_SVD = 512
+MOST_PLANES = 16  # of a bank
+
+
+def kernels(
+    spec: Annotated[
+        str | None, typer.Argument(metavar="[SPEC]", help="A kernel, as -k takes it.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List the named kernels, or show one.
+
+    \b
+    Examples:
+      convcli kernels
+      convcli kernels gaussian:1.5
+      convcli kernels "0 -1 0; -1 5 -1; 0 -1 0"
+    """
+    from convcli.cli import report
+    from convcli.kernels import named_kernels
+
+    if spec is not None:
+        _show(spec, as_json)
+        return
+    found = named_kernels()
+    if as_json:
+        keys = ("name", "syntax", "summary", "example")
+        print(json.dumps([{key: getattr(kernel, key) for key in keys} for kernel in found]))
+        return
+    report.table(("kernel", "what it is"), [(kernel.syntax, kernel.summary) for kernel in found])
+
+
+def _show(spec: str, as_json: bool) -> None:
+    import numpy as np
+
+    from convcli.cli import report
+    from convcli.engine.separable import HIGHEST_RANK, low_rank
+    from convcli.kernels import parse_kernel
+    from convcli.text import shape_text
+
+    kernel = parse_kernel(spec)
+    if kernel.is_bank:
+        _show_bank(kernel, as_json)
+        return
+    values = kernel.values
+    terms = low_rank(values)
+    flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    small = min(flat.shape) <= LARGEST_SVD
+    rank = len(terms) or (int(np.linalg.matrix_rank(flat)) if small else None)
+    origin = kernel.origin or tuple((n - 1) // 2 for n in values.shape)
+    if as_json:
+        print(json.dumps(_document(kernel, origin) | {"rank": rank, "separable": len(terms) == 1}))
+        return
+    facts = [
+        ("kernel", kernel.name),
+        ("size", shape_text(values.shape)),
+        ("sum", f"{_sum(kernel):g}"),
+        ("rank", f"more than {HIGHEST_RANK}" if rank is None else str(rank)),
+        ("separable", _passes(values.shape, len(terms))),
+        ("origin", ",".join(str(o) for o in reversed(origin)) + " (x,y)"),
+    ]
+    report.table(("", ""), facts + _scale(kernel))
+    print()
+    small = max(values.shape) <= LARGEST_SHOWN
+    for plane in values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[None, None]:
+        _print_plane(plane, small)
+
+
+def _show_bank(kernel: "Kernel", as_json: bool) -> None:
+    """Show a bank: its planes, or the first of them."""
+    from convcli.cli import report
+    from convcli.kernels.kernel import place
+    from convcli.text import shape_text
+
+    outputs, channels = kernel.values.shape[:2]
+    origin = kernel.origin or tuple((n - 1) // 2 for n in kernel.taps)
+    if as_json:
+        print(json.dumps(_document(kernel, origin) | {"outputs": outputs, "channels": channels}))
+        return
+    facts = [
+        ("bank", kernel.name),
+        ("size", shape_text(kernel.taps)),
+        ("outputs", str(outputs)),
+        ("channels", str(channels)),
+        ("sum", f"{_sum(kernel):g}"),
+    ]
+    report.table(("", ""), facts + _scale(kernel))
+    planes = kernel.values.reshape(-1, *kernel.values.shape[-2:])
+    for number, plane in enumerate(planes[:MOST_PLANES]):
+        print(f"\n{place(number, kernel.values.shape[:-2], kernel.values.ndim)}:")
+        _print_plane(plane, max(plane.shape) <= LARGEST_SHOWN)
+    if len(planes) > MOST_PLANES:
+        print(f"\nand {len(planes) - MOST_PLANES:,} more like these; --json prints all")
+
+
+def _print_plane(plane: "Array", small: bool) -> None:
+    from convcli.cli import report
+
+    rows = plane.tolist()
+    report.matrix(rows, [[f"{v:.4g}" for v in row] for row in rows] if small else None)
+
+
+def _document(kernel: "Kernel", origin: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "name": kernel.name,
+        "kernel": kernel.values.tolist(),
+        "divisor": kernel.divisor,
+        "bias": kernel.bias,
+        "origin": list(reversed(origin)),
+        "sum": _sum(kernel),
+    }
+
+
+def _sum(kernel: "Kernel") -> float:
+    """Sum the weights; what only rounding keeps from 0 is 0."""
+    weights = kernel.weights
+    total = float(weights.sum())
+    return 0.0 if abs(total) < 1e-12 * float(abs(weights).sum()) else total
+
+
+def _scale(kernel: "Kernel") -> list[tuple[str, str]]:
+    """Divisor and bias, where the kernel has them."""
+    facts = [("divisor", f"{kernel.divisor:g}")] if kernel.divisor != 1 else []
+    return facts + ([("bias", f"{kernel.bias:g}")] if kernel.bias else [])
+
+
+def _passes(shape: tuple[int, ...], terms: int) -> str:
+    if sum(n > 1 for n in shape) < 2:
+        return "one axis already"
+    if terms == 0:
+        return "no"
+    return "yes: one 1-D pass per axis" if terms == 1 else f"no; but a sum of {terms} that are"

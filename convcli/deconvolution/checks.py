@@ -1,0 +1,171 @@
+"""What `convcli.deconvolve` is given: checked, and brought into the form that the methods take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convcli.arrays.library import Array, array_module
+from convcli.arrays.samples import samples_of
+from convcli.deconvolution import methods
+from convcli.deconvolution.device import brought
+from convcli.deconvolution.iteration import Judge
+from convcli.deconvolution.noise import estimate_noise
+from convcli.deconvolution.quality import isnr, psnr, ssim
+from convcli.errors import InputError, UsageError
+from convcli.spec import PerAxis, per_axis, whole
+from convcli.text import shape_text
+
+ROUNDING = 12**-0.5  # standard deviation of what is lost by rounding to whole numbers
+LEAST_NOISE = 1e-3
+"""Estimates are at least this fraction of the image's standard deviation: with less noise, iterations
+take longer to converge than their result is worth."""
+LEAST_GIVEN, MOST_GIVEN = 1e-5, 1e6
+# Squares and sums of samples between these are float32; beyond the last they are no float64 either.
+SMALL, LARGE, LARGEST = 1e-9, 1e9, 1e100
+MOST = 1e15
+
+
+def check_options(
+    known: Iterable[str], method: str, balance: object, accelerate: bool, damping: float, exponent: float
+) -> None:
+    """Refuse options that the method has no use for."""
+    given = {
+        "balance": balance != "auto",
+        "accelerate": accelerate,
+        "damping": damping != 0,
+        "exponent": exponent != 2 / 3,
+    }
+    for name, asked in given.items():
+        if asked and name not in known:
+            users = [other for other in methods.names() if name in methods.load(other).OPTIONS]
+            raise UsageError(f"{name} means nothing to method {method}; it is for {', '.join(users)}")
+
+
+def point_spread(
+    shape: tuple[int, ...], psf: Array, origin: PerAxis | None, normalize: bool
+) -> tuple[Array, tuple[int, ...]]:
+    """Check the PSF against the image, and scale it."""
+    weights = psf.astype(np.float64)
+    axes = weights.ndim
+    if not 1 <= axes <= 3 or weights.size == 0 or not np.isfinite(weights).all():
+        raise UsageError(f"a PSF {shape_text(psf.shape)} must have 1 to 3 axes and finite cells")
+    if len(shape) < axes or 0 in shape:
+        raise UsageError(f"image {shape_text(shape)} has no {axes} axes of samples for a PSF with {axes}")
+    spatial = shape[-axes:]
+    if any(t > 1 and 2 * t > n for t, n in zip(weights.shape, spatial, strict=True)):
+        raise UsageError(
+            f"PSF {shape_text(weights.shape)} is larger than half the image {shape_text(spatial)}; "
+            "crop the PSF to where it is not 0, or use a larger image"
+        )
+    place = tuple((n - 1) // 2 for n in weights.shape)
+    if origin is not None:
+        place = per_axis(origin, axes, "origin", 0)
+        if any(o >= n for o, n in zip(place, weights.shape, strict=True)):
+            raise UsageError(
+                f"origin {place} is outside the PSF {shape_text(weights.shape)}; cells are counted from 0"
+            )
+    largest = float(np.abs(weights).max())
+    if largest == 0:
+        raise UsageError("the PSF is all zeros; nothing can be seen through it")
+    if normalize:
+        weights /= largest  # a sum of tiny or huge cells must not under- or overflow
+        total = float(weights.sum())
+        if abs(total) <= 1e-9 * float(np.abs(weights).sum()):
+            raise UsageError(
+                "the PSF sums to 0 and cannot be scaled to 1; --no-psf-normalize leaves it as it is"
+            )
+        weights /= total
+    return weights, place
+
+
+def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, float, float]:
+    """Return samples as (planes, *spatial) in the type of the arithmetic, the least, and their spread.
+
+    float64 takes the place of float32 for samples whose squares that cannot hold.
+    """
+    with np.errstate(over="ignore"):
+        planes = samples.reshape(-1, *samples.shape[-axes:]).astype(dtype, order="C")
+    finite = planes[np.isfinite(planes)].astype(np.float64)
+    if finite.size == 0:
+        raise InputError("the image has no finite sample that can be seen; nothing is known of it")
+    largest = float(np.abs(finite).max())
+    if largest > LARGEST:
+        raise UsageError(
+            f"the image has samples up to {largest:.3g}, beyond {LARGEST:g}; divide it by a number"
+        )
+    if largest > LARGE or 0 < largest < SMALL:
+        planes = samples.reshape(planes.shape).astype(np.float64, order="C")
+    tiny = math.sqrt(math.sqrt(np.finfo(planes.dtype).tiny))
+    return planes, float(finite.min()), max(float(finite.std()), tiny)
+
+
+def noise_of(noise: float | str, planes: Array, axes: int, scale: float) -> tuple[float, float]:
+    """Return the least noise there can be, and the noise."""
+    if noise != "auto":
+        # More noise than that leaves nothing of the image, and squares that are no number.
+        sigma = min(max(positive(noise, "noise", LARGEST), LEAST_GIVEN * scale), MOST_GIVEN * scale)
+        return sigma, sigma
+    rounded = bool((np.rint(planes) == planes)[np.isfinite(planes)].all())
+    least = max(ROUNDING if rounded else 0.0, LEAST_NOISE * scale)
+    return least, max(estimate_noise(planes, axes), least)
+
+
+def judge_of(
+    reference: ArrayLike, planes: Array, dtype: np.dtype[Any], top: float | None, raised: float
+) -> Judge:
+    """Return what measures an image against the reference: clipped to its range if it is of integers."""
+    truth = samples_of(reference, "reference", anywhere=True)
+    if truth.size != planes.size or truth.shape[-(planes.ndim - 1) :] != planes.shape[1:]:
+        raise UsageError(
+            f"the reference {shape_text(truth.shape)} is not of the image's shape "
+            f"{shape_text(planes.shape[1:])}, or has other channels; use the image before it was blurred"
+        )
+    truth = brought(truth, array_module(planes)).reshape(planes.shape).astype(np.float64)
+    if not np.isfinite(truth).all():
+        raise UsageError("the reference has samples that are not finite; use one that is known everywhere")
+    if top is None and dtype.kind in "ui":
+        top = float(np.iinfo(dtype).max)
+    if top is not None and not (positive(top, "top") > 0):
+        raise UsageError(f"top {top:g} is not a positive number; use the sample value of white, such as 255")
+    limits = (-math.inf, math.inf) if top is None else (0.0, top)
+    span = top or float(np.ptp(truth)) or 1.0
+
+    known = np.isfinite(planes)
+    blurred = np.where(known, planes, truth)
+
+    def judge(image: Array) -> dict[str, float]:
+        shown = np.where(known, np.clip(image + raised, *limits), truth)
+        return {
+            "psnr": psnr(truth, shown, span),
+            "ssim": ssim(truth, shown, span),
+            "isnr": isnr(truth, blurred, shown),
+        }
+
+    return judge
+
+
+def positive(value: object, what: str, most: float = MOST) -> float:
+    """Return a number that is at least 0, and no larger than makes sense."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        other = ", nor auto" if what in ("noise", "balance") else ""
+        raise UsageError(f"{what} {value} is not a number of at least 0{other}")
+    if number > most:
+        raise UsageError(f"{what} {number:g} is beyond {most:g}; use a smaller one")
+    return number
+
+
+def count_of(value: object) -> int:
+    """Return a number of iterations."""
+    number = whole(value)
+    if number is None or number < 1:
+        raise UsageError(f"iterations {value} is not a whole number of at least 1")
+    return number

@@ -1,0 +1,1 @@
+"""From arrays and options to a plan, and from the plan to its result."""

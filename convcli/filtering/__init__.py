@@ -1,0 +1,1 @@
+"""Filters: kernels applied to the planes of images."""

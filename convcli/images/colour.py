@@ -1,0 +1,235 @@
+"""What samples of a photograph mean: brightness, light, transparency, range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convcli.arrays import native
+from convcli.arrays.gathering import rows_contiguous
+from convcli.arrays.library import Array
+from convcli.errors import UsageError
+from convcli.spec import choose
+
+RANGES = ("clamp", "abs", "minmax", "none")
+DTYPES = ("keep", "uint8", "uint16", "float32")
+SNAP = 4096
+LUMA = (0.2126, 0.7152, 0.0722)
+
+
+def top(dtype: np.dtype[Any]) -> float:
+    """Sample value of full brightness: 255, 65535, or 1.0 for floats."""
+    return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
+
+
+def luma(planes: Array) -> Array:
+    """Reduce RGB planes to one of brightness, in the same type.
+
+    Parameters
+    ----------
+    planes : (3, height, width) array
+
+    References
+    ----------
+    ITU-R BT.709-6, item 3.2.
+
+    Examples
+    --------
+    >>> luma(np.array([[[255]], [[255]], [[0]]], dtype=np.uint8)).tolist()
+    [[[237]]]
+    """
+    gray = sum(plane * np.float32(weight) for plane, weight in zip(planes, LUMA, strict=True))
+    result = np.asarray(gray, dtype=np.float32)[None]
+    return result if planes.dtype.kind == "f" else np.rint(result).astype(planes.dtype)
+
+
+def to_linear(planes: Array) -> Array:
+    """Turn sRGB samples into light, in float32 on the same scale.
+
+    References
+    ----------
+    IEC 61966-2-1, the inverse transfer function.
+    """
+    scale = top(planes.dtype)
+    if planes.dtype.kind == "f":
+        return _light(planes).astype(np.float32)
+    table = _light(np.arange(scale + 1) / scale) * scale
+    return table.astype(np.float32)[planes]
+
+
+def _light(v: Array) -> Array:
+    return np.where(v <= 0.04045, v / 12.92, (np.maximum(v, 0.04045) / 1.055 + 0.055 / 1.055) ** 2.4)
+
+
+def from_linear(planes: Array, scale: float) -> Array:
+    """Turn light back into sRGB samples; negative responses as their opposites.
+
+    References
+    ----------
+    IEC 61966-2-1, the transfer function.
+
+    Examples
+    --------
+    >>> samples = np.arange(256, dtype=np.uint8)
+    >>> bool((np.rint(from_linear(to_linear(samples), 255.0)) == samples).all())
+    True
+    """
+    v = np.abs(planes) / scale
+    return np.copysign(np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055) * scale, planes)
+
+
+def premultiply(colour: Array, alpha: Array) -> Array:
+    """Multiply colour by alpha: exactly, in the smallest type that holds the products.
+
+    Parameters
+    ----------
+    colour : (channels, height, width) array
+    alpha : (1, height, width) array
+
+    Returns
+    -------
+    (channels, height, width) array
+        On the scale of colour times the scale of alpha.
+    """
+    products: Any = {"uint8": np.uint16, "uint16": np.uint32}.get(colour.dtype.name)
+    return np.multiply(colour, alpha, dtype=products or np.result_type(colour, alpha))
+
+
+def finish(
+    planes: Array, alpha: bool, dtype: np.dtype[Any], rule: str, *, snap: bool = False
+) -> tuple[Array, int]:
+    """Bring results into the range of `dtype`, round half to even, and count what was cut off.
+
+    Parameters
+    ----------
+    planes : (channels, height, width) array of float
+        Overwritten.
+    alpha : bool
+        The last plane is alpha: only clamped.
+    dtype : data-type
+        uint8, uint16, float32, or the type of an array's result.
+    rule : {"clamp", "abs", "minmax", "none"}
+    snap : bool
+        Round to steps of 1/4096 first: what is half-way but for the last bits of its sum, which
+        differ from backend to backend, is half-way.
+
+    Returns
+    -------
+    planes : (channels, height, width) array of `dtype`
+    clipped : int
+        Samples that were out of range; NaN counts, and becomes 0 in an integer type.
+
+    Raises
+    ------
+    UsageError
+        If the rule is "none" and samples do not fit.
+    """
+    choose(rule, RANGES, "range")
+    if rule == "minmax" and planes.dtype.kind != "f":
+        planes = planes.astype(np.float64)
+    colour = planes[:-1] if alpha else planes
+    if rule == "abs":
+        np.abs(colour, out=colour)
+    elif rule == "minmax":
+        _stretch(colour, top(dtype))
+    if dtype.kind == "f" or (dtype == planes.dtype and rule == "none"):
+        return planes.astype(dtype, copy=False), 0
+    if planes.size == 0:
+        return planes.astype(dtype), 0
+    result = np.empty(planes.shape, dtype=dtype)
+    clipped = sum(
+        store(plane[None], target[None], snap=snap) for plane, target in zip(planes, result, strict=True)
+    )
+    refuse_clipped(clipped, dtype, rule)
+    return result, clipped
+
+
+def refuse_clipped(clipped: int, dtype: np.dtype[Any], rule: str) -> None:
+    """Refuse what was cut off where nothing was to be."""
+    if clipped and rule == "none":
+        limits = np.iinfo(dtype)
+        raise UsageError(
+            f'{clipped} samples are outside {limits.min} to {limits.max} and range is "none"; '
+            "use --range clamp, or --dtype float32"
+        )
+
+
+def store(
+    values: Array,
+    target: Array,
+    *,
+    divisor: float = 1.0,
+    bias: float = 0.0,
+    absolute: bool = False,
+    snap: bool = False,
+) -> int:
+    """Divide, shift, round half to even, cut off and convert, all at once.
+
+    Parameters
+    ----------
+    values : array of numbers
+        Overwritten.
+    target : array of the same shape
+        Filled.
+    divisor, bias : float
+    absolute : bool
+        Take magnitudes.
+    snap : bool
+        As in `finish`.
+
+    Returns
+    -------
+    int
+        Samples that were out of the range of an integer type, where NaN becomes 0.
+
+    Examples
+    --------
+    >>> target = np.empty((1, 1, 3), np.uint8)
+    >>> store(np.array([[[-1.0, 2.5, 300.0]]]), target), target.tolist()
+    (2, [[[0, 2, 255]]])
+    """
+    narrow = target.dtype in (np.uint8, np.uint16)
+    if narrow and values.ndim == 3 and native.serves(values.dtype) and rows_contiguous(values):
+        return native.finish(values, target, divisor=divisor, bias=bias, absolute=absolute, snap=snap)
+    if values.dtype.kind != "f" and (divisor != 1 or bias):
+        values = values.astype(np.float64)
+    floats = values.dtype.kind == "f"
+    if divisor != 1:
+        values /= divisor
+    if bias:
+        values += bias
+    if absolute:
+        np.abs(values, out=values)
+    if target.dtype.kind == "f":
+        np.copyto(target, values, casting="same_kind")
+        return 0
+    limits, clipped = np.iinfo(target.dtype), 0
+    if floats:
+        if snap:
+            values *= SNAP
+            np.rint(values, out=values)
+            values /= SNAP
+        np.rint(values, out=values)
+    # A comparison that is false for NaN too finds everything that does not fit.
+    if not (values.min() >= limits.min and values.max() <= limits.max):
+        fits = (values >= limits.min) & (values <= limits.max)
+        clipped = fits.size - int(np.count_nonzero(fits))
+        np.nan_to_num(values, copy=False, posinf=np.inf, neginf=-np.inf)
+        np.clip(values, limits.min, limits.max, out=values)
+    np.copyto(target, values, casting="unsafe")
+    if target.dtype.itemsize == 8 and floats:
+        target[values >= float(limits.max)] = limits.max  # which no float is
+    return clipped
+
+
+def _stretch(colour: Array, highest: float) -> None:
+    """Map the darkest sample to 0 and the brightest to `highest`, in place."""
+    finite = np.isfinite(colour)
+    low = float(np.min(colour, where=finite, initial=np.inf))
+    high = float(np.max(colour, where=finite, initial=-np.inf))
+    if high < low:
+        return
+    colour -= low
+    if high > low:
+        colour *= highest / (high - low)

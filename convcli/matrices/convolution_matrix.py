@@ -1,0 +1,366 @@
+"""The matrix of a convolution, known by its rule: any rows of it, when they are asked for.
+
+A convolution of n axes is a block matrix: the first axis says which blocks there are, the others what
+each block holds. Nearly all block rows are copies of one another, shifted; so a pattern is worked out
+once for each kind and then copied, and nothing loops over pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convcli.arrays.borders import OUTSIDE
+from convcli.arrays.library import Array
+from convcli.matrices.footprint import meetings, untouched
+from convcli.matrices.matrix import Ints
+from convcli.spec import ConvSpec
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+NOTHING = -(2**62)  # in place of a distance
+SLICE = 1 << 16  # block rows looked at together
+LONG_SLICE = 1 << 22  # block rows copied together
+SCATTER = 1 << 20  # entries placed one by one together
+PART = 1 << 18  # entries worked out together
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A block row: entries per row, columns from the first block it meets, values."""
+
+    counts: Ints
+    columns: Ints
+    values: Array
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Block rows of one pattern: which, from `first` on, and where each begins to act."""
+
+    first: int
+    members: Ints | range
+    shifts: Ints | range
+    pattern: _Pattern
+
+    def parts(self) -> Iterator[tuple[Ints, Ints]]:
+        """Yield block rows and shifts as arrays of bounded length."""
+        for begin in range(0, len(self.members), LONG_SLICE):
+            part = slice(begin, begin + LONG_SLICE)
+            yield self.first + _numbers(self.members[part]), _numbers(self.shifts[part])
+
+
+@dataclass(frozen=True, eq=False)
+class ConvolutionMatrix:
+    """The matrix T with T · vec(image) = vec(result), vec reading the last axis first.
+
+    Parameters
+    ----------
+    kernels : (outputs, channels / groups, *taps) array
+        As the user wrote them.
+    spec : ConvSpec
+        Its border must be linear: a constant other than 0 has no matrix.
+    groups : int
+        Kernels of each group see the channels of that group only.
+    transposed : bool
+        Stand for Tᵀ instead.
+    """
+
+    kernels: Array
+    spec: ConvSpec
+    groups: int = 1
+    transposed: bool = False
+
+    @property
+    def T(self) -> ConvolutionMatrix:  # noqa: N802 - as in NumPy
+        """The transpose."""
+        return replace(self, transposed=not self.transposed)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the entries."""
+        return self.kernels.dtype
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """(planes, *spatial) that the rows stand for: outputs and result."""
+        return (self.spec.outputs, *self.spec.output_shape) if not self.transposed else self.T.column_shape
+
+    @property
+    def column_shape(self) -> tuple[int, ...]:
+        """(planes, *spatial) that the columns stand for: channels and image."""
+        return (self.spec.channels, *self.spec.image_shape) if not self.transposed else self.T.row_shape
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return math.prod(self.row_shape), math.prod(self.column_shape)
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns of one block: all axes but the first."""
+        return math.prod(self.row_shape[2:]), math.prod(self.column_shape[2:])
+
+    @property
+    def cell_shape(self) -> tuple[int, ...]:
+        """Shape of the kernels."""
+        return self.kernels.shape
+
+    @property
+    def row_entries(self) -> int:
+        """Entries in a row, at most."""
+        if not self.transposed:
+            return min(self.shape[1], int(self.kernels[0].size))
+        folded = self.spec.border not in ("zero", "constant")  # onto one sample, by all outputs it reaches
+        most = int(self.kernels[:, 0].size) // self.groups
+        most *= 2 ** len(self.spec.axes) if folded else 1
+        return min(self.shape[1], most)
+
+    @property
+    def working_bytes(self) -> int:
+        """Memory that the pattern of a block row takes, at most, roughly."""
+        return 24 * self.block_shape[0] * self.row_entries
+
+    def tocsr(self) -> csr_array:
+        """Build the whole matrix.
+
+        Returns
+        -------
+        csr_array
+            Sorted, without duplicates or stored zeros.
+        """
+        return self.rows(0, self.shape[0])
+
+    def rows(self, start: int, stop: int) -> csr_array:
+        """Build rows `start` to `stop`.
+
+        Returns
+        -------
+        (stop - start, columns) csr_array
+        """
+        from scipy.sparse import vstack
+
+        height = self.block_shape[0]
+        parts = []
+        for first, last, some in self._pieces(start, stop):
+            count = (last - first) * height if some is None else some.stop - some.start
+            parts.append(self._assembled(list(self._runs(first, last, some)), count))
+        if len(parts) < 2:
+            return parts[0] if parts else self._assembled([], 0)
+        whole: csr_array = vstack(parts, format="csr")
+        whole.has_canonical_format = True
+        return whole
+
+    def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
+        """Tell which kernel cells stand where in rows `start` to `stop`.
+
+        Returns
+        -------
+        rows, columns, cells : three (entries,) arrays
+            By row, column and cell, both from 0; a cell is its flat index in `kernels`. Cells that
+            meet in one entry, as borders make them, are listed one by one; cells of value 0 are too.
+        """
+        height, width = self.block_shape
+        parts = []
+        for first, last, some in self._pieces(start, stop):
+            above = first * height if some is None else first * height + some.start
+            for run in self._runs(first, last, some, numeric=False):
+                pattern = run.pattern
+                within = np.repeat(np.arange(len(pattern.counts)), pattern.counts)
+                for members, shifts in run.parts():
+                    rows = above + members[:, None] * height + within
+                    columns = shifts[:, None] * width + pattern.columns
+                    cells = np.broadcast_to(pattern.values, columns.shape)
+                    parts.append((rows.reshape(-1), columns.reshape(-1), cells.reshape(-1)))
+        nothing = np.zeros(0, np.int64)
+        parts.append((nothing, nothing, nothing))
+        rows, columns, cells = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = np.argsort(rows, kind="stable")
+        return rows[order], columns[order], cells[order]
+
+    def tally(self) -> Counter[Any] | None:
+        """Count the entries by value, zeros left out, without building the matrix; None if that is long."""
+        from convcli.matrices.show.value_counts import tally
+
+        return tally(self)
+
+    def meet(self, axis: int, rows: range) -> tuple[Ints, Ints]:
+        """Apply `meetings` to an axis."""
+        return meetings(self.spec.axes[axis], self.spec.border, self.spec.op, rows, self.transposed)
+
+    def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, slice | None]]:
+        """Split rows into whole block rows, and some rows of the block rows at either end."""
+        height = self.block_shape[0]
+        while start < stop:
+            block, above = divmod(start, height)
+            if above == 0 and stop - start >= height:
+                last = stop // height
+                yield block, last, None
+                start = last * height
+            else:
+                below = min(height, above + stop - start)
+                yield block, block + 1, slice(above, below)
+                start += below - above
+
+    def _inner(self, some: slice) -> tuple[Ints, Ints]:
+        """Of some rows of a block: columns, -1 where there is none, and cells of the kernel."""
+        below = math.prod(self.row_shape[3:])  # rows of the block for each step of its first axis
+        first, last = some.start // below, -(-some.stop // below)
+        columns: Ints = np.zeros((1, 1), np.int64)
+        cells: Ints = np.zeros((1, 1), np.int64)
+        for number in range(1, len(self.spec.axes)):
+            wanted = range(first, last) if number == 1 else range(self.row_shape[1 + number])
+            others, taps = self.meet(number, wanted)
+            both = (columns >= 0)[:, None, :, None] & (others >= 0)[None, :, None, :]
+            columns = columns[:, None, :, None] * self.column_shape[1 + number] + others[None, :, None, :]
+            columns = np.where(both, columns, OUTSIDE)
+            cells = cells[:, None, :, None] * self.spec.kernel_shape[number] + taps[None, :, None, :]
+            cells = np.broadcast_to(cells, columns.shape)
+            flat = math.prod(columns.shape[:2]), math.prod(columns.shape[2:])
+            columns, cells = columns.reshape(flat), cells.reshape(flat)
+        part = slice(some.start - first * below, some.stop - first * below)
+        return columns[part], cells[part]
+
+    def _links(self, plane: int) -> tuple[Ints, Ints]:
+        """Planes of the columns that a plane of the rows meets, and the kernel between the two."""
+        channels = self.kernels.shape[1]
+        outputs = self.spec.outputs // self.groups
+        group = plane // (channels if self.transposed else outputs)
+        if self.transposed:
+            planes = group * outputs + np.arange(outputs)
+            return planes, planes * channels + plane % channels
+        return group * channels + np.arange(channels), plane * channels + np.arange(channels)
+
+    def _entries(
+        self, plane: int, others: Ints, taps: Ints, some: slice, numeric: bool
+    ) -> tuple[Ints, Ints, Ints]:
+        """Rows, columns and cells of some rows of a block row, sorted; of all cells if not `numeric`."""
+        inner, inner_cells = self._inner(some)
+        planes, kernels = self._links(plane)
+        columns = others[:, None] * self.block_shape[1] + inner[:, None, :]
+        columns = columns[:, None] + (planes * math.prod(self.column_shape[1:]))[:, None, None]
+        cells = taps[:, None] * math.prod(self.spec.kernel_shape[1:]) + inner_cells[:, None, :]
+        cells = cells[:, None] + (kernels * math.prod(self.spec.kernel_shape))[:, None, None]
+        keep = (others != NOTHING)[:, None] & (inner >= 0)[:, None, :]
+        keep = np.broadcast_to(keep[:, None], cells.shape)
+        if numeric:
+            keep = keep & (self.kernels.reshape(-1) != 0)[cells]
+        rows = np.nonzero(keep.reshape(len(inner), -1))[0]
+        columns, cells = columns[keep], cells[keep]
+        right, below = np.diff(columns), np.diff(cells)
+        if ((np.diff(rows) == 0) & ((right < 0) | ((right == 0) & (below < 0)))).any():
+            order = np.lexsort((cells, columns, rows))
+            rows, columns, cells = rows[order], columns[order], cells[order]
+        return rows, columns, cells
+
+    def _pattern(self, plane: int, others: Ints, taps: Ints, some: slice | None, numeric: bool) -> _Pattern:
+        """Work out a block row, or some rows of it, a part at a time."""
+        rows = some or slice(0, self.block_shape[0])
+        step = max(1, PART // self.kernels[0].size)
+        parts = [
+            self._part(plane, others, taps, slice(start, min(start + step, rows.stop)), numeric)
+            for start in range(rows.start, rows.stop, step)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return _Pattern(
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part.columns for part in parts]),
+            np.concatenate([part.values for part in parts]),
+        )
+
+    def _part(self, plane: int, others: Ints, taps: Ints, some: slice, numeric: bool) -> _Pattern:
+        """Work out some rows of a block row: what meets in one entry is added up if `numeric`."""
+        rows, columns, cells = self._entries(plane, others, taps, some, numeric)
+        values = self.kernels.reshape(-1)[cells] if numeric else cells
+        same = (np.diff(rows) == 0) & (np.diff(columns) == 0)
+        if numeric and same.any():
+            starts = np.flatnonzero(np.concatenate(([True], ~same)))
+            values = np.add.reduceat(values, starts)
+            kept = values != 0
+            rows, columns, values = rows[starts][kept], columns[starts][kept], values[kept]
+        return _Pattern(np.bincount(rows, minlength=some.stop - some.start), columns, values)
+
+    def _runs(self, first: int, last: int, some: slice | None, *, numeric: bool = True) -> Iterator[_Run]:
+        """Block rows `first` to `last`, or some rows of each, by pattern."""
+        height = self.row_shape[1]
+        still = range(0) if self.transposed else untouched(self.spec.axes[0])
+        block = first
+        while block < last:
+            plane, outer = divmod(block, height)
+            stop = min(height, outer + last - block)
+            if outer in still:
+                stop = min(stop, still.stop)
+                others, taps = self.meet(0, range(outer, outer + 1))
+                pattern = self._pattern(plane, others[0] - others[0, 0], taps[0], some, numeric)
+                count, stride = stop - outer, self.spec.axes[0].stride
+                shifts = range(int(others[0, 0]), int(others[0, 0]) + count * stride, stride)
+                yield _Run(block - first, range(count), shifts, pattern)
+            else:
+                stop = min(stop, outer + SLICE, still.start if outer < still.start else stop)
+                yield from self._few(block - first, plane, range(outer, stop), some, numeric)
+            block += stop - outer
+
+    def _few(self, first: int, plane: int, outer: range, some: slice | None, numeric: bool) -> Iterator[_Run]:
+        """Block rows that may all be different."""
+        others, taps = self.meet(0, outer)
+        nearest = np.argmax(others >= 0, axis=1)[:, None]
+        shifts = np.maximum(np.take_along_axis(others, nearest, axis=1), 0)
+        distances = np.where(others >= 0, others - shifts, NOTHING)
+        for members in _alike(np.hstack((distances, taps))):
+            pattern = self._pattern(plane, distances[members[0]], taps[members[0]], some, numeric)
+            yield _Run(first, members, shifts[members, 0], pattern)
+
+    def _assembled(self, runs: list[_Run], rows: int) -> csr_array:
+        """Copy every pattern to where it belongs."""
+        from scipy.sparse import csr_array
+
+        width = self.block_shape[1]
+        height = len(runs[0].pattern.counts) if runs else 1  # of a block row, or of what is wanted of it
+        total = sum(len(run.members) * len(run.pattern.values) for run in runs)
+        index_type = np.int32 if max(total, *self.shape) < 2**31 else np.int64
+        pointers = np.zeros(rows + 1, index_type)
+        counts = pointers[1:].reshape(-1, height)
+        parts = [(part, run.pattern) for run in runs for part in run.parts()]
+        for (members, _), pattern in parts:
+            counts[members] = pattern.counts
+        np.cumsum(pointers, out=pointers)
+        columns, values = np.empty(total, index_type), np.empty(total, self.dtype)
+        for (members, distances), pattern in parts:
+            size = len(pattern.values)
+            shifts = (distances * width).astype(index_type)[:, None]
+            starts = pointers[members * height].astype(np.int64)
+            base: Array = pattern.columns.astype(index_type)
+            if len(starts) * size and starts[-1] - starts[0] == (len(starts) - 1) * size:
+                whole = slice(starts[0], starts[-1] + size)
+                np.add(base, shifts, out=columns[whole].reshape(-1, size))
+                values[whole].reshape(-1, size)[...] = pattern.values
+                continue
+            step = max(1, SCATTER // max(1, size))
+            for begin in range(0, len(starts), step):
+                where = starts[begin : begin + step, None] + np.arange(size)
+                columns[where] = base + shifts[begin : begin + step]
+                values[where] = pattern.values
+        matrix = csr_array((values, columns, pointers), shape=(rows, self.shape[1]))
+        matrix.has_canonical_format = True
+        return matrix
+
+
+def _numbers(values: Ints | range) -> Ints:
+    return np.arange(values.start, values.stop, values.step) if isinstance(values, range) else values
+
+
+def _alike(rows: Ints) -> Iterator[Ints]:
+    """Group equal rows; neighbours are mostly equal, so few are left to look up."""
+    changes = np.flatnonzero(np.concatenate(([True], (rows[1:] != rows[:-1]).any(axis=1))))
+    known: dict[bytes, int] = {}
+    kinds = [known.setdefault(row.tobytes(), len(known)) for row in rows[changes]]
+    each = np.repeat(kinds, np.diff(changes, append=len(rows)))
+    order = np.argsort(each, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(each[order])) + 1)

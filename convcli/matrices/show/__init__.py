@@ -1,0 +1,1 @@
+"""Matrices for people: facts, construction, pictures."""

@@ -1,0 +1,209 @@
+"""What can be said of a convolution's matrix without looking at each entry."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convcli.arrays.library import Array
+from convcli.matrices.convolution_matrix import ConvolutionMatrix
+from convcli.text import shape_text
+
+DENSE_SIDE = 512  # rows or columns up to which a decomposition takes no time to speak of
+TRANSFORMED = 2**24  # samples up to which a Fourier transform does not
+SURE = 1e-6  # of the largest eigenvalue: the most that rounding may have moved one that is told
+TOEPLITZ = {1: "Toeplitz", 2: "doubly blocked Toeplitz", 3: "triply blocked Toeplitz"}
+CIRCULANT = {1: "circulant", 2: "doubly block circulant", 3: "triply block circulant"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts about a matrix.
+
+    Attributes
+    ----------
+    shape, blocks, block_shape : (int, int)
+        Rows and columns: of the matrix in entries, of it in blocks, of a block in entries.
+    structure : str
+    nonzeros : int or None
+        None where it takes long to count them.
+    dense_bytes, sparse_bytes : int
+        Bytes in memory, 8 an entry; sparse is CSR, at most.
+    rank : int or None
+        None where it takes long to find.
+    eigenvalues : array or None
+        None if the matrix is not square, or where they take long to find.
+    transform : bool
+        The eigenvalues are the discrete Fourier transform of the kernel about its origin.
+    """
+
+    shape: tuple[int, int]
+    blocks: tuple[int, int]
+    block_shape: tuple[int, int]
+    structure: str
+    nonzeros: int | None
+    dense_bytes: int
+    sparse_bytes: int
+    rank: int | None
+    eigenvalues: Array | None
+    transform: bool
+
+    @property
+    def density(self) -> float | None:
+        """Share of the entries that are not 0."""
+        return None if self.nonzeros is None else self.nonzeros / math.prod(self.shape)
+
+
+def facts(matrix: ConvolutionMatrix, tally: Counter[Any] | None = None) -> Facts:
+    """Collect what is known of `matrix`; `tally` is its own, if it was made already.
+
+    Examples
+    --------
+    >>> from convcli.matrices.build import convolution_matrix
+    >>> found = facts(convolution_matrix([[1, 2], [3, 4]], (3, 3)))
+    >>> found.structure, found.blocks, found.block_shape, found.rank
+    ('doubly blocked Toeplitz', (4, 3), (4, 3), 9)
+    """
+    rows, columns = matrix.shape
+    height, width = matrix.block_shape
+    tally = matrix.tally() if tally is None else tally
+    nonzeros = None if tally is None else tally.total()
+    rank, eigenvalues = _spectrum(matrix, nonzeros)
+    eigenvalues = _cleared(eigenvalues)
+    return Facts(
+        shape=matrix.shape,
+        blocks=(rows // height, columns // width),
+        block_shape=matrix.block_shape,
+        structure=structure(matrix),
+        nonzeros=nonzeros,
+        dense_bytes=8 * rows * columns,
+        sparse_bytes=most_bytes(matrix, tally),
+        rank=rank,
+        eigenvalues=eigenvalues,
+        transform=is_circulant(matrix),
+    )
+
+
+def sparse_bytes(shape: tuple[int, int], nonzeros: int) -> int:
+    """Bytes of a CSR matrix of 8-byte numbers.
+
+    >>> sparse_bytes((3, 3), 4)
+    64
+    """
+    index = 4 if max(nonzeros, *shape) < 2**31 else 8
+    return nonzeros * (8 + index) + (shape[0] + 1) * index
+
+
+def most_bytes(matrix: ConvolutionMatrix, tally: Counter[Any] | None) -> int:
+    """Bytes of the CSR matrix; at most, where its entries were not counted."""
+    entries = matrix.row_entries * matrix.shape[0] if tally is None else tally.total()
+    return sparse_bytes(matrix.shape, entries)
+
+
+def structure(matrix: ConvolutionMatrix) -> str:
+    """Name the structure as textbooks do."""
+    spec = matrix.spec
+    axes = len(spec.axes)
+    unstrided = all(axis.stride == 1 for axis in spec.axes)
+    inside = all(axis.before <= 0 and axis.after <= 0 for axis in spec.axes)
+    if inside or spec.border in ("zero", "constant"):
+        name = TOEPLITZ[axes]
+    elif spec.border == "wrap":
+        same = all((axis.start, axis.stop) == (0, axis.size) for axis in spec.axes)
+        name = CIRCULANT[axes] if same else f"{TOEPLITZ[axes]}, wrapped around"
+    elif spec.border == "nearest":
+        name = f"{TOEPLITZ[axes]}, the border's weight in the outermost columns"
+    else:
+        name = ("block " if axes > 1 else "") + "Toeplitz plus Hankel"
+    if not unstrided:
+        name = f"{name}, strided {shape_text(axis.stride for axis in spec.axes)}"
+    planes = (matrix.row_shape[0], matrix.column_shape[0])
+    if planes != (1, 1):
+        sides = "channels × outputs" if matrix.transposed else "outputs × channels"
+        name = f"{shape_text(planes)} parts ({sides}), each {name}"
+    return f"transpose of {name}" if matrix.transposed else name
+
+
+def is_circulant(matrix: ConvolutionMatrix) -> bool:
+    """Whether it is (block) circulant, so that the DFT diagonalises it."""
+    spec = matrix.spec
+    wraps = spec.border == "wrap" or max(spec.kernel_shape) == 1
+    still = all(a.stride == 1 and (a.start, a.stop) == (0, a.size) for a in spec.axes)
+    return wraps and still and matrix.kernels.shape[:2] == (1, 1) and matrix.groups == 1
+
+
+def _spectrum(matrix: ConvolutionMatrix, nonzeros: int | None) -> tuple[int | None, Array | None]:
+    """Rank and eigenvalues where they are cheap."""
+    rows, columns = matrix.shape
+    if is_circulant(matrix):
+        if rows > TRANSFORMED:
+            return None, None
+        first = matrix.T.rows(0, 1).toarray().reshape(matrix.spec.image_shape)  # its first column
+        transform = np.fft.fftn(first).reshape(-1)
+        return _above_rounding(np.abs(transform), rows), _real_if_so(transform)
+    small = max(rows, columns) <= DENSE_SIDE
+    dense = matrix.rows(0, rows).toarray().astype(np.float64) if small else None
+    values = None if dense is None or rows != columns else _eigenvalues(dense)
+    if nonzeros == 0:
+        return 0, values
+    if _has_full_rank(matrix):
+        return min(rows, columns), values
+    rank = None if dense is None else int(np.linalg.matrix_rank(dense))
+    return rank, values
+
+
+def _has_full_rank(matrix: ConvolutionMatrix) -> bool:
+    """Whether a look at the first entries of rows or columns tells: no two are at one place.
+
+    Mode full, with zeros around, has the product of two polynomials, which is 0 only if one of them
+    is; in mode valid each row begins further to the right than the one before.
+    """
+    spec = matrix.spec
+    if matrix.kernels.shape[:2] != (1, 1):
+        return False
+    if all(axis.before <= 0 and axis.after <= 0 for axis in spec.axes):
+        return True
+    whole = spec.mode == "full" and spec.padding is None and all(a.stride == 1 for a in spec.axes)
+    return whole and spec.border in ("zero", "constant")
+
+
+def _eigenvalues(dense: Array) -> Array | None:
+    """Return the eigenvalues of a square matrix, unless rounding may have moved them.
+
+    Those of a Toeplitz matrix that is not symmetric can be anywhere near the curve of its symbol for
+    changes as small as rounding: only what the theorem of Bauer and Fike vouches for is returned.
+
+    References
+    ----------
+    Trefethen and Embree (2005), "Spectra and Pseudospectra", chapter II; Bauer and Fike (1960),
+    "Norms and exclusion theorems".
+    """
+    if (dense == dense.T).all():
+        return np.linalg.eigvalsh(dense)
+    if not np.triu(dense, 1).any() or not np.tril(dense, -1).any():
+        return dense.diagonal()
+    values, vectors = np.linalg.eig(dense)
+    moved = np.linalg.cond(vectors) * np.linalg.norm(dense, 2) * np.finfo(np.float64).eps
+    return _real_if_so(values) if moved <= SURE * np.abs(values).max() else None
+
+
+def _above_rounding(sizes: Array, rows: int) -> int:
+    """Count the singular values that are not 0 but for rounding: NumPy's rule."""
+    return int((sizes > sizes.max() * rows * np.finfo(np.float64).eps).sum())
+
+
+def _real_if_so(values: Array) -> Array:
+    """Drop imaginary parts that are rounding."""
+    return values.real if np.abs(values.imag).max() <= 1e-12 * np.abs(values).max() else values
+
+
+def _cleared(values: Array | None) -> Array | None:
+    """Set to 0 what is 0 but for rounding."""
+    if values is None or len(values) == 0:
+        return values
+    sizes = np.abs(values)
+    return np.where(sizes > sizes.max() * len(values) * np.finfo(np.float64).eps, values, 0)

@@ -1,0 +1,115 @@
+"""Some rows and columns of a matrix, as text and colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convcli.arrays.library import Array
+from convcli.matrices.matrix import Matrix, Symbolic
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Colour = tuple[int, int, int]
+Look = Callable[[list[int], list[int]], tuple[list[list[str]], list[list[Colour | None]]]]
+
+
+def look_at(matrix: Matrix, colours: Callable[[int], Colour]) -> Look:
+    """Return a function that takes rows and columns, and returns what stands there and in what colour.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    colours : callable
+        From the cell that an entry is made of to a colour.
+
+    Examples
+    --------
+    >>> from convcli.matrices.build import convolution_matrix
+    >>> look_at(convolution_matrix([1, 2], 3), lambda cell: (cell, 0, 0))([0, 1], [0, 1, 2])[0]
+    [['1', '0', '0'], ['2', '1', '0']]
+    """
+
+    def look(rows: list[int], columns: list[int]) -> tuple[list[list[str]], list[list[Colour | None]]]:
+        text: list[list[str]] = []
+        shades: list[list[Colour | None]] = []
+        for start, stop in _runs(rows):
+            lines = _lines(matrix, (start, stop), columns)
+            text += lines
+            shades += _shades(matrix, (start, stop), columns, lines, colours)
+        return text, shades
+
+    return look
+
+
+def _lines(matrix: Matrix, rows: tuple[int, int], columns: list[int]) -> list[list[str]]:
+    """Text of some rows and columns; of names only those are made that are shown."""
+    if not isinstance(matrix, Symbolic):
+        dense = _chosen(matrix.rows(*rows), columns)
+        return [[entry(value) for value in line] for line in dense.tolist()]
+    names = [[""] * len(columns) for _ in range(*rows)]
+    for row, place, cell in _cells(matrix, rows, columns):
+        before = names[row][place]
+        names[row][place] = before + ("+" if before else "") + matrix.names[cell]
+    return [[name or "0" for name in line] for line in names]
+
+
+def _cells(matrix: Matrix, rows: tuple[int, int], columns: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield row, place among the columns, and cell of what stands in some rows and columns."""
+    places = {column: place for place, column in enumerate(columns)}
+    found = matrix.cells(*rows)
+    wanted = np.isin(found[1], columns)
+    for row, column, cell in zip(*(part[wanted].tolist() for part in found), strict=True):
+        yield row - rows[0], places[column], cell
+
+
+def _chosen(rows: csr_array | Array, columns: list[int]) -> Array:
+    """Columns of some rows; SciPy's own selection takes memory for every column that there is."""
+    if isinstance(rows, np.ndarray):
+        return rows[:, columns]
+    wanted = np.array(columns)
+    place = np.minimum(np.searchsorted(wanted, rows.indices), len(wanted) - 1)
+    met = wanted[place] == rows.indices
+    line = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    dense = np.zeros((rows.shape[0], len(columns)), rows.dtype)
+    dense[line[met], place[met]] = rows.data[met]
+    return dense
+
+
+def entry(value: Any) -> str:
+    """Write an entry for people: to four digits.
+
+    >>> entry(3), entry(1 / 9), entry("w11")
+    ('3', '0.1111', 'w11')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _shades(
+    matrix: Matrix,
+    rows: tuple[int, int],
+    columns: list[int],
+    text: list[list[str]],
+    colours: Callable[[int], Colour],
+) -> list[list[Colour | None]]:
+    shades: list[list[Colour | None]] = [[None] * len(columns) for _ in text]
+    for row, place, cell in _cells(matrix, rows, columns):
+        if text[row][place] != "0":
+            shades[row][place] = colours(cell)
+    return shades
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Split ascending numbers into runs without holes.
+
+    >>> list(_runs([0, 1, 2, 7, 8]))
+    [(0, 3), (7, 9)]
+    """
+    start = 0
+    for place in range(1, len(numbers) + 1):
+        if place == len(numbers) or numbers[place] != numbers[place - 1] + 1:
+            yield numbers[start], numbers[place - 1] + 1
+            start = place
