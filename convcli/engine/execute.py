@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from convcli import backends
 from convcli.arrays import device
 from convcli.arrays.borders import OUTSIDE, border_indices
-from convcli.arrays.device.kernels import no_gaps
+from convcli.arrays.device.kernels import nonfinite_flag
 from convcli.arrays.gathering import NonFiniteError, Window, rows_contiguous
 from convcli.arrays.library import HOST, Array, ArrayLib, array_module
 from convcli.backends import Apply, fused
@@ -177,7 +177,7 @@ def _on_device(
         least = clipped = 0
         try:
             with device.errors(), np.errstate(all="ignore"):
-                gaps = no_gaps()
+                gaps = nonfinite_flag()
                 room = device.free_bytes() / weight / share
                 for slab in slabs(spec, whole.image.dtype.itemsize, room, len(banks)):
                     least = max(least, slab.bytes)
