@@ -19,7 +19,7 @@ from convcli.cli.io.jobs import run_jobs
 from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
 from convcli.deconvolution import methods
 from convcli.deconvolution.device import require
-from convcli.deconvolution.iteration import Record as Iteration
+from convcli.deconvolution.iteration import Iteration
 from convcli.deconvolution.restoration import AUTO, DeconvolutionResult, deconvolve
 from convcli.errors import UsageError
 from convcli.filtering.filter import fitted
