@@ -1,4 +1,4 @@
-"""The sum as it is written, by a kernel of our own: one sample that is read serves many outputs.
+"""The sum as it is written, by a kernel of our own: every sample is read once for many outputs.
 
 A block of threads brings the samples that it needs into shared memory, once; each thread keeps a few
 outputs in registers; the cells of the kernel lie in constant memory.

@@ -10,7 +10,7 @@ from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur, power
 from convcli.deconvolution.method import MethodOptions
 
-PURITY = 7  # (1 − q) is squared so often: what is left is noise alone
+PURITY = 7  # number of times that (1 − q) is squared, until noise alone is left
 PACE = 1.15  # largest factor of one update; the noise must follow faster, or the two chase each other
 ENOUGH = 100  # frequencies that count, for an error of 5 %
 SETTLED = 0.98  # fraction of the squared residual that an iteration leaves, once the image fits
@@ -43,7 +43,7 @@ class Balance:
     ----------
     Thompson, Brown, Kay and Titterington (1991), "A study of methods of choosing the smoothing
     parameter in image restoration by regularization", IEEE TPAMI 13, section II: equivalent degrees of
-    freedom. The estimate of σ from what the filter cannot resolve is our own.
+    freedom. The estimate of σ from the frequencies that the filter blocks is our own.
     """
 
     def __init__(self, blur: Blur, curvature: Array, options: MethodOptions, start: float) -> None:
@@ -83,7 +83,7 @@ class Balance:
         return not self.fixed and self.value <= self.bounds[0]
 
     def _estimate_noise(self, left: Array, blocked: Array) -> None:
-        """Estimate the noise from what is left at the frequencies that are blocked, if those are enough."""
+        """Estimate the noise from the residual at the frequencies that are blocked, if those are enough."""
         blur = self.blur
         pure = blocked / max(float(blocked.max()), float(np.finfo(blur.dtype).tiny))
         for _ in range(PURITY):

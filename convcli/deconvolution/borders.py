@@ -1,4 +1,4 @@
-"""What lies outside the photo: nothing known, the photo again, a taper, or its mirror image."""
+"""Outside the photo: unknown samples, the photo again, a taper, or its mirror image."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def is_mirrored(psf: Array, origin: tuple[int, ...]) -> bool:
 
 
 def _means(planes: Array, known: Array) -> Array:
-    """Mean of what is known in every plane; 0 where nothing is."""
+    """Mean of the known samples of every plane; 0 where none is."""
     axes = tuple(range(1, planes.ndim))
     total = np.where(known, planes, 0).sum(axis=axes, keepdims=True, dtype=np.float64)
     mean: Array = total / np.maximum(known.sum(axis=axes, keepdims=True), 1)

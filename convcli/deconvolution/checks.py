@@ -16,8 +16,9 @@ from convcli.deconvolution.device import to_library
 from convcli.deconvolution.iteration import Judge
 from convcli.deconvolution.noise import estimate_noise
 from convcli.deconvolution.quality import isnr, psnr, ssim
+from convcli.engine.problem import PRECISIONS
 from convcli.errors import InputError, UsageError
-from convcli.spec import PerAxis, per_axis, whole
+from convcli.spec import PerAxis, choose, per_axis, whole
 from convcli.text import shape_text
 
 ROUNDING = 12**-0.5  # standard deviation of the error of rounding to whole numbers
@@ -73,6 +74,13 @@ def point_spread(
             )
         weights /= total
     return weights, place
+
+
+def arithmetic(precision: str, samples: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of the arithmetic: for ``auto`` float32 if that holds the samples."""
+    if choose(precision, PRECISIONS, "precision") != "auto":
+        return np.dtype(precision)
+    return np.dtype("float32" if samples.itemsize <= (4 if samples.kind == "f" else 2) else "float64")
 
 
 def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, float, float]:

@@ -1,4 +1,4 @@
-"""The loop around every method: when it ends, its history, and what it shows on the way."""
+"""The loop around every method: its stopping rules and its history."""
 
 from __future__ import annotations
 
@@ -100,9 +100,8 @@ def _ratio(part: Array, whole: Array) -> float:
 
 
 def _keep_freed_memory() -> None:
-    """Have freed arrays kept for the next iteration, not given back to the system and asked for again.
+    """Have glibc keep freed arrays for the next iteration: it does for blocks as large as one freed before.
 
-    glibc takes the size of a freed block as a sign of what the program goes on to need: up to 32 MiB.
     Without this, page faults were 40 % of the time of Richardson–Lucy on 1024×1024.
     """
     block = np.empty(31 << 20, np.uint8)

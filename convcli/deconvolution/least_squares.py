@@ -1,4 +1,4 @@
-"""Least squares with a penalty on differences: what wiener, tikhonov, tv and hyperlaplacian share."""
+"""Least squares with a penalty on differences: the solver of wiener, tikhonov, tv and hyperlaplacian."""
 
 from __future__ import annotations
 
@@ -18,20 +18,15 @@ STUCK = (
     "no strength explains the residual: noise, PSF or border may not be the right ones; "
     "try --noise, --balance or another --border"
 )
-FILLING = 30  # iterations that guess what lies outside
+FILLING = 30  # iterations that guess unknown samples
 
 
 class SparsePenalty:
     """A penalty φ(Dx) that is not quadratic, through a copy u of Dx and multipliers for u = Dx.
 
-    Parameters
-    ----------
-    proximal : callable
-        Proximal map: (v, threshold) -> argmin_u ½|u − v|² + threshold φ(u), v (axes, planes, *grid).
-    slope : callable
-        Weight w for which ½ w |Dx|² is as steep as φ(Dx), of Dx.
-    threshold : float
-        Threshold of `proximal`; the balance over it is the stiffness of the coupling.
+    `proximal` maps v (axes, planes, *grid) and a threshold t to argmin_u ½|u − v|² + t φ(u); the balance over
+    `threshold` is the stiffness of the coupling. `slope` is the weight w for which ½ w |Dx|² is as steep as
+    φ(Dx), a function of Dx.
     """
 
     def __init__(
@@ -95,7 +90,7 @@ def least_squares(
         weight = balance.value
         if sparse is not None:
             weight *= sparse.update(image, axes)
-        elif blur.known is not None:  # Nesterov's momentum: what is unknown settles slowly
+        elif blur.known is not None:  # Nesterov's momentum: unknown samples settle slowly
             later = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
             ahead = spectrum + (spectrum - before) * ((momentum - 1) / later)
             before, momentum, spectrum = spectrum, later, ahead
@@ -108,9 +103,9 @@ def least_squares(
 
 
 def filled_spectrum(blur: Blur, options: MethodOptions) -> Array:
-    """Transform of y and, where nothing is known, of what a quadratic penalty makes of Hx.
+    """Transform of y with its unknown samples filled by Hx for a quadratic penalty.
 
-    Surroundings settle slowly; a few of the cheaper iterations bring them near.
+    Unknown samples settle slowly; a few of the cheaper iterations bring them near.
     """
     if blur.known is None:
         return blur.spectrum

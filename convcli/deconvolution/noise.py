@@ -7,8 +7,8 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.engine.convolve import convolve
 
-# Daubechies' orthonormal wavelet with 4 vanishing moments: what is smooth, and nearly all that a blur
-# leaves, passes under it. Computed from its spectral factorisation.
+# Daubechies' orthonormal wavelet with 4 vanishing moments: it ignores smooth images, and nearly all that a
+# blur leaves. Computed from its spectral factorisation.
 WAVELET = (
     0.23037781330889650,
     -0.71484657055291570,

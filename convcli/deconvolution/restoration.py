@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from convcli.arrays import device
@@ -16,7 +15,6 @@ from convcli.deconvolution.borders import BORDERS, frame, grid_shape, is_mirrore
 from convcli.deconvolution.device import library_for, memory_budget, require, to_library
 from convcli.deconvolution.iteration import Iteration, Stopping, Watch, iterate
 from convcli.deconvolution.method import MethodOptions
-from convcli.engine.problem import PRECISIONS
 from convcli.spec import BORDER_ALIASES, PerAxis, choose, per_axis
 from convcli.system.resources import cpu_count
 from convcli.text import shape_text
@@ -182,9 +180,8 @@ def deconvolve(
     weights, place = checks.point_spread(samples.shape, weights, origin, normalize)
     spatial = samples.shape[-weights.ndim :]
     border = choose(BORDER_ALIASES.get(border, border), BORDERS, "border")
-    choose(precision, PRECISIONS, "precision")
-    narrow = samples.dtype.itemsize <= (4 if samples.dtype.kind == "f" else 2)
-    dtype = np.dtype(precision if precision != "auto" else "float32" if narrow else "float64")
+    dtype = checks.arithmetic(precision, samples.dtype)
+    workers = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
     size = math.prod(grid_shape(spatial, weights.shape, border)) * samples.size // math.prod(spatial)
     needed = (ARRAYS + ARRAYS_PER_AXIS * weights.ndim) * size * dtype.itemsize
 
@@ -207,13 +204,8 @@ def deconvolve(
             exponent=exponent,
             scale=scale,
         )
-        blur = frame(
-            planes - planes.dtype.type(raised * float(weights.sum())),
-            weights.astype(planes.dtype),
-            place,
-            border,
-            cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0],
-        )
+        observed = planes - planes.dtype.type(raised * float(weights.sum()))
+        blur = frame(observed, weights.astype(planes.dtype), place, border, workers)
         stopping = Stopping(
             iterations=module.ITERATIONS if iterations is None else checks.count_of(iterations),
             tolerance=module.TOLERANCE if tolerance is None else checks.positive(tolerance, "tolerance"),
@@ -221,28 +213,19 @@ def deconvolve(
         )
         lift = planes.dtype.type(raised)
         judge = None if reference is None else checks.judge_of(reference, planes, samples.dtype, top, raised)
-        outcome = iterate(
-            module.restore(blur, options),
-            blur,
-            stopping,
-            judge,
-            watch and (lambda entry, current: watch(entry, lambda: present(current() + lift))),
-        )
-        rest = blur.crop(blur.masked(blur.observed - blur.apply(outcome.image)))
+        seen = watch and (lambda entry, current: watch(entry, lambda: present(current() + lift)))
+        outcome = iterate(module.restore(blur, options), blur, stopping, judge, seen)
+        residual = blur.masked(blur.observed - blur.apply(outcome.image))
         mirrored = border != "mirror" or is_mirrored(weights, place)
         last = outcome.history[-1]
         return DeconvolutionResult(
             image=present(blur.crop(outcome.image) + lift),
             method=method,
-            noise=last.noise,
-            balance=last.balance,
             iterations=last.iteration,
             history=outcome.history,
             psf=to_library(blur.psf, array_module(samples)),
-            residual=present(rest),
-            psnr=last.psnr,
-            ssim=last.ssim,
-            isnr=last.isnr,
+            residual=present(blur.crop(residual)),
             interrupted=outcome.interrupted,
             notes=[note for note in (outcome.note, "" if mirrored else NOT_MIRRORED) if note],
+            **{name: getattr(last, name) for name in ("noise", "balance", "psnr", "ssim", "isnr")},
         )

@@ -1,4 +1,4 @@
-"""The record of a restored image, and what is printed of it on stderr."""
+"""The record of a restored image, and its summary on stderr."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from convcli.text import shape_text
 
 @dataclass
 class Record:
-    """Facts on one input; the JSON document holds these and what a command adds to them."""
+    """Facts on one input; the JSON document holds these and those that a command adds."""
 
     input: str
     error: str | None = None
@@ -83,7 +83,7 @@ class JobList:
             check_targets(job, makes_folders=self.makes_folders, force=self.files.force)
 
     def read(self, job: Job, record: Record, options: Filter) -> Source:
-        """Check and read an input, and note what it is and how long that took."""
+        """Check and read an input, and note its size, its type, warnings and the time."""
         began = time.perf_counter()
         self.check(job)
         source = self.files.read(job.source, options)

@@ -18,7 +18,7 @@ R = TypeVar("R")
 class Prefetch(Generic[T, S, R]):
     """The results of tasks, one after the other in their order, while the next tasks are worked on.
 
-    All tasks are read in the calling thread: reading may take what there is once in a process. The rest is
+    All tasks are read in the calling thread: it may take a resource that a process has once. The rest is
     done on other threads, for as many tasks as the budget allows. A task that needs more than all of that is
     done in the calling thread when its turn has come, and nothing beside it. A task that cannot be read early
     is read again then, and may fail.

@@ -25,9 +25,9 @@ TURNS = 10  # of ADMM for the image, between two PSFs
 STRONG = 0.2  # first balance, as a fraction of the image's standard deviation: only large edges are left
 DECAY = 0.8  # of the balance, per iteration, until it is what the noise calls for
 EDGES = 0.05  # fraction of the samples, the steepest, that the PSF is found from
-STRAY = 0.05  # of the largest cell of the PSF: what is smaller is taken for noise
-DAMPING = 0.5  # how much of the PSF before stays
-WEIGHT = 0.2  # of ‖k‖², as a fraction of what fits noise everywhere: it only has to fit the edges
+STRAY = 0.05  # of the largest cell of the PSF: smaller ones are taken for noise
+DAMPING = 0.5  # fraction of the last PSF that stays
+WEIGHT = 0.2  # of ‖k‖², as a fraction of the one for noise everywhere: it only has to fit the edges
 NOTE = "the PSF was refined from the one given; it and the image are approximate, compare with --method tv"
 
 

@@ -68,7 +68,7 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
 
 
 class _Plane:
-    """What is left of one plane, and the points taken from it.
+    """The residual of one plane, and the points taken from it.
 
     The largest residual of every row of the grid is kept up to date, so that a component costs the rows
     it is in and not the plane. Of a plane on a GPU, no more than a few numbers come to the host for it.

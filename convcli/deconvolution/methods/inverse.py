@@ -1,4 +1,4 @@
-"""Division by the transfer function: what every other method improves on."""
+"""Division by the transfer function, on which every other method improves."""
 
 import math
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ LEAST = 1e-3
 def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """x̂ = ŷ/ĥ where |ĥ| > b max |ĥ|, and 0 elsewhere.
 
-    What is unknown is first taken from a Wiener filter's Hx.
+    Unknown samples are first taken from a Wiener filter's Hx.
     """
     spectrum = filled_spectrum(blur, options)
     least = LEAST if options.balance is None else options.balance

@@ -1,4 +1,4 @@
-"""Landweber's iteration, projected on what is not negative."""
+"""Landweber's iteration, projected on images that are not negative."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Total variation: edges stay, and what lies between them becomes flat."""
+"""Total variation: edges stay, and areas between them become flat."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ OPTIONS = ("balance",)
 POSITIVE = False
 
 THRESHOLD = 1 / 15  # of the image's standard deviation; the speed depends on it, the result does not
-START = 2.0  # balance, as a multiple of σ²/scale: what photographs need is a half to three times as much
+START = 2.0  # balance, as a multiple of σ²/scale: photographs need a half to three times as much
 
 
 def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
@@ -29,9 +29,8 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     Rudin, Osher and Fatemi (1992), "Nonlinear total variation based noise removal algorithms", Physica
     D 60; Goldstein and Osher (2009), "The split Bregman method for L1-regularized problems".
     """
-    return least_squares(
-        blur, options, blur.roughness, total_variation(options), start=first_balance(options)
-    )
+    penalty = total_variation(options)
+    return least_squares(blur, options, blur.roughness, penalty, start=first_balance(options))
 
 
 def total_variation(options: MethodOptions) -> SparsePenalty:
