@@ -161,7 +161,7 @@ def deconvolve(
 
     Examples
     --------
-    >>> import convcli
+    >>> import convcli, numpy as np
     >>> scene = np.zeros((64, 64))
     >>> scene[20:40, 24:50] = 100
     >>> psf = convcli.parse_kernel("box:5").weights
