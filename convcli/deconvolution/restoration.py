@@ -161,7 +161,8 @@ def deconvolve(
 
     Examples
     --------
-    >>> import convcli, numpy as np
+    >>> import numpy as np
+    >>> import convcli
     >>> scene = np.zeros((64, 64))
     >>> scene[20:40, 24:50] = 100
     >>> psf = convcli.parse_kernel("box:5").weights
