@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from convcli.arrays import device
 from convcli.cli import report, settings
 from convcli.cli.convolve.summary import milliseconds
-from convcli.cli.io.jobs import Record, print_records
+from convcli.cli.io.jobs import FileRecord, print_records
 from convcli.deconvolution.iteration import Iteration
 
 
 @dataclass
-class DeconvolveRecord(Record):
+class DeconvolveRecord(FileRecord):
     """Facts on one input; the JSON document holds these."""
 
     output: str | None = None

@@ -18,7 +18,7 @@ from convcli.text import shape_text
 
 
 @dataclass
-class Record:
+class FileRecord:
     """Facts on one input; the JSON document holds these and those that a command adds."""
 
     input: str
@@ -39,7 +39,7 @@ class Account(Protocol):
 
 
 R = TypeVar("R", bound=Account)
-S = TypeVar("S", bound=Record)
+S = TypeVar("S", bound=FileRecord)
 
 
 class JobList:
@@ -82,7 +82,7 @@ class JobList:
         if job.source == STREAM or os.path.exists(job.source):
             check_targets(job, makes_folders=self.makes_folders, force=self.files.force)
 
-    def read(self, job: Job, record: Record, options: Filter) -> Source:
+    def read(self, job: Job, record: FileRecord, options: Filter) -> Source:
         """Check and read an input, and note its size, its type, warnings and the time."""
         began = time.perf_counter()
         self.check(job)
@@ -124,7 +124,7 @@ def run_jobs(
     return status
 
 
-def print_notes(record: Record) -> None:
+def print_notes(record: FileRecord) -> None:
     """Print the notes on an input, unless quiet."""
     if not settings.quiet:
         for text in record.notes:
