@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,7 +77,13 @@ def refuse_wide_borders(spec: ConvSpec) -> None:
             )
 
 
-def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
+def covered(
+    marked: Array,
+    spec: ConvSpec,
+    indices: list[NDArray[np.intp]],
+    border: bool,
+    region: tuple[slice, ...] | None = None,
+) -> Array:
     """Outputs whose kernel footprint touches a marked sample.
 
     The footprint is all cells of the kernel, those of value zero too, so the answer is the same on
@@ -84,8 +92,12 @@ def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
     Parameters
     ----------
     marked : (..., *spatial) array of bool
+    indices : list of one int array per spatial axis
+        Position in `marked` that each sample of the padded image comes from.
     border : bool
         Whether a constant border counts as marked.
+    region : tuple of slice, optional
+        Outputs that are wanted; all by default.
 
     Returns
     -------
@@ -94,14 +106,16 @@ def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
     result = marked
     lib = array_module(marked)
     first = marked.ndim - len(spec.axes)
-    for number, (axis, index) in enumerate(zip(spec.axes, border_indices(spec), strict=True), first):
-        padded = result.take(lib.to_device(np.maximum(index, 0)), axis=number)
-        padded[(slice(None),) * number + (lib.to_device(index == OUTSIDE),)] = border
+    for number, (axis, index) in enumerate(zip(spec.axes, indices, strict=True)):
+        outputs = range(axis.output) if region is None else range(axis.output)[region[number]]
+        padded = result.take(lib.to_device(np.maximum(index, 0)), axis=first + number)
+        before: tuple[Any, ...] = (slice(None),) * (first + number)
+        padded[(*before, lib.to_device(index == OUTSIDE))] = border
         shape = list(result.shape)
-        shape[number] = axis.output
+        shape[first + number] = len(outputs)
         result = lib.xp.zeros(shape, dtype=bool)
         for tap in range(axis.taps):
-            start = tap * axis.dilation
-            stop = start + (axis.output - 1) * axis.stride + 1
-            result |= padded[(slice(None),) * number + (slice(start, stop, axis.stride),)]
+            start = outputs.start * axis.stride + tap * axis.dilation
+            stop = start + (len(outputs) - 1) * axis.stride + 1
+            result |= padded[(*before, slice(start, stop, axis.stride))]
     return result

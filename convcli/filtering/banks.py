@@ -120,7 +120,11 @@ def apply_bank(
         return filtered
     began = time.perf_counter()
     with np.errstate(all="ignore"):  # what overflows is infinite, and clipped or shown as such
-        result = _transposed(images, bank, how, layer) if layer.transposed else problem.compute()
+        result = (
+            _transposed(images, bank, how, layer)
+            if layer.transposed
+            else problem.compute(images.reshape(len(images) * layer.groups, -1, *images.shape[2:]))
+        )
         result = add_bias(result.reshape(len(images), outputs, *spatial), bias)
         output, filtered.clipped = finished(
             result.reshape(filtered.shape),

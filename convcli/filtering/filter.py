@@ -12,7 +12,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
 from convcli.engine.planner import Plan, plan
-from convcli.engine.problem import PRECISIONS, Convolution, gap_rule
+from convcli.engine.problem import PRECISIONS, Convolution, nan_rule
 from convcli.errors import UsageError
 from convcli.filtering.options import Filter
 from convcli.filtering.response import Response
@@ -111,7 +111,7 @@ def filter_planes(
     snap = photo and not whole
     with np.errstate(all="ignore"):  # what overflows is infinite, and clipped or shown as such
         if apart:
-            made = (_streamed(r, p, how, snap) for r, p in zip(responses, problems, strict=True))
+            made = (_streamed(r, p, planes, how, snap) for r, p in zip(responses, problems, strict=True))
         else:
             results = _combined((r.respond(planes, alpha) for r in responses), how.combine, alpha)
             made = (finished(r, source_type, how, alpha=alpha, photo=photo, snap=snap) for r in results)
@@ -127,9 +127,11 @@ def _apart(responses: list[Response], planes: Array, alpha: bool) -> bool:
     return responses[0].how.combine == "none" and all(r.in_one_go(planes, alpha) for r in responses)
 
 
-def _streamed(response: Response, problem: Convolution, how: Filter, snap: bool) -> tuple[Array, int]:
+def _streamed(
+    response: Response, problem: Convolution, planes: Array, how: Filter, snap: bool
+) -> tuple[Array, int]:
     dtype, rule = _target(np.dtype(problem.result_type), response.source_type, how, True)
-    output, clipped = response.respond_into(problem, dtype, rule, snap=snap)
+    output, clipped = response.respond_into(problem, planes, dtype, rule, snap=snap)
     if dtype.kind != "f":
         refuse_clipped(clipped, dtype, rule)
     return output, clipped
@@ -175,7 +177,7 @@ def _check_memory(
 def check_options(kernels: Sequence[Kernel], how: Filter) -> None:
     """Raise what is wrong with the options whatever the image, before any is read."""
     choose(how.precision, PRECISIONS, "precision")
-    gap_rule(how.nan)
+    nan_rule(how.nan)
     for kernel in kernels:
         spec = ConvSpec(
             kernel.taps,

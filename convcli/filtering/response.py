@@ -109,7 +109,7 @@ class Response:
         return self.kernel.values.dtype.kind == "i" and self.source_type.kind in "ui"
 
     def respond_into(
-        self, problem: Convolution, dtype: np.dtype[Any], rule: str, *, snap: bool
+        self, problem: Convolution, planes: Array, dtype: np.dtype[Any], rule: str, *, snap: bool
     ) -> tuple[Array, int]:
         """Filter an image `in_one_go`: no more than a few tiles of results are held at a time.
 
@@ -136,7 +136,7 @@ class Response:
             return store(tile, target, divisor=divisor, bias=bias, absolute=absolute, snap=snap)
 
         output = np.moveaxis(np.empty((*spec.output_shape, spec.batch), dtype), -1, 0)
-        return output, problem.compute_into(output[:, None], finish)
+        return output, problem.compute_into(planes[:, None], output[:, None], finish)
 
     def _once(self, planes: Array, alpha: bool) -> Array:
         if not alpha or self.how.alpha == "filter":
@@ -172,7 +172,8 @@ class Response:
         if self.photo and self._exact:
             planes, scale = _in_steps(planes)
         problem = self.prepare(planes, values, outside * scale)
-        result = problem.compute()
+        axes = len(problem.plan.spec.kernel_shape)
+        result = problem.compute(planes.reshape(-1, 1, *planes.shape[planes.ndim - axes :]))
         if scale != 1:
             result /= scale
         axes = len(problem.plan.spec.kernel_shape)

@@ -102,7 +102,7 @@ def masked_conv(
         backend="im2col",
     )
     result = np.empty((len(image), len(bank), *layout.output_shape), dtype=problem.result_type)
-    product = _Product(problem, masks, result)
+    product = _Product(problem, image, masks, result)
     jobs = (partial(product.compute, *strip) for strip in _strips(problem.plan.spec))
     run(jobs, workers, one_blas_thread=True)
     return add_bias(result, offsets)
@@ -146,8 +146,8 @@ def _strips(spec: ConvSpec) -> Iterator[tuple[int, Window]]:
 class _Product:
     """W · (M ∘ X_conv), for some outputs at a time."""
 
-    def __init__(self, problem: Convolution, masks: Array, result: Array) -> None:
-        self.spec, self.image = problem.plan.spec, problem.image
+    def __init__(self, problem: Convolution, image: Array, masks: Array, result: Array) -> None:
+        self.spec, self.image = problem.plan.spec, image
         self.masks, self.result = masks, result
         self.rows = problem.kernels.reshape(len(problem.kernels), -1).astype(self.spec.dtype)
         self.indices = border_indices(self.spec)

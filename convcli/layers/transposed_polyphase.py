@@ -117,7 +117,7 @@ def spread(
             dilation=tuple(d // math.gcd(s, d) for s, d in zip(stride, dilation, strict=True)),
             padding=tuple(family.padding for family in chosen),
             **options,
-        ).compute()
+        ).compute(planes)
         sums = sums.reshape(batch, groups, len(members), kernels.shape[1], *sums.shape[2:])
         if result is None:
             result = _zeros(shape, sums.dtype)

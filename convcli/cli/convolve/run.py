@@ -246,7 +246,7 @@ class Batch:
         pixels = math.prod(shape[-len(plan.spec.kernel_shape) :])
         record.backend, record.why = plan.chosen.name, plan.why
         record.arithmetic = plan.spec.dtype + (", exact integers" if plan.spec.exact else "")
-        record.threads = plan.chosen.threads
+        record.threads = plan.schedule.threads
         record.plan_seconds, record.compute_seconds = filtered.plan_seconds, filtered.compute_seconds
         record.clipped = filtered.clipped
         record.notes += filtered.notes
