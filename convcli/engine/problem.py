@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli import backends
 from convcli.arrays.borders import OUTSIDE, border_indices, covered, refuse_wide_borders
 from convcli.arrays.gathering import NonFiniteError
 from convcli.arrays.library import HOST, Array, array_module
@@ -29,7 +30,7 @@ MOST_KEPT = 1 << 18
 """Bytes of a kernel beyond which it is planned anew for every image."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Convolution:
     """A convolution that is ready to be computed, for any image of one shape and type.
 
@@ -83,6 +84,9 @@ class Convolution:
         (batch, outputs, *output) array, or (batch, outputs, *region) array
         """
         indices = self._indices
+        if region is not None and backends.on_device(backends.load(self.plan.backend)):
+            whole = self.compute(image)
+            return whole[(slice(None), slice(None), *region)]
         if region is not None:
             region = tuple(
                 slice(*part.indices(axis.output))
