@@ -53,6 +53,6 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
         indices, steps = window.indices, window.steps
         if indices is None:
             indices, steps = [np.arange(n) for n in window.image.shape[2:]], (1,)
-        correlate(window.image, out, indices, steps, window.fill, window.gaps)
+        correlate(window.image, out, indices, steps, window.fill, window.nonfinite)
 
     return apply

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from convcli import backends
 from convcli.arrays import device
-from convcli.arrays.device.kernels import no_gaps
+from convcli.arrays.device.kernels import nonfinite_flag
 from convcli.arrays.gathering import NonFiniteError, Window, rows_contiguous
 from convcli.arrays.library import HOST, Array, ArrayLib, array_module
 from convcli.backends import Apply
@@ -189,7 +189,7 @@ def _on_device(run: Run) -> int:
         least = clipped = 0
         try:
             with device.errors(), np.errstate(all="ignore"):
-                nonfinite = no_gaps()
+                nonfinite = nonfinite_flag()
                 free = device.free_bytes() / weight / share
                 for chunk in chunks(spec, run.image.dtype.itemsize, free, len(run.kernels)):
                     least = max(least, chunk.bytes)

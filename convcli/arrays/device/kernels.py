@@ -67,7 +67,7 @@ def _module_on(_: int, definitions: tuple[tuple[str, object], ...]) -> Any:
 
 
 def gather(
-    image: Array, indices: Sequence[NDArray[np.intp]], fill: float, dtype: DTypeLike, gaps: Array | None
+    image: Array, indices: Sequence[NDArray[np.intp]], fill: float, dtype: DTypeLike, nonfinite: Array | None
 ) -> Array:
     """Copy samples by position on the last axes.
 
@@ -81,7 +81,7 @@ def gather(
         Value for position -1.
     dtype : data-type
         Of the result: float32, float64 or int64.
-    gaps : (1,) array of int32 on the GPU, optional
+    nonfinite : (1,) array of int32 on the GPU, optional
         Set to 1 if one of the samples is not a finite number.
 
     Returns
@@ -99,7 +99,7 @@ def gather(
     arguments = (
         *(image, *steps, *_positions(indices)),
         *map(np.int64, (items, channels, *_three(lengths))),
-        *(kind.type(fill), copy, _noted(gaps)),
+        *(kind.type(fill), copy, _flag(nonfinite)),
     )
     module.get_function("gather")((min(parts, MOST_BLOCKS),), (COPY_THREADS,), arguments)
     return copy
@@ -167,7 +167,7 @@ class Correlation:
         indices: Sequence[NDArray[np.intp]],
         steps: Sequence[int],
         fill: float,
-        gaps: Array | None,
+        nonfinite: Array | None,
     ) -> None:
         """Fill `out` (items, outputs, *shape), whose rows have no gaps.
 
@@ -199,7 +199,7 @@ class Correlation:
                 *(self.dtype.type(fill), target, *map(np.int64, (item, step, plane, row))),
                 *(np.uint32(count), np.uint32(depth), np.int64(height), np.int64(width)),
                 *map(np.int32, (self.deep, self.down, self.across, first, first + blocks, first > 0)),
-                *(np.int32(aligned and target.data.ptr % VECTOR_BYTES == 0), np.int32(dense), _noted(gaps)),
+                *(np.int32(aligned and target.data.ptr % VECTOR_BYTES == 0), np.int32(dense), _flag(nonfinite)),
             )
             # Constant memory is there once for all: whoever fills it lets no other in before he has launched.
             with _constant, _after_the_last():
@@ -260,11 +260,11 @@ def _steps(image: Array, axes: int) -> tuple[int, int, list[np.int64]]:
     return items, channels, [np.int64(s // image.dtype.itemsize) for s in steps]
 
 
-def no_gaps() -> Array:
+def nonfinite_flag() -> Array:
     """Return what `gather` and `Correlation` note a gap in."""
     return device.cupy().zeros(1, np.int32)
 
 
-def _noted(gaps: Array | None) -> Array:
+def _flag(nonfinite: Array | None) -> Array:
     """Somewhere to note a gap, where nobody wants to know."""
-    return device.cupy().empty(1, np.int32) if gaps is None else gaps
+    return device.cupy().empty(1, np.int32) if nonfinite is None else nonfinite
