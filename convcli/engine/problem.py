@@ -38,6 +38,8 @@ class Convolution:
 
     Attributes
     ----------
+    image_type : data-type
+        Type of the images that it is for.
     kernels : (groups * outputs, channels, *taps) array of int64 or float64
     plan : Plan
     terms : tuple of (one vector per axis)
@@ -58,6 +60,7 @@ class Convolution:
     [[9.0, 9.0, 9.0], [9.0, 9.0, 9.0]]
     """
 
+    image_type: np.dtype[Any]
     kernels: Array
     plan: Plan
     terms: tuple[tuple[Vector, ...], ...]
@@ -321,7 +324,7 @@ def _decided(
     found = planner.plan(
         spec, backend, threads=threads, max_memory=max_memory, resident=resident, groups=groups
     )
-    return Convolution(kernels, found, tuple(terms), fill, rule, nan_fill, result_type)
+    return Convolution(image_dtype, kernels, found, tuple(terms), fill, rule, nan_fill, result_type)
 
 
 def _check_nan(rule: str, value: float, kernels: Array, image_dtype: np.dtype[Any]) -> None:

@@ -92,8 +92,12 @@ def premultiply(colour: Array, alpha: Array) -> Array:
     (channels, height, width) array
         On the scale of colour times the scale of alpha.
     """
-    products: Any = {"uint8": np.uint16, "uint16": np.uint32}.get(colour.dtype.name)
-    return np.multiply(colour, alpha, dtype=products or np.result_type(colour, alpha))
+    return np.multiply(colour, alpha, dtype=premultiplied_type(np.result_type(colour, alpha)))
+
+
+def premultiplied_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the smallest type that holds products of two samples."""
+    return np.dtype({"uint8": np.uint16, "uint16": np.uint32}.get(dtype.name, dtype))
 
 
 def finish(

@@ -199,7 +199,11 @@ class Correlation:
                 *(self.dtype.type(fill), target, *map(np.int64, (item, step, plane, row))),
                 *(np.uint32(count), np.uint32(depth), np.int64(height), np.int64(width)),
                 *map(np.int32, (self.deep, self.down, self.across, first, first + blocks, first > 0)),
-                *(np.int32(aligned and target.data.ptr % VECTOR_BYTES == 0), np.int32(dense), _flag(nonfinite)),
+                *(
+                    np.int32(aligned and target.data.ptr % VECTOR_BYTES == 0),
+                    np.int32(dense),
+                    _flag(nonfinite),
+                ),
             )
             # Constant memory is there once for all: whoever fills it lets no other in before he has launched.
             with _constant, _after_the_last():

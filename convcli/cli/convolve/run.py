@@ -19,7 +19,8 @@ from convcli.cli.io.files import NPY, Content, Files, Source
 from convcli.cli.io.jobs import run_jobs
 from convcli.cli.io.prefetch import Ahead
 from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
-from convcli.filtering.filter import Filtered, check_options, filter_planes
+from convcli.engine.planner import Plan
+from convcli.filtering.filter import Filtered, Prepared, check_options, prepare_filter
 from convcli.filtering.options import Filter
 from convcli.kernels import Kernel
 from convcli.system.files import is_stream, printable, shown
@@ -60,10 +61,11 @@ class Record:
 
 
 class Opened(NamedTuple):
-    """An input that was read, and the most memory that it takes, in bytes."""
+    """An input that was read, its plan, and the most memory that it takes, in bytes."""
 
     job: Job
     source: Source
+    prepared: Prepared
     size: float = 0
 
 
@@ -166,10 +168,14 @@ class Batch:
                 "move channels to the front if those are meant"
             )
         if self.layer is not None:
-            return Opened(job, self._for_bank(job, record, source, self.layer))
+            source = self._for_bank(job, record, source, self.layer)
+            return Opened(job, source, self._prepared(source))
         for target in job.targets:
             self.files.check_holds(target, source, self.how)
-        return Opened(job, source, self._size(source) if self.helpers else 0)
+        prepared = self._prepared(source)
+        return Opened(
+            job, source, prepared, self._size(source, prepared.filtered.plan) if self.helpers else 0
+        )
 
     def _for_bank(self, job: Job, record: Record, source: Source, layer: BankOptions) -> Source:
         """Drop what the bank has no channel for, and refuse what cannot hold its outputs."""
@@ -183,9 +189,8 @@ class Batch:
             record.notes += self.files.check_bank_holds(target, source, self.how, layer.outputs(bank))
         return source
 
-    def _size(self, source: Source) -> float:
-        """Plan, so that what a file is filtered with depends on no other; return the most memory it takes."""
-        planned = self._filtered(source, dry_run=True).plan
+    def _size(self, source: Source, planned: Plan) -> float:
+        """Return the most memory that a file takes, in bytes."""
         for name in planned.cost.start:  # the next plan is to know that this was paid for
             if name.startswith("import "):
                 importlib.import_module(name.removeprefix("import "))
@@ -201,7 +206,7 @@ class Batch:
     def _make(self, opened: Opened) -> Made:
         """Filter an input and, if others are worked on meanwhile, encode the results."""
         job, source = opened.job, opened.source
-        filtered = self._filtered(source, dry_run=self.dry_run)
+        filtered = opened.prepared.filtered if self.dry_run else opened.prepared.run()
         if not self.helpers or opened.size > self.room:
             return Made(source, filtered)
         began = time.perf_counter()
@@ -209,15 +214,14 @@ class Batch:
         encoded = [self.files.encode(target, output, source, self.how) for target, output in pairs]
         return Made(source, filtered, encoded, time.perf_counter() - began)
 
-    def _filtered(self, source: Source, *, dry_run: bool) -> Filtered:
+    def _prepared(self, source: Source) -> Prepared:
+        """Plan; here, so that the plan of a file depends on no other."""
         photo = source.image is not None
         if self.layer is None:
-            return filter_planes(
-                source.planes, self.kernels, self.how, alpha=source.alpha, photo=photo, dry_run=dry_run
-            )
-        from convcli.filtering.banks import apply_bank
+            return prepare_filter(source.planes, self.kernels, self.how, alpha=source.alpha, photo=photo)
+        from convcli.filtering.banks import prepare_bank
 
-        return apply_bank(source.planes, self.kernels[0], self.how, self.layer, photo=photo, dry_run=dry_run)
+        return prepare_bank(source.planes, self.kernels[0], self.how, self.layer, photo=photo)
 
     def _write(self, job: Job, record: Record, made: Made) -> None:
         """Write the results, and note what there is to say of them."""
