@@ -16,7 +16,7 @@ from convcli.engine.problem import PRECISIONS, Convolution, gap_rule
 from convcli.errors import UsageError
 from convcli.filtering.options import Filter
 from convcli.filtering.response import Response
-from convcli.images.colour import finish, from_linear, luma, refuse_clipped, to_linear, top
+from convcli.images.colour import finish, from_linear, luma, refuse_clipped, to_linear, white
 from convcli.kernels import Kernel
 from convcli.spec import ConvSpec, choose
 from convcli.system.resources import available_memory, check_memory
@@ -212,7 +212,7 @@ def finished(
     """
     if how.linear:
         for plane in result[:-1] if alpha else result:
-            plane[...] = from_linear(plane, top(source_type))
+            plane[...] = from_linear(plane, white(source_type))
     dtype, rule = _target(result.dtype, source_type, how, photo)
     # An array, whatever its axes, is one plane; so is a 1-D signal.
     output, clipped = finish(result if photo else result[None], alpha, dtype, rule, snap=snap)

@@ -11,7 +11,7 @@ from convcli.arrays.library import Array
 from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
 from convcli.filtering.options import Filter
-from convcli.images.colour import from_linear, premultiply, store, to_linear, top
+from convcli.images.colour import from_linear, premultiply, store, to_linear, white
 from convcli.kernels import Kernel
 from convcli.text import shape_text
 
@@ -131,7 +131,7 @@ class Response:
 
         def finish(tile: Array, target: Array) -> int:
             if light:
-                tile[...] = from_linear(tile / divisor + bias, top(self.source_type))
+                tile[...] = from_linear(tile / divisor + bias, white(self.source_type))
                 return store(tile, target, absolute=absolute, snap=snap)
             return store(tile, target, divisor=divisor, bias=bias, absolute=absolute, snap=snap)
 
@@ -144,7 +144,7 @@ class Response:
         colour, opacity = planes[:-1], planes[-1:]
         if self.how.alpha == "ignore":
             return np.concatenate([self._rescaled(self._convolve(colour)), self._placed(opacity)])
-        scale = top(opacity.dtype if opacity.dtype.kind in "ui" else self.source_type)
+        scale = white(opacity.dtype if opacity.dtype.kind in "ui" else self.source_type)
         products = premultiply(colour, opacity)
         product = self._convolve(products, outside=self.outside * self.how.border_value) / self.kernel.divisor
         gain = float(self.kernel.values.sum()) / self.kernel.divisor
@@ -163,7 +163,7 @@ class Response:
         value = self.how.border_value
         if not self.how.linear:
             return value
-        scale = top(self.source_type)
+        scale = white(self.source_type)
         return float(to_linear(np.array([value / scale]))[0]) * scale
 
     def _convolve(self, planes: Array, values: Array | None = None, outside: float | None = None) -> Array:
@@ -183,7 +183,7 @@ class Response:
         """What is added to the colours, in sample units."""
         if self.how.bias is None:
             return self.kernel.bias
-        return self.how.bias * (top(self.source_type) / 100 if self.how.bias_percent else 1.0)
+        return self.how.bias * (white(self.source_type) / 100 if self.how.bias_percent else 1.0)
 
     def _rescaled(self, result: Array) -> Array:
         if result.dtype.kind != "f" and (self.kernel.divisor != 1 or self.bias):

@@ -18,7 +18,7 @@ SNAP = 4096
 LUMA = (0.2126, 0.7152, 0.0722)
 
 
-def top(dtype: np.dtype[Any]) -> float:
+def white(dtype: np.dtype[Any]) -> float:
     """Sample value of full brightness: 255, 65535, or 1.0 for floats."""
     return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
 
@@ -51,7 +51,7 @@ def to_linear(planes: Array) -> Array:
     ----------
     IEC 61966-2-1, the inverse transfer function.
     """
-    scale = top(planes.dtype)
+    scale = white(planes.dtype)
     if planes.dtype.kind == "f":
         return _light(planes).astype(np.float32)
     table = _light(np.arange(scale + 1) / scale) * scale
@@ -132,7 +132,7 @@ def finish(
     if rule == "abs":
         np.abs(colour, out=colour)
     elif rule == "minmax":
-        _stretch(colour, top(dtype))
+        _stretch(colour, white(dtype))
     if dtype.kind == "f" or (dtype == planes.dtype and rule == "none"):
         return planes.astype(dtype, copy=False), 0
     if planes.size == 0:

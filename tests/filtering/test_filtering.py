@@ -9,7 +9,7 @@ from oracle import convolve_exactly
 from convcli.cli.options import amount, axes, real
 from convcli.errors import LimitError, UsageError
 from convcli.filtering.filter import Filter, filter_planes
-from convcli.images.colour import LUMA, finish, from_linear, luma, premultiply, to_linear, top
+from convcli.images.colour import LUMA, finish, from_linear, luma, premultiply, to_linear, white
 from convcli.kernels import Kernel, parse_kernel
 
 RNG = np.random.default_rng(8)
@@ -186,7 +186,7 @@ def test_linear_light_is_the_mean_of_light():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_light_and_back_is_the_identity_on_every_sample(dtype):
     samples = np.arange(np.iinfo(dtype).max + 1).astype(dtype)
-    assert (np.rint(from_linear(to_linear(samples), top(np.dtype(dtype)))) == samples).all()
+    assert (np.rint(from_linear(to_linear(samples), white(np.dtype(dtype)))) == samples).all()
 
 
 def test_linear_leaves_alpha_alone():

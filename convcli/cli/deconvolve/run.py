@@ -24,7 +24,7 @@ from convcli.deconvolution.restoration import AUTO, DeconvolutionResult, deconvo
 from convcli.errors import UsageError
 from convcli.filtering.filter import fitted
 from convcli.filtering.options import Filter
-from convcli.images.colour import finish, top
+from convcli.images.colour import finish, white
 from convcli.kernels import Kernel, parse_kernel
 from convcli.system.files import printable, shown
 from convcli.text import shape_text
@@ -220,7 +220,7 @@ class Restoring:
                 kernel.weights,
                 origin=how.origin if how.origin is not None else kernel.origin,
                 reference=None if self.truth is None else _colours(self.truth, mask=False),
-                top=top(source.planes.dtype) if source.image and source.planes.dtype.kind in "ui" else None,
+                top=white(source.planes.dtype) if source.image and source.planes.dtype.kind in "ui" else None,
                 watch=watch,
                 **how.options,
             )
@@ -289,7 +289,7 @@ class Restoring:
         bare = _bare(source)
         if source.planes.dtype.kind == "f":
             return self.files.write(target, residual, bare, WRITE)
-        middle = (top(source.planes.dtype) + 1) / 2
+        middle = (white(source.planes.dtype) + 1) / 2
         output, clipped = finish(residual + np.float32(middle), False, source.planes.dtype, "clamp")
         cut = f", and {clipped} samples were clipped" if clipped else ""
         notes = self.files.write(target, output, bare, WRITE)
