@@ -39,7 +39,7 @@ def read_image(
     allow_8bit: bool = False,
     to_rgb: bool = False,
 ) -> Image:
-    """Read one page of an image file.
+    """Read one page of an image file, or of its content; the type of the samples is kept.
 
     Gray, RGB and either with alpha keep their channels; a palette is read as RGB, or RGBA if it has
     transparency, 1-bit as 0 and 255. The EXIF orientation is applied.
@@ -47,13 +47,12 @@ def read_image(
     Parameters
     ----------
     source : Path or bytes
-        The file, or its content.
     name : str, optional
-        What messages call it.
+        Name of the file in messages.
     page : int, optional
         Page or frame, from 0; by default the first, with a warning if there are more.
     max_pixels : int or None
-        Refuse more, before decoding; None for no limit.
+        Refuse more, before decoding, with a LimitError; None for no limit.
     allow_truncated : bool
         Take what is there of an incomplete file.
     allow_8bit : bool
@@ -61,21 +60,9 @@ def read_image(
     to_rgb : bool
         Convert CMYK, without colour management.
 
-    Returns
-    -------
-    image : Image
-
-    Raises
-    ------
-    InputError
-        For a file that is missing, not an image, damaged, or of a kind that would lose something.
-    LimitError
-        For more than `max_pixels`.
-
     Examples
     --------
-    >>> image = read_image(b"P5 3 1 255 abc", name="example")
-    >>> image.pixels
+    >>> read_image(b"P5 3 1 255 abc", name="example").pixels
     array([[97, 98, 99]], dtype=uint8)
     """
     name = name or (shown(source) if isinstance(source, os.PathLike) else "standard input")

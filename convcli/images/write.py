@@ -38,14 +38,12 @@ def write_image(
 ) -> None:
     r"""Write an image, whole or not at all.
 
-    A palette source becomes a palette again if at most 256 colours came out, a 1-bit source
-    1-bit if only black and white did; both without loss. GIF takes the nearest 256 colours otherwise,
-    and alpha from half up as opaque.
+    A palette source becomes a palette again if at most 256 colours came out, a 1-bit source 1-bit if only
+    black and white did; both without loss. GIF takes the nearest 256 colours otherwise.
 
     Parameters
     ----------
     target : Path or BinaryIO
-    image : Image
     format : str, optional
         By default what the extension says, or the source's format for a stream.
     force : bool
@@ -55,17 +53,9 @@ def write_image(
     strip : bool
         Leave out colour profile, resolution and EXIF.
     quality : int, optional
-        JPEG and WEBP: 1 to 100. By default JPEG is written at 95 with full colour resolution, and
-        WEBP without loss.
+        1 to 100; by default JPEG is written at 95 with full colour resolution, and WEBP without loss.
     threads : int, optional
-        For PNG and JPEG; by default one for each processor. The file is the same for any number.
-
-    Raises
-    ------
-    UsageError
-        If the format cannot hold the image, or the target exists.
-    FileError
-        If the system refuses.
+        By default one for each processor. The file is the same for any number.
 
     Examples
     --------

@@ -47,7 +47,7 @@ class Samples(NamedTuple):
     inverted: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Format:
     """A file format.
 
@@ -125,13 +125,6 @@ def table() -> dict[str, Format]:
 def format_for(path: Path | str) -> str:
     """Return the format that a file's extension stands for.
 
-    Raises
-    ------
-    UsageError
-        For an extension that stands for none.
-
-    Examples
-    --------
     >>> format_for("photo.JPG")
     'JPEG'
     """
@@ -170,21 +163,8 @@ def recognise(head: bytes) -> Format | None:
 def check_holds(name: str, shape: tuple[int, ...], dtype: Any, *, planes: str = "") -> str:
     """Return the mode in which a format holds an image; call it before the work that makes the image.
 
-    Parameters
-    ----------
-    name : str
-        Format, as `format_named` takes it.
-    shape : tuple of int
-        (height, width), or (height, width, channels).
-    dtype : dtype
-        Of the samples.
-    planes : str
-        What the message calls one of the channels, where these are not colours.
-
-    Raises
-    ------
-    UsageError
-        If the format cannot hold it; the message has the ways out.
+    `shape` is (height, width), or (height, width, channels); `planes` is a name for channels that are not
+    colours. The message of a refusal has the ways out.
     """
     target, sample_type = format_named(name), np.dtype(dtype).name
     if not target.modes:
