@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from convcli.arithmetic.axis import LayerAxis
 from convcli.errors import UsageError
-from convcli.spec import per_axis
+from convcli.spec import halved, per_axis, span
 from convcli.text import shape_text
 
 NAMES = {
@@ -64,7 +64,7 @@ class Layer:
     @property
     def extents(self) -> tuple[int, ...]:
         """Samples that the dilated kernel spans."""
-        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return tuple(map(span, self.kernel, self.dilation))
 
     def on(self, shape: Sequence[int]) -> tuple[LayerAxis, ...]:
         """Put the layer on an input, or say why it does not go there."""
@@ -235,8 +235,8 @@ def _padding(
         if text not in PADDING_WORDS:
             raise _unknown("padding", text, tuple(PADDING_WORDS))
         word = PADDING_WORDS[text]
-        spare = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
-        sides = {"same": [(n // 2, n - n // 2) for n in spare], "full": [(n, n) for n in spare]}
+        spare = [span(k, d) - 1 for k, d in zip(kernel, dilation, strict=True)]
+        sides = {"same": map(halved, spare), "full": zip(spare, spare, strict=True)}
         return tuple(sides.get(word, [(0, 0)] * len(kernel))), word
     pairs = [word.partition(":") for word in re.split("[x×]", text)]
     ahead = "x".join(first for first, _, _ in pairs)
