@@ -32,27 +32,15 @@ LENGTHS = tuple(sorted(n << doublings for n in (8, 9, 10, 12, 15) for doublings 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What decides how large tiles are; it differs between processors.
+    """Limits that decide how large tiles are; they differ between processors."""
 
-    Attributes
-    ----------
-    cache_bytes : int
-        Every doubling beyond it makes transforms slower.
-    largest_bytes : int
-        Of all that a tile needs at a time.
-    overhead : float
-        Of a tile, in samples times doublings: calls, and threads that wait for each other.
-    threads : int
-        That tiles are made smaller for.
-    signal_samples : int
-        Of the tile of a signal.
-    """
-
-    cache_bytes: int = CACHE_BYTES
-    largest_bytes: int = 1 << 25
-    overhead: float = 3e5
-    threads: int = 8
-    signal_samples: int = 1 << 17
+    cache_bytes: int = CACHE_BYTES  # every doubling beyond it makes transforms slower
+    largest_bytes: int = 1 << 25  # of all arrays of a tile together
+    overhead: float = (
+        3e5  # of a tile, in samples times doublings: calls, and threads that wait for each other
+    )
+    threads: int = 8  # that tiles are made smaller for
+    signal_samples: int = 1 << 17  # of the tile of a signal
 
 
 PROCESSOR = Sizes()

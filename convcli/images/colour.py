@@ -35,16 +35,7 @@ def luma(planes: Array) -> Array:
 
 
 def to_linear(planes: Array) -> Array:
-<<<<<<< HEAD
-    """Turn sRGB samples into light, in float32 on the same scale.
-
-    References
-    ----------
-    IEC 61966-2-1, the inverse transfer function.
-    """
-=======
     """Turn sRGB samples into light, in float32 on the same scale (IEC 61966-2-1, inverse function)."""
->>>>>>> images
     scale = white(planes.dtype)
     if planes.dtype.kind == "f":
         return _light(planes).astype(np.float32)

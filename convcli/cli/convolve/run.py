@@ -17,7 +17,7 @@ from convcli.cli import report, settings
 from convcli.cli.convolve.summary import print_plan, print_summary
 from convcli.cli.io.files import NPY, Content, Files, Source
 from convcli.cli.io.jobs import run_jobs
-from convcli.cli.io.prefetch import Ahead
+from convcli.cli.io.prefetch import Prefetch
 from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
 from convcli.engine.planner import Plan
 from convcli.filtering.filter import Filtered, Prepared, check_options, prepare_filter
@@ -119,14 +119,14 @@ class Batch:
             check_options(self.kernels, self.how)
             self._plan_helpers()
         tasks = [(job, Record(shown(job.source), kernels=[printable(t) for t in self.texts])) for job in todo]
-        ahead = Ahead(
+        ahead = Prefetch(
             tasks,
             self._read,
             self._make,
             size=lambda opened: opened.size,
             late=lambda task: is_stream(Path(task[0].source)) or task[0].source == STREAM,
             most=self.helpers and self.helpers + 1,
-            room=self.room,
+            budget=self.room,
         )
         coming = iter(tasks)
 

@@ -155,10 +155,10 @@ def deconvolve(
     """
     if as_json and output == "-":
         raise UsageError("--json and -o - would both write to standard output; give -o a file")
-    from convcli.cli.deconvolve.run import How, Restoring
+    from convcli.cli.deconvolve.run import DeconvolveOptions, DeconvolveRun
     from convcli.cli.io.files import Files
 
-    how = How(
+    options = DeconvolveOptions(
         kernel=one_kernel(kernel) or "",
         method=method,
         border=border,
@@ -184,14 +184,14 @@ def deconvolve(
         strip=strip,
         page=page,
         max_pixels=amount(max_pixels, "pixels"),
-        max_memory=how.max_memory,
+        max_memory=options.max_memory,
         allow_truncated=allow_truncated,
         allow_8bit=allow_8bit,
         to_rgb=to_rgb,
         threads=threads,
     )
-    work = Restoring(
-        how, files, reference=reference, residual=residual, save_psf=save_psf, save_every=save_every
+    work = DeconvolveRun(
+        options, files, reference=reference, residual=residual, save_psf=save_psf, save_every=save_every
     )
     try:
         return work.run(inputs, output, fail_fast=fail_fast)

@@ -7,9 +7,9 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur, squared_length
-from convcli.deconvolution.least_squares import Sparse, least_squares
-from convcli.deconvolution.method import Settings, Step
-from convcli.deconvolution.proximal import shrink_together
+from convcli.deconvolution.least_squares import SparsePenalty, least_squares
+from convcli.deconvolution.method import MethodOptions, Step
+from convcli.deconvolution.proximal import shrink_vectors
 
 SUMMARY = "isotropic total variation, by ADMM"
 ITERATIONS = 150
@@ -21,7 +21,7 @@ THRESHOLD = 1 / 15  # of the image's standard deviation; the speed depends on it
 START = 2.0  # balance, as a multiple of σ²/scale: what photographs need is a half to three times as much
 
 
-def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Minimise ½‖y − Hx‖² + b Σ |∇x|.
 
     References
@@ -30,18 +30,18 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     D 60; Goldstein and Osher (2009), "The split Bregman method for L1-regularized problems".
     """
     return least_squares(
-        blur, settings, blur.roughness, total_variation(settings), start=first_balance(settings)
+        blur, options, blur.roughness, total_variation(options), start=first_balance(options)
     )
 
 
-def total_variation(settings: Settings) -> Sparse:
+def total_variation(options: MethodOptions) -> SparsePenalty:
     """Σ |∇x|, with a threshold that fits the image."""
-    return Sparse(shrink_together, _slope, THRESHOLD * settings.scale)
+    return SparsePenalty(shrink_vectors, _slope, THRESHOLD * options.scale)
 
 
-def first_balance(settings: Settings) -> float:
+def first_balance(options: MethodOptions) -> float:
     """Balance that a photograph of that noise needs, or near it."""
-    return START * settings.noise**2 / settings.scale
+    return START * options.noise**2 / options.scale
 
 
 def _slope(slopes: Array) -> float:
