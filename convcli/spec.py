@@ -16,25 +16,49 @@ from convcli.errors import LimitError, UsageError
 from convcli.text import shape_text
 
 Mode = Literal["same", "full", "valid"]
-Border = Literal["zero", "constant", "nearest", "symmetric", "mirror", "wrap"]
 Op = Literal["convolve", "correlate"]
 PerAxis = int | tuple[int, ...]
 
 MODES: tuple[str, ...] = get_args(Mode)
-BORDERS: tuple[str, ...] = get_args(Border)
 OPS: tuple[str, ...] = get_args(Op)
-CONSTANT_BORDERS = ("zero", "constant")  # one value lies outside the image, and none of its own samples
 
-BORDER_ALIASES = {
-    "edge": "nearest",
-    "replicate": "nearest",
-    "clamp": "nearest",
-    "circular": "wrap",
-    "periodic": "wrap",
-    "reflect-101": "mirror",
-    "fill": "constant",
-    "zeros": "zero",
+
+@dataclass(frozen=True)
+class Border:
+    """What lies outside an image; the samples that it takes from there are named in `arrays/borders.py`.
+
+    Attributes
+    ----------
+    drawing : str
+        The samples around ``a b c d``.
+    structure : str
+        Structure of the matrix of a convolution with this border, as facts name it.
+    aliases : tuple of str
+        Names that other libraries use.
+    constant : bool
+        One value lies outside, and none of the image's own samples.
+    """
+
+    drawing: str
+    structure: str
+    aliases: tuple[str, ...] = ()
+    constant: bool = False
+
+
+BORDERS = {
+    "zero": Border("0 0|a b c d|0 0", "{toeplitz}", ("zeros",), constant=True),
+    "constant": Border("v v|a b c d|v v", "{toeplitz}", ("fill",), constant=True),
+    "nearest": Border(
+        "a a|a b c d|d d",
+        "{toeplitz}, the border's weight in the outermost columns",
+        ("edge", "replicate", "clamp"),
+    ),
+    "symmetric": Border("b a|a b c d|d c", "{block}Toeplitz plus Hankel"),
+    "mirror": Border("c b|a b c d|c b", "{block}Toeplitz plus Hankel", ("reflect-101",)),
+    "wrap": Border("c d|a b c d|a b", "{toeplitz}, wrapped around", ("circular", "periodic")),
 }
+CONSTANT_BORDERS = tuple(name for name, border in BORDERS.items() if border.constant)
+BORDER_ALIASES = {alias: name for name, border in BORDERS.items() for alias in border.aliases}
 
 LARGEST = 2**60  # of any number that says how far or how many: sums of a few still have 64 bits
 
@@ -56,10 +80,11 @@ def border_name(name: str) -> str:
     """
     if name == "reflect":
         raise UsageError(
-            'border "reflect" means two things; use "symmetric" (SciPy\'s reflect: b a|a b c d|d c) '
-            "or \"mirror\" (NumPy's and PyTorch's reflect: c b|a b c d|c b)"
+            f'border "reflect" means two things; use "symmetric" (SciPy\'s reflect: '
+            f"{BORDERS['symmetric'].drawing}) or \"mirror\" (NumPy's and PyTorch's reflect: "
+            f"{BORDERS['mirror'].drawing})"
         )
-    return choose(BORDER_ALIASES.get(str(name), name), BORDERS, "border")
+    return choose(BORDER_ALIASES.get(str(name), name), tuple(BORDERS), "border")
 
 
 def whole(value: object) -> int | None:

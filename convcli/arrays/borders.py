@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from convcli.arrays.library import Array, array_module
 from convcli.errors import LimitError
-from convcli.spec import ConvSpec
+from convcli.spec import BORDERS, CONSTANT_BORDERS, ConvSpec
 from convcli.text import shape_text
 
+Positions = NDArray[np.intp]
 OUTSIDE = -1
 
 LONGEST_BORDER = 2**26  # samples
@@ -48,18 +50,40 @@ def border_positions(wanted: NDArray[np.intp], size: int, border: str) -> NDArra
     >>> border_positions(np.array([-2, 0, 5]), 4, "symmetric").tolist()
     [1, 0, 2]
     """
-    if border in ("zero", "constant"):
+    if border in CONSTANT_BORDERS:
         return np.where((wanted >= 0) & (wanted < size), wanted, OUTSIDE)
-    if border == "nearest":
-        return np.clip(wanted, 0, size - 1)
-    if border == "wrap":
-        return wanted % size
-    if border == "symmetric":
-        i = wanted % (2 * size)
-        return np.minimum(i, 2 * size - 1 - i)
-    period = max(2 * size - 2, 1)  # mirror: a single sample is its own mirror image
+    return RULES[border](wanted, size)
+
+
+def _nearest(wanted: Positions, size: int) -> Positions:
+    return np.clip(wanted, 0, size - 1)
+
+
+def _wrap(wanted: Positions, size: int) -> Positions:
+    return wanted % size
+
+
+def _symmetric(wanted: Positions, size: int) -> Positions:
+    i = wanted % (2 * size)
+    return np.minimum(i, 2 * size - 1 - i)
+
+
+def _mirror(wanted: Positions, size: int) -> Positions:
+    period = max(2 * size - 2, 1)  # a single sample is its own mirror image
     i = wanted % period
     return np.minimum(i, period - i) if size > 1 else np.zeros_like(i)
+
+
+RULES: dict[str, Callable[[Positions, int], Positions]] = {
+    "nearest": _nearest,
+    "wrap": _wrap,
+    "symmetric": _symmetric,
+    "mirror": _mirror,
+}
+"""The position in the image that stands for one outside, by border that is not constant."""
+
+for _name in set(RULES) ^ (set(BORDERS) - set(CONSTANT_BORDERS)):
+    raise ImportError(f"border {_name} has no rule in {__name__}, or convcli.spec does not know it")
 
 
 def border_indices(spec: ConvSpec) -> list[NDArray[np.intp]]:

@@ -16,7 +16,7 @@ from convcli.deconvolution.borders import BORDERS, frame, grid_shape, is_mirrore
 from convcli.deconvolution.device import library_for, memory_budget, require, to_library
 from convcli.deconvolution.iteration import Iteration, Stopping, Watch, iterate
 from convcli.deconvolution.method import MethodOptions
-from convcli.engine.problem import PRECISIONS
+from convcli.engine.precision import PRECISIONS
 from convcli.spec import BORDER_ALIASES, PerAxis, choose, per_axis
 from convcli.system.resources import cpu_count
 from convcli.text import shape_text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import numbers
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,12 +19,14 @@ from convcli.engine import planner
 from convcli.engine.chunks import needed
 from convcli.engine.execute import Finish, Run, execute
 from convcli.engine.planner import Plan
+from convcli.engine.precision import PRECISIONS, arithmetic, check_nan, in_type, largest, nan_rule, real
 from convcli.engine.separable import Vector, low_rank
-from convcli.errors import UsageError
-from convcli.spec import MANTISSA_BITS, ConvSpec, choose
+from convcli.spec import ConvSpec, choose
 from convcli.system.resources import cpu_count
 
-PRECISIONS = ("auto", "float32", "float64")
+SPECIFIED = ("mode", "border", "op", "origin", "stride", "dilation", "padding")
+"""Options that `ConvSpec` knows by the same names."""
+
 MOST_KEPT = 1 << 18
 """Bytes of a kernel beyond which it is planned anew for every image."""
 
@@ -194,25 +195,51 @@ class Convolution:
         return result
 
 
-def prepare(
-    image: Array,
-    kernels: Array,
-    *,
-    mode: str = "same",
-    border: str = "zero",
-    border_value: float = 0.0,
-    op: str = "convolve",
-    origin: int | tuple[int, ...] | None = None,
-    stride: int | tuple[int, ...] = 1,
-    dilation: int | tuple[int, ...] = 1,
-    nan: str = "propagate",
-    precision: str = "auto",
-    backend: str = "auto",
-    threads: int | None = None,
-    max_memory: int | None = None,
-    padding: tuple[tuple[int, int], ...] | None = None,
-    groups: int = 1,
-) -> Convolution:
+@dataclass(frozen=True)
+class Options:
+    """All that is asked of a convolution besides image and kernels.
+
+    Attributes are the parameters of `convcli.convolve` of the same names, and
+
+    Attributes
+    ----------
+    max_memory : int, optional
+        Bytes that temporaries may take.
+    padding : tuple of (before, after), optional
+        Samples added per spatial axis, in place of `mode`.
+    groups : int
+        Item b of the batch meets group b mod `groups` of the kernels; several groups leave no room for
+        nan ``interpolate``.
+    """
+
+    mode: str = "same"
+    border: str = "zero"
+    border_value: float = 0.0
+    op: str = "convolve"
+    origin: int | tuple[int, ...] | None = None
+    stride: int | tuple[int, ...] = 1
+    dilation: int | tuple[int, ...] = 1
+    nan: str = "propagate"
+    precision: str = "auto"
+    backend: str = "auto"
+    threads: int | None = None
+    max_memory: int | None = None
+    padding: tuple[tuple[int, int], ...] | None = None
+    groups: int = 1
+
+    def told_apart(self) -> bool:
+        """Whether only the same values equal these; 2 and 2.0 are equal, and one of them is a stride."""
+        axes = (self.origin, self.stride, self.dilation, self.threads, self.max_memory, self.groups)
+        numbers = itertools.chain.from_iterable(n if type(n) is tuple else (n,) for n in axes)
+        words = (self.mode, self.border, self.op, self.nan, self.precision, self.backend)
+        return (
+            all(n is None or type(n) is int for n in numbers)
+            and all(type(word) is str for word in words)
+            and type(self.border_value) in (int, float)
+        )
+
+
+def prepare(image: Array, kernels: Array, **options: Any) -> Convolution:
     """Decide everything about a convolution; the same decision is found again at once.
 
     Parameters
@@ -221,12 +248,8 @@ def prepare(
         Its shape and type count, and its largest sample where whole numbers may grow too large.
     kernels : (groups * outputs, channels, *taps) array
         Both as `samples_of` returns them.
-    groups : int
-        Item b of the batch meets group b mod `groups` of the kernels; several groups leave no room for
-        nan ``interpolate``.
-
-    Other parameters are those of `convcli.convolve`; `max_memory` is the number of bytes that
-    temporaries may take; `padding`, (before, after) per spatial axis, takes the place of `mode`.
+    **options
+        Those of `Options`.
 
     Examples
     --------
@@ -234,36 +257,17 @@ def prepare(
     >>> prepare(image, np.ones((1, 1, 3, 3)), mode="valid").compute(image)[0, 0].tolist()
     [[9.0, 9.0], [9.0, 9.0]]
     """
-    choose(precision, PRECISIONS, "precision")
-    threads = cpu_count() if threads is None else threads
-    words = (mode, border, op, nan, precision, backend)
-    axes = (origin, stride, dilation, threads, max_memory, groups)
-    arguments = (
-        image.shape,
-        image.dtype,
-        _largest(image, kernels, precision),
-        words,
-        axes,
-        border_value,
-        padding,
-        array_module(image) is not HOST,
-    )
-    if kernels.nbytes > MOST_KEPT or not _plain(words, axes, border_value):
+    asked = Options(**options)
+    choose(asked.precision, PRECISIONS, "precision")
+    resident = array_module(image) is not HOST
+    arguments = (image.shape, image.dtype, largest(image, kernels, asked.precision), resident, asked)
+    if kernels.nbytes > MOST_KEPT or not asked.told_apart():
         return _decided(kernels, *arguments)
-    return _known(kernels.tobytes(), kernels.shape, kernels.dtype.str, planner.state(backend), *arguments)
+    state = cpu_count(), planner.state(asked.backend)
+    return _known(kernels.tobytes(), kernels.shape, kernels.dtype.str, state, *arguments)
 
 
-def _plain(words: tuple[object, ...], axes: tuple[object, ...], value: object) -> bool:
-    """Whether arguments that are equal mean the same; 2 and 2.0 are, and only one of them is a stride."""
-    numbers = itertools.chain.from_iterable(n if type(n) is tuple else (n,) for n in axes)
-    return (
-        all(type(word) is str for word in words)
-        and all(n is None or type(n) is int for n in numbers)
-        and type(value) in (int, float)
-    )
-
-
-@functools.lru_cache(maxsize=64, typed=True)
+@functools.lru_cache(maxsize=64)
 def _known(
     cells: bytes,
     shape: tuple[int, ...],
@@ -278,38 +282,29 @@ def _decided(
     kernels: Array,
     image_shape: tuple[int, ...],
     image_dtype: np.dtype[Any],
-    largest: int | float | None,
-    words: tuple[str, ...],
-    axes: tuple[Any, ...],
-    border_value: int | float,
-    padding: tuple[tuple[int, int], ...] | None,
+    largest_sample: int | float | None,
     resident: bool,
+    asked: Options,
 ) -> Convolution:
-    mode, border, op, nan, precision, backend = words
-    origin, stride, dilation, threads, max_memory, groups = axes
     spec = ConvSpec(
         image_shape=image_shape[2:],
         kernel_shape=kernels.shape[2:],
         batch=image_shape[0],
         channels=image_shape[1],
-        outputs=kernels.shape[0] // groups,
-        mode=mode,
-        border=border,
-        op=op,
-        origin=origin,
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
+        outputs=kernels.shape[0] // asked.groups,
+        **{name: getattr(asked, name) for name in SPECIFIED},
     )
     refuse_wide_borders(spec)
-    fill = _real(border_value, "border value") if spec.border == "constant" and spec.mode != "valid" else 0
-    rule, nan_fill = nan_rule(nan)
-    _check_nan(rule, nan_fill, kernels, image_dtype)
-    dtype, exact, bound, result_type = _arithmetic(image_dtype, largest, kernels, fill, precision)
+    fill: int | float = 0
+    if spec.border == "constant" and spec.mode != "valid":
+        fill = real(asked.border_value, "border value")
+    rule, nan_fill = nan_rule(asked.nan)
+    check_nan(rule, nan_fill, kernels, image_dtype)
+    dtype, exact, bound, result_type = arithmetic(image_dtype, largest_sample, kernels, fill, asked.precision)
     if rule == "interpolate" and image_dtype.kind == "f":
         dtype = "float64"  # small remaining weights would magnify the rounding of float32
     if not exact:
-        fill = _in_type(dtype, kernels, fill)
+        fill = in_type(dtype, kernels, fill)
     terms: list[tuple[Vector, ...]] = []
     if kernels.shape[:2] == (1, 1):
         terms = low_rank(kernels[0, 0], rtol=1e-9 if dtype == "float32" else 1e-14)
@@ -322,145 +317,11 @@ def _decided(
         rank=len(terms),
     )
     found = planner.plan(
-        spec, backend, threads=threads, max_memory=max_memory, resident=resident, groups=groups
+        spec,
+        asked.backend,
+        threads=asked.threads,
+        max_memory=asked.max_memory,
+        resident=resident,
+        groups=asked.groups,
     )
     return Convolution(image_dtype, kernels, found, tuple(terms), fill, rule, nan_fill, result_type)
-
-
-def _check_nan(rule: str, value: float, kernels: Array, image_dtype: np.dtype[Any]) -> None:
-    """Refuse a rule for non-finite samples that this image and these kernels cannot follow."""
-    if rule == "fill" and image_dtype.kind == "f" and abs(value) > float(np.finfo(image_dtype).max):
-        raise UsageError(f"nan fill value {value:g} is beyond {image_dtype}; use a smaller one")
-    if rule != "interpolate":
-        return
-    for kernel in kernels:
-        if abs(kernel.sum()) <= 1e-12 * np.abs(kernel).sum():
-            raise UsageError(
-                'kernel sums to 0, so nan "interpolate" has no weights to renormalise; '
-                "use propagate or fill:V"
-            )
-
-
-def _in_type(dtype: str, kernels: Array, fill: int | float) -> float:
-    """Refuse kernels beyond the type of the arithmetic, and return the fill value in it."""
-    if dtype == "float32" and np.abs(kernels).max() > np.finfo(np.float32).max:
-        raise UsageError(f"kernel cell {np.abs(kernels).max():.3g} is beyond float32; use precision float64")
-    with np.errstate(over="ignore"):
-        found: float = np.array(_nearest_float(fill)).astype(dtype).item()
-        return found
-
-
-def _real(value: object, what: str) -> int | float:
-    """Return a real number; whole ones as int, which has no largest value."""
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        number = float(value)
-        return int(number) if number.is_integer() else number
-    raise UsageError(f"{what} {value!r} is not a real number")
-
-
-def _nearest_float(value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def nan_rule(nan: str) -> tuple[str, float]:
-    """Read what ``nan`` says: the rule, and the value that it fills with.
-
-    >>> nan_rule("fill:7")
-    ('fill', 7.0)
-    """
-    rule, colon, text = str(nan).partition(":")
-    if rule == "fill" and colon:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise UsageError(f'nan "{nan}" has no finite number after the colon; write for example fill:0')
-        return rule, value
-    if nan not in ("propagate", "interpolate"):
-        raise UsageError(f'unknown nan rule "{nan}"; use one of propagate, interpolate, fill:V')
-    return rule, 0.0
-
-
-def _largest(image: Array, kernels: Array, precision: str) -> int | float | None:
-    """Return the largest |x| where it decides about the arithmetic and the type does not tell; else None.
-
-    Of floats it only decides whether sums of whole numbers fit float32, so infinity stands for too large.
-    """
-    if kernels.dtype.kind != "i" or (
-        image.dtype.kind == "f" and (precision != "auto" or not _narrow(image.dtype))
-    ):
-        return None
-    weight = _largest_sum(kernels)
-    if weight * _largest_of_type(image.dtype) < 2 ** MANTISSA_BITS["float32"]:
-        return None
-    largest = _largest_sample(image)
-    if image.dtype.kind != "f":
-        return largest
-    return 0 if weight * largest < 2 ** MANTISSA_BITS["float32"] else math.inf
-
-
-def _narrow(dtype: np.dtype[Any]) -> bool:
-    """Whether float32 has room for every sample."""
-    return dtype.itemsize <= (4 if dtype.kind == "f" else 2)
-
-
-def _arithmetic(
-    image_dtype: np.dtype[Any], largest: int | float | None, kernels: Array, fill: int | float, precision: str
-) -> tuple[str, bool, float, str]:
-    """Type of the arithmetic, whether it must be exact, bound of the result, type of the result."""
-    narrow = _narrow(image_dtype)
-    result_type = precision if precision != "auto" else "float32" if narrow else "float64"
-    if kernels.dtype.kind != "i" or (image_dtype.kind == "f" and (precision != "auto" or not narrow)):
-        return result_type, False, 0.0, result_type
-    border = abs(fill) if isinstance(fill, int) or math.isfinite(fill) else 0
-    samples = _largest_of_type(image_dtype) if largest is None else largest
-    bound = _largest_sum(kernels) * max(samples, border)
-    fits = {dtype: bound < 2**bits for dtype, bits in MANTISSA_BITS.items()}
-    if image_dtype.kind == "f" or not isinstance(fill, int):
-        dtype = result_type if fits["float32"] else "float64"
-        return dtype if precision == "auto" else precision, False, 0.0, result_type
-    if precision != "auto":
-        return precision, fits[precision], float(bound) if fits[precision] else math.inf, precision
-    for dtype in ("float32", "float64", "int64") if narrow else ("float64", "int64"):
-        if fits[dtype]:
-            return dtype, True, float(bound), "int64"
-    raise UsageError(
-        f"the result may have {int(bound).bit_length()} bits and a sign, beyond 64-bit integers; "
-        "convert the image to float64, or use precision float64"
-    )
-
-
-def _largest_sum(kernels: Array) -> int:
-    """Σ|k| of the heaviest kernel, without overflow."""
-    flat = kernels.reshape(len(kernels), -1)
-    if np.abs(flat.astype(np.float64)).sum() < 2**53:
-        largest: int = np.abs(flat).sum(axis=1).max().item()
-        return largest
-    rows: list[list[int]] = flat.tolist()
-    return max(sum(abs(cell) for cell in row) for row in rows)
-
-
-def _largest_of_type(dtype: np.dtype[Any]) -> int | float:
-    """The largest |x| there could be: known without a look at the samples."""
-    if dtype.kind == "f":
-        return math.inf
-    limits = np.iinfo(dtype)
-    return max(int(limits.max), -int(limits.min))
-
-
-def _largest_sample(image: Array) -> int | float:
-    """The largest |x| that is finite."""
-    if image.size == 0:
-        return 0
-    low: int | float = image.min().item()
-    high: int | float = image.max().item()
-    if not math.isfinite(high - low):
-        finite = image[np.isfinite(image)]
-        low, high = (finite.min().item(), finite.max().item()) if finite.size else (0, 0)
-    return max(high, -low)

@@ -13,7 +13,8 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
 from convcli.engine.planner import Plan, plan
-from convcli.engine.problem import PRECISIONS, Convolution, nan_rule
+from convcli.engine.precision import PRECISIONS, nan_rule
+from convcli.engine.problem import Convolution
 from convcli.errors import UsageError
 from convcli.filtering.options import Filter
 from convcli.filtering.response import Response, Samples
