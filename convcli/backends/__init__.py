@@ -109,13 +109,14 @@ def batched(module: Backend) -> bool:
     return getattr(module, "BATCHED", False)
 
 
-def fused(module: Backend, spec: ConvSpec) -> tuple[Cost, Callable[[list[Terms]], Apply]] | None:
-    """Cost and preparation of a separable kernel in one go; None where 1-D kernels are applied in turn."""
-    if not hasattr(module, "fused_cost"):
-        return None
-    able = cast(FusedBackend, module)
-    cost = able.fused_cost(spec)
-    return None if cost is None else (cost, lambda terms: able.prepare_fused(terms, spec))
+def fused_cost(module: Backend, spec: ConvSpec) -> Cost | None:
+    """Cost of a separable kernel in one go; None where 1-D kernels are applied in turn."""
+    return cast(FusedBackend, module).fused_cost(spec) if hasattr(module, "fused_cost") else None
+
+
+def prepare_fused(module: Backend, terms: list[Terms], spec: ConvSpec) -> Apply:
+    """Prepare a separable kernel to be applied in one go."""
+    return cast(FusedBackend, module).prepare_fused(terms, spec)
 
 
 @functools.cache  # the folder is read once: it would take most of the time of a plan

@@ -6,7 +6,7 @@ import functools
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,8 @@ def _slowness(size: float, share: float, room: int = CACHE_BYTES) -> float:
 
 def tile(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> tuple[int, ...]:
     """Return the outputs of the transforms that take the least time over the whole image."""
-    return _tile(spec, min(sizes.threads, cpu_count()), sizes)
+    # Neither the batch nor the threads of a call: any part of an image has the same bits computed alone.
+    return _tile(replace(spec, batch=1), min(sizes.threads, cpu_count()), sizes)
 
 
 @functools.lru_cache(maxsize=64)
@@ -109,7 +110,7 @@ def _tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
     planes = spec.channels + 2 * spec.outputs + 1
     *leading, last = spec.axes
     options = [_options(axis.output, axis.taps, axis.taps > 1) for axis in leading]
-    ways: list[tuple[int, int, tuple[int, ...]]] = [(spec.batch, 1, ())]
+    ways: list[tuple[int, int, tuple[int, ...]]] = [(1, 1, ())]
     for axis in (*options, _options(last.output, last.taps, True)):
         ways = [(tiles * m, samples * n, (*shares, t)) for tiles, samples, shares in ways for m, t, n in axis]
 
@@ -150,7 +151,7 @@ def _signal_tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
     row = _row_length(axis.output, axis.taps)
     step = row - axis.taps + 1
     rows = -(-axis.output // step)
-    shares = min(-(-rows // 4), max(-(-threads // max(1, spec.batch)), rows * row // sizes.signal_samples))
+    shares = min(-(-rows // 4), max(threads, rows * row // sizes.signal_samples))
     return (min(axis.output, -(-rows // shares) * step),)
 
 

@@ -16,7 +16,7 @@ from convcli.deconvolution.device import to_library
 from convcli.deconvolution.iteration import Judge
 from convcli.deconvolution.noise import estimate_noise
 from convcli.deconvolution.quality import isnr, psnr, ssim
-from convcli.engine.problem import PRECISIONS
+from convcli.engine.precision import PRECISIONS
 from convcli.errors import InputError, UsageError
 from convcli.spec import PerAxis, choose, per_axis, whole
 from convcli.text import shape_text

@@ -8,7 +8,7 @@ from oracle import convolve_exactly
 
 from convcli.cli.options import amount, axes, real
 from convcli.errors import LimitError, UsageError
-from convcli.filtering.filter import Filter, filter_planes
+from convcli.filtering.filter import Filter, filter_planes, prepare_filter
 from convcli.images.colour import LUMA, finish, from_linear, luma, premultiply, to_linear, white
 from convcli.kernels import Kernel, parse_kernel
 
@@ -483,8 +483,8 @@ def test_memory_limit_counts_the_result():
         apply(RGB, "box:3", mode="full", dilation=400, max_memory=1_000_000)
 
 
-def test_dry_run_gives_a_plan_and_no_output():
-    filtered = filter_planes(RGB, [parse_kernel("box:3")], Filter(backend="fft"), dry_run=True)
+def test_what_is_prepared_has_a_plan_and_no_output():
+    filtered = prepare_filter(RGB, [parse_kernel("box:3")], Filter(backend="fft")).filtered
     assert (filtered.outputs, filtered.clipped, filtered.plan.backend) == ([], 0, "fft")
 
 
