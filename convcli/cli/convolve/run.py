@@ -9,11 +9,11 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from convcli.cli import report, settings
+from convcli.cli.convolve.record import Record
 from convcli.cli.convolve.summary import print_plan, print_summary
 from convcli.cli.io.files import NPY, Content, Files, Source
 from convcli.cli.io.jobs import run_jobs
@@ -32,32 +32,6 @@ if TYPE_CHECKING:
 
 TOGETHER = 2**29  # bytes of the files that are worked on at a time; what is larger has all threads for itself
 WIDEST, COPIES = 8, 8  # bytes of a sample; of the image, for what is not done in one go
-
-
-@dataclass
-class Record:
-    """What became of one input; the JSON document holds these."""
-
-    input: str
-    targets: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    error: str | None = None
-    size: str = ""
-    type: str = ""
-    output_size: str = ""
-    kernels: list[str] = field(default_factory=list)
-    backend: str = ""
-    why: str = ""
-    arithmetic: str = ""
-    threads: int = 0
-    read_seconds: float = 0.0
-    plan_seconds: float = 0.0
-    compute_seconds: float = 0.0
-    write_seconds: float = 0.0
-    megapixels_per_second: float = 0.0
-    clipped: int = 0
-    plan: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 class Opened(NamedTuple):
@@ -256,6 +230,7 @@ class Batch:
         record.notes += filtered.notes
         if filtered.compute_seconds:
             record.megapixels_per_second = pixels / 1e6 / filtered.compute_seconds
+        record.schedule = dict(plan.schedule.lines())
         for candidate in plan.candidates:
             cost = candidate.cost
             record.plan.append(
