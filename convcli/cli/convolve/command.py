@@ -49,7 +49,7 @@ from convcli.errors import UsageError
 from convcli.spec import BORDERS, MODES, OPS
 
 if TYPE_CHECKING:
-    from convcli.cli.convolve.run import Record
+    from convcli.cli.convolve.record import Record
 
 
 def convolve(

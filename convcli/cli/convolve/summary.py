@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from convcli.arrays import device, native
 from convcli.cli import report, settings
+from convcli.cli.convolve.record import Record
 from convcli.text import bytes_text
 
 
