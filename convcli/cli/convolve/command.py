@@ -49,7 +49,7 @@ from convcli.errors import UsageError
 from convcli.spec import BORDERS, MODES, OPS
 
 if TYPE_CHECKING:
-    from convcli.cli.convolve.record import Record
+    from convcli.cli.convolve.record import ConvolveRecord
 
 
 def convolve(
@@ -293,7 +293,7 @@ def convolve(
     return status
 
 
-def _print_json(records: "list[Record]") -> None:
+def _print_json(records: "list[ConvolveRecord]") -> None:
     import json
 
     print(json.dumps({"files": [asdict(record) for record in records]}, default=str))
