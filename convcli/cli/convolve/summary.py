@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from convcli.arrays import device, native
 from convcli.cli import report, settings
+from convcli.cli.convolve.record import Record
 from convcli.text import bytes_text
-
-if TYPE_CHECKING:
-    from convcli.cli.convolve.run import Record
 
 
 def milliseconds(seconds: float) -> str:
@@ -100,3 +97,4 @@ def print_plan(record: Record) -> None:
         file=sys.stderr,
         title=f"plan for {record.input} ({_where(record.backend)})",
     )
+    report.table(("", ""), list(record.schedule.items()), file=sys.stderr)
