@@ -21,6 +21,7 @@ PerAxis = int | tuple[int, ...]
 
 MODES: tuple[str, ...] = get_args(Mode)
 OPS: tuple[str, ...] = get_args(Op)
+RANGES = ("clamp", "abs", "minmax", "none")  # ways to make results fit their type
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,24 @@ LARGEST = 2**60  # of any number that says how far or how many: sums of a few st
 MANTISSA_BITS = {"float32": 24, "float64": 53, "int64": 63}
 
 
-def choose(value: str, allowed: Sequence[str], what: str) -> str:
-    """Return `value` if it is one of `allowed`; otherwise say what is."""
+def choose(value: str, allowed: Sequence[str], what: str, *, also: Iterable[str] = ()) -> str:
+    """Return `value` if it is one of `allowed`; otherwise name the nearest, of these or `also`, and all."""
     if isinstance(value, str) and value in allowed:
         return value
-    raise UsageError(f'unknown {what} "{value}"; use one of {", ".join(allowed)}')
+    hint = did_you_mean(str(value), [*allowed, *also])
+    raise UsageError(f'unknown {what} "{value}";{hint} use one of {", ".join(allowed)}')
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Ask for the nearest of the words allowed, if one is near.
+
+    >>> did_you_mean("nearst", BORDERS)
+    ' did you mean "nearest"?'
+    """
+    import difflib
+
+    close = difflib.get_close_matches(word.lower(), list(allowed), 1)
+    return f' did you mean "{close[0]}"?' if close else ""
 
 
 def border_name(name: str) -> str:
@@ -84,7 +98,7 @@ def border_name(name: str) -> str:
             f"{BORDERS['symmetric'].drawing}) or \"mirror\" (NumPy's and PyTorch's reflect: "
             f"{BORDERS['mirror'].drawing})"
         )
-    return choose(BORDER_ALIASES.get(str(name), name), tuple(BORDERS), "border")
+    return choose(BORDER_ALIASES.get(str(name), name), tuple(BORDERS), "border", also=BORDER_ALIASES)
 
 
 def whole(value: object) -> int | None:

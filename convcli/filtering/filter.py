@@ -17,7 +17,7 @@ from convcli.engine.precision import PRECISIONS, nan_rule
 from convcli.engine.problem import Convolution
 from convcli.errors import UsageError
 from convcli.filtering.options import Filter
-from convcli.filtering.response import Response, Samples
+from convcli.filtering.response import Response, Samples, engine_options
 from convcli.images.colour import finish, from_linear, luma, refuse_clipped, to_linear, white
 from convcli.kernels import Kernel
 from convcli.spec import ConvSpec, choose
@@ -111,6 +111,7 @@ def prepare_filter(
         Samples are brightness: results return to the type they came in.
     """
     began = time.perf_counter()
+    options = options.for_kernels(kernels)
     planes = samples_of(planes, "image")
     source_type = planes.dtype
     notes: list[str] = []
@@ -211,15 +212,16 @@ def _check_memory(
 
 def check_options(kernels: Sequence[Kernel], options: Filter) -> None:
     """Raise what is wrong with the options whatever the image, before any is read."""
+    known = engine_options(options.for_kernels(kernels))
     choose(options.precision, PRECISIONS, "precision")
     nan_rule(options.nan)
     for kernel in kernels:
         spec = ConvSpec(
             kernel.taps,
             kernel.taps,
-            mode="full" if options.mode == "valid" else options.mode,
-            border=options.border,
-            op=options.op,
+            mode="full" if known["mode"] == "valid" else known["mode"],
+            border=known["border"],
+            op=known["op"],
             stride=options.stride if isinstance(options.stride, int) else 1,
             dilation=options.dilation if isinstance(options.dilation, int) else 1,
         )

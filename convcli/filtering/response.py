@@ -11,7 +11,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
-from convcli.filtering.options import Filter
+from convcli.filtering.options import Filter, Percent
 from convcli.images.colour import from_linear, premultiplied_type, premultiply, store, to_linear, white
 from convcli.kernels import Kernel
 from convcli.spec import ConvSpec
@@ -247,7 +247,9 @@ class Response:
         """Value that is added to the colours, in sample units."""
         if self.options.bias is None:
             return self.kernel.bias
-        return self.options.bias * (white(self.source_type) / 100 if self.options.bias_percent else 1.0)
+        return self.options.bias * (
+            white(self.source_type) / 100 if isinstance(self.options.bias, Percent) else 1.0
+        )
 
     def _rescaled(self, result: Array) -> Array:
         if result.dtype.kind != "f" and (self.kernel.divisor != 1 or self.bias):

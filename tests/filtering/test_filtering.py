@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import convolve_exactly
 
-from convcli.cli.options import amount, axes, real
 from convcli.errors import LimitError, UsageError
 from convcli.filtering.filter import Filter, filter_planes, prepare_filter
+from convcli.filtering.options import Percent
 from convcli.images.colour import LUMA, finish, from_linear, luma, premultiply, to_linear, white
 from convcli.kernels import Kernel, parse_kernel
+from convcli.options import amount, axes, real
 
 RNG = np.random.default_rng(8)
 RGB = RNG.integers(0, 256, (3, 9, 11), dtype=np.uint8)
@@ -320,7 +321,7 @@ def test_divisor_and_bias_of_the_options_take_the_place_of_the_kernels_own():
         ({"divisor": 3.0}, 3, 10),
         ({"bias": -1.0}, 6, -1),
         ({"bias": 0.0}, 6, 0),
-        ({"normalize": "sum", "bias": 20.0, "bias_percent": True}, 6, 51),
+        ({"normalize": "sum", "bias": Percent(20)}, 6, 51),
         ({"normalize": "abs"}, 6, 10),
     ):
         output = one(RGB[:1], kernel, precision="float64", **options)
@@ -329,7 +330,7 @@ def test_divisor_and_bias_of_the_options_take_the_place_of_the_kernels_own():
 
 @pytest.mark.parametrize(("dtype", "half"), [(np.uint8, 127.5), (np.uint16, 32767.5), (np.float32, 0.5)])
 def test_bias_in_percent_is_of_full_brightness(dtype, half):
-    output = one(np.zeros((1, 3, 3), dtype), "identity", bias=50.0, bias_percent=True, dtype="float32")
+    output = one(np.zeros((1, 3, 3), dtype), "identity", bias=Percent(50), dtype="float32")
     np.testing.assert_array_equal(output, np.full((1, 3, 3), half, np.float32))
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from convcli.cli import settings
+from convcli.cli.convolve.options import ConvolveInOut
 from convcli.cli.convolve.record import ConvolveRecord
 from convcli.cli.convolve.summary import print_plan, print_summary
 from convcli.cli.io.files import NPY, Content, Files, Source
@@ -20,14 +23,11 @@ from convcli.cli.io.prefetch import Prefetch
 from convcli.cli.io.targets import STREAM, Job
 from convcli.engine.planner import Plan
 from convcli.filtering.filter import Filtered, Prepared, check_options, prepare_filter
-from convcli.filtering.options import Filter
+from convcli.filtering.options import BankOptions, Filter
 from convcli.kernels import Kernel
 from convcli.system.files import is_stream, printable, shown
 from convcli.system.resources import cpu_count
 from convcli.text import shape_text
-
-if TYPE_CHECKING:
-    from convcli.filtering.banks import BankOptions
 
 TOGETHER = 2**29  # bytes of the files that are worked on at a time; what is larger has all threads for itself
 WIDEST, COPIES = 8, 8  # bytes of a sample; of the image, for what is not done in one go
@@ -62,32 +62,27 @@ class Batch:
 
     def __init__(
         self,
-        texts: Sequence[str],
+        inout: ConvolveInOut,
         kernels: Sequence[Kernel],
         how: Filter,
         files: Files,
         layer: BankOptions | None,
-        *,
-        dry_run: bool,
-        fail_fast: bool,
-        explain: bool,
     ) -> None:
-        self.texts, self.kernels, self.layer = texts, kernels, layer
+        self.inout, self.kernels, self.layer = inout, kernels, layer
         self.how, self.files = how, files
-        self.dry_run, self.fail_fast, self.explain = dry_run, fail_fast, explain
         self.records: list[ConvolveRecord] = []
         self.helpers, self.room = 0, 0.0
 
-    def run(self, sources: Sequence[str], output: str | None) -> int:
+    def run(self) -> int:
         """Filter every input; return the exit status."""
         names = [kernel.name for kernel in self.kernels]
         labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
-        work = JobList(sources, output, labels, self.files, dry_run=self.dry_run)
+        work = JobList(self.inout.inputs, self.inout.output, labels, self.files, dry_run=self.inout.dry_run)
         if len(work.todo) > 1:
             check_options(self.kernels, self.how)
             self._plan_helpers()
-        texts = [printable(text) for text in self.texts]
-        tasks = [(job, ConvolveRecord(shown(job.source), kernels=texts)) for job in work.todo]
+        texts = [printable(text) for text in self.inout.kernel]
+        tasks = [(job, ConvolveRecord(shown(job.source), kernels=list(texts))) for job in work.todo]
         ahead = Prefetch(
             tasks,
             lambda task: self._read(work, *task),
@@ -106,12 +101,12 @@ class Batch:
         def one(job: Job, record: ConvolveRecord) -> None:
             self._write(job, record, ahead.take())
 
-        return run_jobs(work.todo, begin, one, fail_fast=self.fail_fast)
+        return run_jobs(work.todo, begin, one, fail_fast=self.inout.fail_fast)
 
     def _plan_helpers(self) -> None:
         """Decide how many files are worked on at a time, and the memory for all of them together."""
         threads = cpu_count() if self.how.threads is None else self.how.threads
-        if threads > 1 and not self.dry_run and self.layer is None:
+        if threads > 1 and not self.inout.dry_run and self.layer is None:
             limit = self.files.room()
             self.helpers, self.room = threads, TOGETHER if limit is None else min(limit, TOGETHER)
 
@@ -167,7 +162,7 @@ class Batch:
     def _make(self, opened: Opened) -> Made:
         """Filter an input and, if others are worked on meanwhile, encode the results."""
         job, source = opened.job, opened.source
-        filtered = opened.prepared.filtered if self.dry_run else opened.prepared.run()
+        filtered = opened.prepared.filtered if self.inout.dry_run else opened.prepared.run()
         if not self.helpers or opened.size > self.room:
             return Made(source, filtered)
         began = time.perf_counter()
@@ -194,7 +189,7 @@ class Batch:
                 self.files.save(target, content)
                 record.notes += notes
                 record.outputs.append(shown(target))
-        elif not self.dry_run:
+        elif not self.inout.dry_run:
             outputs = made.filtered.outputs
             for target, output in zip(job.targets, outputs, strict=len(job.targets) > 0):
                 record.notes += self.files.write(target, output, made.source, self.how)
@@ -230,10 +225,17 @@ class Batch:
 
     def summarize(self) -> None:
         """Print what was done, unless quiet, and the plans, if asked for."""
+        if self.inout.as_json:
+            self.print_json()
+            return
         with contextlib.suppress(OSError):  # nobody listens; the work is done all the same
             if not settings.quiet:
-                print_summary(self.records, dry_run=self.dry_run)
-            if self.explain:
+                print_summary(self.records, dry_run=self.inout.dry_run)
+            if self.inout.explain:
                 for record in self.records:
                     print_plan(record)
             sys.stderr.flush()
+
+    def print_json(self) -> None:
+        """Print the records as one document."""
+        print(json.dumps({"files": [asdict(record) for record in self.records]}, default=str))

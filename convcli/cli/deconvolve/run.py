@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.cli import report, settings
+from convcli.cli.deconvolve.options import DeconvolveInOut, DeconvolveOptions
 from convcli.cli.deconvolve.summary import DeconvolveRecord, print_history, print_summary
 from convcli.cli.io.files import NPY, Files, Source
 from convcli.cli.io.jobs import JobList, print_notes, run_jobs
@@ -34,89 +34,48 @@ RESULTS = ("method", "noise", "balance", "iterations", "interrupted", "psnr", "s
 """Attributes of a result that its record has too."""
 
 
-@dataclass(frozen=True)
-class DeconvolveOptions:
-    """Options of ``convcli deconvolve`` by their names in `deconvolve`."""
-
-    kernel: str
-    method: str
-    border: str
-    iterations: int | None
-    tolerance: float | None
-    noise: float | str
-    balance: float | str
-    accelerate: bool
-    damping: float
-    exponent: float
-    origin: int | tuple[int, ...] | None
-    normalize: bool
-    precision: str
-    backend: str
-    threads: int | None
-    max_memory: int | None
-
-    def arguments(self, kernel: Kernel) -> dict[str, Any]:
-        """Return the arguments of `deconvolve` that they make, for a PSF."""
-        options = {**vars(self), "psf": kernel.weights}
-        del options["kernel"]
-        options["origin"] = kernel.origin if self.origin is None else self.origin
-        return options
-
-
 class DeconvolveRun:
     """The run of one command; `records` has one entry per input that was begun."""
 
-    def __init__(
-        self,
-        options: DeconvolveOptions,
-        files: Files,
-        *,
-        reference: str | None,
-        residual: str | None,
-        save_psf: str | None,
-        save_every: int | None,
-    ) -> None:
-        if save_every is not None and save_every < 1:
-            raise UsageError(f"--save-every {save_every} is below 1; leave it out to write the result only")
-        self.options, self.files = options, files
-        self.reference, self.residual, self.save_psf = reference, residual, save_psf
-        self.save_every = save_every
-        self.kernel = _point_spread(options.kernel)
+    def __init__(self, inout: DeconvolveInOut, options: DeconvolveOptions, files: Files) -> None:
+        self.inout, self.options, self.files = inout, options, files
+        self.kernel = _point_spread(options.psf)
         self.truth: Source | None = None
         self.records: list[DeconvolveRecord] = []
         self.taken: set[str] = set()
         self.several = False
 
-    def run(self, sources: Sequence[str], output: str | None, *, fail_fast: bool) -> int:
+    def run(self) -> int:
         """Restore every input; return the exit status."""
+        sources, output = self.inout.inputs, self.inout.output
         require(self.options.backend)
-        extra = [path for path in (self.residual, self.save_psf) if path is not None]
+        extra = [path for path in (self.inout.residual, self.inout.save_psf) if path is not None]
         work = JobList(sources, output, [self.kernel.name], self.files, extra=extra)
         self.several = len(work.todo) > 1
-        for option, path in (("residual", self.residual), ("save-psf", self.save_psf)):
+        for option, path in (("residual", self.inout.residual), ("save-psf", self.inout.save_psf)):
             if path is not None and self.several:
                 raise UsageError(
                     f"--{option} names one file and there are {len(work.todo)} inputs; give one input"
                 )
             if path == STREAM:
                 raise UsageError(f"--{option} cannot go to standard output; name a file")
-        if self.reference == STREAM:
+        if self.inout.reference == STREAM:
             raise UsageError("--reference cannot come from standard input; name a file")
-        if self.save_every and output in (None, STREAM):
+        if self.inout.save_every and output in (None, STREAM):
             raise UsageError("--save-every writes beside the output; give -o a file")
-        if self.reference is not None:
-            self.truth = self.files.read(self.reference, READ)
+        if self.inout.reference is not None:
+            self.truth = self.files.read(self.inout.reference, READ)
         self.taken = {os.path.realpath(path) for path in (*sources, *work.targets)}
 
         def begin(job: Job) -> DeconvolveRecord:
-            psf, border = printable(self.options.kernel), self.options.border
+            psf, border = printable(self.options.psf), self.options.border
             self.records.append(DeconvolveRecord(shown(job.source), psf=psf, border=border))
             return self.records[-1]
 
         def one(job: Job, record: DeconvolveRecord) -> None:
             self._one(work, job, record, extra)
 
-        return run_jobs(work.todo, begin, one, fail_fast=fail_fast)
+        return run_jobs(work.todo, begin, one, fail_fast=self.inout.fail_fast)
 
     def _one(self, work: JobList, job: Job, record: DeconvolveRecord, extra: list[str]) -> None:
         """Read, restore and write."""
@@ -137,10 +96,10 @@ class DeconvolveRun:
         for target in job.targets:
             record.notes += self.files.write(target, output, source, WRITE)
             record.output = shown(target)
-        if self.residual is not None:
-            record.notes += self._write_residual(self.residual, result.residual, source)
-        if self.save_psf is not None:
-            self._write_psf(self.save_psf, result.psf)
+        if self.inout.residual is not None:
+            record.notes += self._write_residual(self.inout.residual, result.residual, source)
+        if self.inout.save_psf is not None:
+            self._write_psf(self.inout.save_psf, result.psf)
         record.write_seconds = time.perf_counter() - began
         print_notes(record)
         if result.interrupted:
@@ -181,7 +140,7 @@ class DeconvolveRun:
     def _existing_steps(self, job: Job) -> list[str]:
         """Return the files of --save-every that exist; refuse those that are an input or output."""
         found = []
-        for target in job.targets if self.save_every else ():
+        for target in job.targets if self.inout.save_every else ():
             folder = os.path.realpath(os.path.dirname(target))
             stem, extension = os.path.splitext(os.path.join(folder, os.path.basename(target)))
             pattern = re.compile(re.escape(stem) + r"\.(\d{4,})" + re.escape(extension))
@@ -200,7 +159,7 @@ class DeconvolveRun:
 
     def _saves(self, iteration: int) -> bool:
         """Whether an iteration is written."""
-        every = self.save_every
+        every = self.inout.save_every
         return every is not None and iteration % every == 0 and 0 < iteration <= self._most()
 
     def _most(self) -> int:
@@ -210,11 +169,11 @@ class DeconvolveRun:
 
     def _check_extra(self, source: Source) -> None:
         """Refuse formats that cannot hold the residual or the PSF, and a reference of another type."""
-        if self.residual is not None:
-            self.files.check_holds(self.residual, _bare(source), WRITE)
-        if self.save_psf is not None:
+        if self.inout.residual is not None:
+            self.files.check_holds(self.inout.residual, _bare(source), WRITE)
+        if self.inout.save_psf is not None:
             axes = fitted(self.kernel, source.planes, source.image is not None).values.ndim
-            if self.files.kind(self.save_psf, NPY) != NPY and axes != 2:
+            if self.files.kind(self.inout.save_psf, NPY) != NPY and axes != 2:
                 raise UsageError(f"a PSF with {axes} axes is no picture; write it to a .npy file")
         truth = self.truth
         if truth and truth.image and source.image and truth.planes.dtype != source.planes.dtype:
@@ -241,9 +200,9 @@ class DeconvolveRun:
             psf = np.rint(255 * np.clip(psf / np.abs(psf).max(), 0, 1)).astype(np.uint8)
         self.files.write(target, psf, Source(psf), WRITE)
 
-    def tell(self, *, as_json: bool) -> None:
+    def tell(self) -> None:
         """Print what was done."""
-        if as_json and self.records:
+        if self.inout.as_json and self.records:
             report.document({"files": [asdict(record) for record in self.records]})
         elif not settings.quiet:
             done = [record for record in self.records if record.iterations]

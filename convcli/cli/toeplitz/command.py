@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convcli.cli.options import (
+from convcli.cli.typed import (
     BorderValue,
     Debug,
     Dilation,

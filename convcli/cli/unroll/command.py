@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from convcli.cli.options import (
+from convcli.cli.typed import (
     BorderValue,
     Debug,
     Dilation,

@@ -16,7 +16,6 @@ from convcli.arrays.library import Array
 from convcli.cli import report, settings
 from convcli.cli.io.files import NPY, Files, Source
 from convcli.cli.io.targets import STREAM, refuse_terminal
-from convcli.cli.options import axes
 from convcli.cli.report import matrices as described
 from convcli.cli.unroll.run import Patches
 from convcli.errors import InputError, UsageError
@@ -25,6 +24,7 @@ from convcli.images import check_holds
 from convcli.matrices.files.read import read_matrix
 from convcli.matrices.matrix import Dense
 from convcli.matrices.unroll import REDUCTIONS, folded, unrolled
+from convcli.options import axes
 from convcli.spec import ConvSpec, choose, per_axis
 from convcli.system.files import check_target, is_stream, open_input, shown
 from convcli.system.resources import available_memory, check_memory
