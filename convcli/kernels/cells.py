@@ -29,20 +29,11 @@ class Row(NamedTuple):
 
 
 def number(text: str) -> tuple[int | float, int]:
-    """Read a number such as ``3``, ``-0.5``, ``1e-3`` or ``1/9``, whole ones and fractions exactly.
+    """Read a number such as ``3``, ``-0.5``, ``1e-3`` or ``1/9`` as numerator and denominator.
 
-    Returns
-    -------
-    (numerator, denominator) : (int or float, int)
-        The denominator is 1 unless the text is a fraction of whole numbers, and is at most 2**24.
+    The denominator is 1 unless the text is a fraction of whole numbers, and is at most 2**24. Anything else
+    is refused, including infinity, NaN and a division by zero.
 
-    Raises
-    ------
-    UsageError
-        For anything else, including infinity, NaN and a division by zero.
-
-    Examples
-    --------
     >>> number("-1/9"), number("2.50")
     ((-1, 9), (2.5, 1))
     """
@@ -81,13 +72,7 @@ def _finite(value: float, text: str) -> float:
 
 
 def row(text: str, where: str) -> Row:
-    """Read one row of cells separated by blanks, commas, semicolons or tabs.
-
-    Raises
-    ------
-    UsageError
-        Beginning with `where` and the number of the cell.
-    """
+    """Read one row of cells separated by blanks, commas, semicolons or tabs; `where` is for messages."""
     tokens = SEPARATOR.split(text.strip(" \r\n"), maxsplit=MAX_AXIS)
     if len(tokens) > MAX_AXIS:
         raise UsageError(f"{where} has more than {MAX_AXIS} cells, the limit")
@@ -123,21 +108,10 @@ def _quick(tokens: list[str]) -> Array | None:
 
 
 def table(rows: Iterable[tuple[str, str]]) -> tuple[Array, float]:
-    """Read a 2-D kernel from (place, text) pairs, one per row.
+    """Read values (height, width) and their divisor from (place, text) pairs, one per row.
 
-    Returns
-    -------
-    (values, divisor) : ((height, width) array, float)
-        Fractions of whole numbers become whole numbers over their common denominator, if that
-        is at most 2**24.
+    Fractions of whole numbers become whole numbers over their common denominator, if that is at most 2**24.
 
-    Raises
-    ------
-    UsageError
-        For cells that are not numbers, rows of different lengths, none, or too many of them.
-
-    Examples
-    --------
     >>> table([("row 1", "1/9 1/9"), ("row 2", "2/9, 1/3")])
     (array([[1, 1],
            [2, 3]]), 9.0)

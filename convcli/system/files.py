@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from convcli.errors import ConvcliError, FileError, InputError, LimitError, UsageError
 from convcli.text import bytes_text
+from convcli.text import printable as printable
 
 # Each of these names a file that is open already, whatever it is.
 STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
@@ -26,11 +27,6 @@ def shown(path: str | bytes | os.PathLike[str]) -> str:
     'caf\\xe9\\n.png'
     """
     return printable(os.fsencode(path).decode("utf-8", "backslashreplace"))
-
-
-def printable(text: str) -> str:
-    """Escape control characters and their like, which could move the cursor or forge a line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def open_input(path: Path) -> BinaryIO:
