@@ -68,24 +68,10 @@ def available_memory() -> int | None:
 
 
 def check_memory(needed: float, limit: int | None, what: str, way: str) -> None:
-    """Refuse what would not fit, before it is begun.
+    """Refuse what would not fit in `limit`, or in what the system has, before it is begun.
 
-    Parameters
-    ----------
-    needed : float
-        Bytes.
-    limit : int or None
-        Bytes; what the system has available by default.
-    what, way : str
-        What it is for, and what takes less.
+    Both are in bytes; `what` needs them, and `way` takes less.
 
-    Raises
-    ------
-    LimitError
-        If it is too much.
-
-    Examples
-    --------
     >>> check_memory(1e3, 10**6, "the image", "a smaller shape")
     """
     limit = available_memory() if limit is None else limit
