@@ -17,7 +17,7 @@ from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
 from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
-from convcli.layers.checks import add_bias, bank_of, bias_of, image_of, refuse_channels
+from convcli.layers.checks import add_bias, bank_of, bias_of, check_channels, image_of
 from convcli.layers.geometry import Padding, geometry
 from convcli.spec import ConvSpec, PerAxis
 from convcli.system.resources import thread_count
@@ -85,12 +85,10 @@ def masked_conv(
     """
     image = image_of(x)
     bank = bank_of(w, image, 1)
-    if bank.shape[1] != image.shape[1]:
-        refuse_channels(bank, bank.shape[1], image, 1)
+    check_channels(bank, bank.shape[1], image, 1)
     offsets = bias_of(bias, len(bank))
     layout = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
     masks = _masks_of(mask, image, layout)
-    workers = thread_count(threads)
     problem = prepare(  # for its arithmetic: a mask makes no sum larger
         image,
         bank,
@@ -104,7 +102,7 @@ def masked_conv(
     result = np.empty((len(image), len(bank), *layout.output_shape), dtype=problem.result_type)
     product = _Product(problem, masks, result)
     jobs = (partial(product.compute, *strip) for strip in _strips(problem.plan.spec))
-    run(jobs, workers, one_blas_thread=True)
+    run(jobs, thread_count(threads), one_blas_thread=True)
     return add_bias(result, offsets)
 
 
