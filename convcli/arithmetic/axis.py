@@ -76,8 +76,8 @@ class LayerAxis:
     @property
     def dropped(self) -> bool:
         """Whether rounding up gives a window too many, one that begins behind the input."""
-        room = self.i + self.p + self.q - self.extent
-        return self.ceil and self.o <= ceil_div(room, self.s)
+        rest = self.i + self.p + self.q - self.extent
+        return self.ceil and self.o <= ceil_div(rest, self.s)
 
     @property
     def relationship(self) -> int | None:
@@ -105,7 +105,7 @@ class LayerAxis:
 
     @property
     def name(self) -> str:
-        """What the relationship is about; in its place, which one was generalised and how."""
+        """Subject of the relationship; without one, the relationship that was generalised, and how."""
         if self.relationship:
             return RELATIONSHIPS[self.relationship][0]
         nearest = {"pool": "R7", "transposed": "R14", "conv": "R15" if self.d > 1 else "R6"}[self.type]
@@ -133,8 +133,8 @@ class LayerAxis:
             cut = " − p − q" if self.p != self.q else " − 2p" if self.p else ""
             return "s(i' − 1)" + " + a" * bool(self.a) + " + k" + f" + {inflation}" * bool(inflation) + cut
         padded = "i + p + q" if self.p != self.q else "i + 2p" if self.p else "i"
-        room = f"({padded} − k" + f" − {inflation}" * bool(inflation) + ")/s"
-        return (f"⌈{room}⌉" if self.ceil else f"⌊{room}⌋") + " + 1" + " − 1" * self.dropped
+        steps = f"({padded} − k" + f" − {inflation}" * bool(inflation) + ")/s"
+        return (f"⌈{steps}⌉" if self.ceil else f"⌊{steps}⌋") + " + 1" + " − 1" * self.dropped
 
     @property
     def numbers(self) -> str:

@@ -13,7 +13,7 @@ from convcli.kernels.kernel import MAX_CELLS, Kernel, brief, check_shape, finite
 
 MAX_LISTS = 2**20
 KEYS = ("kernel", "divisor", "bias", "origin")
-FACTS = ("name", "sum", "rank", "separable")  # that `convcli kernels SPEC --json` adds, and nobody reads
+FACTS = ("name", "sum", "rank", "separable")  # which `convcli kernels SPEC --json` adds, ignored here
 KINDS = {bool: "true or false", str: "text", list: "a list", dict: "an object", type(None): "null"}
 
 

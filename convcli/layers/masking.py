@@ -130,11 +130,11 @@ def _masks_of(mask: ArrayLike, image: Array, spec: ConvSpec) -> Array:
 
 def _strips(spec: ConvSpec) -> Iterator[tuple[int, Window]]:
     """Cut every image's output into runs of positions whose unrolled samples fit the cache."""
-    room = max(1, STRIP_BYTES // spec.itemsize // (spec.channels * math.prod(spec.kernel_shape)))
+    budget = max(1, STRIP_BYTES // spec.itemsize // (spec.channels * math.prod(spec.kernel_shape)))
     shape: list[int] = []
     for n in reversed(spec.output_shape):
-        shape.insert(0, max(1, min(n, room)))
-        room //= shape[0]
+        shape.insert(0, max(1, min(n, budget)))
+        budget //= shape[0]
     axes = list(zip(spec.output_shape, shape, strict=True))
     for item in range(spec.batch):
         for corner in itertools.product(*(range(0, n, t) for n, t in axes)):

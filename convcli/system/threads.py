@@ -53,7 +53,7 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
 
     def help_out() -> Callable[[], None] | None:
         with lock:
-            if closed:  # it came too late, and nobody waits for it
+            if closed:  # too late: `run` no longer waits for it
                 return None
             begun.append(True)
         work()
@@ -164,7 +164,7 @@ def _blas_controller() -> Any:
 
 @contextlib.contextmanager
 def _one_blas_thread() -> Iterator[None]:
-    """Limit BLAS for as long as anybody needs it; the limit belongs to the process, not to a thread."""
+    """Limit BLAS for as long as any caller needs it; the limit belongs to the process, not to a thread."""
     global _blas_users, _blas_limit
     with _blas_lock:
         _blas_users += 1
