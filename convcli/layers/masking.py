@@ -19,8 +19,8 @@ from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
 from convcli.layers.checks import add_bias, bank_of, bias_of, check_channels, image_of
 from convcli.layers.geometry import Padding, geometry
-from convcli.spec import ConvSpec, PerAxis
-from convcli.system.resources import thread_count
+from convcli.spec import ConvSpec, PerAxis, per_axis
+from convcli.system.resources import cpu_count
 from convcli.system.threads import run
 
 STRIP_BYTES = 1 << 20
@@ -89,6 +89,7 @@ def masked_conv(
     offsets = bias_of(bias, len(bank))
     layout = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
     masks = _masks_of(mask, image, layout)
+    workers = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
     problem = prepare(  # for its arithmetic: a mask makes no sum larger
         image,
         bank,
@@ -102,7 +103,7 @@ def masked_conv(
     result = np.empty((len(image), len(bank), *layout.output_shape), dtype=problem.result_type)
     product = _Product(problem, masks, result)
     jobs = (partial(product.compute, *strip) for strip in _strips(problem.plan.spec))
-    run(jobs, thread_count(threads), one_blas_thread=True)
+    run(jobs, workers, one_blas_thread=True)
     return add_bias(result, offsets)
 
 
