@@ -253,7 +253,7 @@ class Axis:
         """Samples that the dilated kernel spans."""
         return span(self.taps, self.dilation)
 
-    @property
+    @functools.cached_property
     def output(self) -> int:
         """Samples of the result."""
         return max(0, ceil_div(self.stop - self.start, self.stride))  # the length of a range may overflow
@@ -355,8 +355,8 @@ class ConvSpec:
         put(self, "border", border_name(self.border))
         put(self, "stride", per_axis(self.stride, axes, "stride", 1))
         put(self, "dilation", per_axis(self.dilation, axes, "dilation", 1))
-        origin = default_origin(self.kernel_shape) if self.origin is None else self.origin
-        put(self, "origin", checked_origin(origin, self.kernel_shape))
+        origin, cells = self.origin, self.kernel_shape
+        put(self, "origin", default_origin(cells) if origin is None else checked_origin(origin, cells))
         if self.taps is None:
             put(self, "taps", math.prod(self.kernel_shape))
         if any(axis.stop <= axis.start for axis in self.axes):
