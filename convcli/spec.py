@@ -163,12 +163,14 @@ def default_origin(kernel_shape: Iterable[int]) -> tuple[int, ...]:
     return tuple((n - 1) // 2 for n in kernel_shape)
 
 
-def checked_origin(origin: int | Iterable[int], kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
+def checked_origin(
+    origin: int | Iterable[int], kernel_shape: tuple[int, ...], what: str = "kernel"
+) -> tuple[int, ...]:
     """Return an origin with one number per axis, or refuse one that is not a cell of the kernel."""
     cell = per_axis(origin, len(kernel_shape), "origin", 0)
     if any(o >= n for o, n in zip(cell, kernel_shape, strict=True)):
         raise UsageError(
-            f"origin {cell} is outside the kernel {shape_text(kernel_shape)}; cells are counted from 0"
+            f"origin {cell} is outside the {what} {shape_text(kernel_shape)}; cells are counted from 0"
         )
     return cell
 
