@@ -30,20 +30,10 @@ RELATIONSHIPS = {
 class LayerAxis:
     """One axis of a layer on an input of known size, in the letters of the paper.
 
-    Parameters
-    ----------
-    type : {"conv", "pool", "transposed"}
-    i, k, s, d : int
-        Samples of the input, cells of the kernel, stride, dilation.
-    p, q : int
-        Padding ahead and behind; of a transposed convolution, what is cut off its result.
-    a : int
-        Output padding of a transposed convolution.
-    ceil : bool
-        A pool that rounds up: its last window may reach beyond the padding, but not begin there.
+    These are samples of the input i, cells of the kernel k, stride s, dilation d, padding p ahead and q
+    behind, which a transposed convolution cuts off its result, and its output padding a. A pool with `ceil`
+    rounds up: its last window may reach beyond the padding, but not begin there.
 
-    Examples
-    --------
     >>> axis = LayerAxis("conv", i=32, k=3, s=2, p=1, q=1)
     >>> axis.o, axis.relationship
     (16, 6)
