@@ -5,6 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
+def printable(text: str) -> str:
+    """Escape control characters and their like, which could move the cursor or forge a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def brief(text: str, limit: int = 60) -> str:
+    r"""Make any text fit to stand in a one-line message.
+
+    >>> brief("1 2\n\x1b[31m3")
+    '1 2 \\x1b[31m3'
+    """
+    text = printable(" ".join(text[: limit * 4].split()))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def shape_text(shape: Iterable[int]) -> str:
     """Write a shape as people do.
 

@@ -47,7 +47,7 @@ def guarded_reading(name: str, kind: str, max_pixels: int | None, allow_truncate
 
 @functools.cache
 def _silence() -> None:
-    """Keep Python from printing what Pillow logs and nobody handles."""
+    """Keep Python from printing what Pillow logs, for lack of a handler."""
     import logging
 
     logging.getLogger("PIL").addHandler(logging.NullHandler())

@@ -70,18 +70,10 @@ def _unknown(text: str) -> UsageError:
 
 
 def parse_inline(text: str) -> Kernel:
-    """Read a kernel that is written out.
+    """Read a kernel that is written out; an error names the row and the cell.
 
-    Parameters
-    ----------
-    text : str
-        Rows separated by ``;`` or line ends, cells by blanks or commas; always 2-D. Or, as in
-        ImageMagick, ``WIDTHxHEIGHT+X+Y:`` and as many cells in reading order.
-
-    Raises
-    ------
-    UsageError
-        Naming the row and the cell.
+    Rows are separated by ``;`` or line ends, cells by blanks or commas; it is always 2-D. Or, as in
+    ImageMagick, ``WIDTHxHEIGHT+X+Y:`` and as many cells in reading order.
     """
     geometry = GEOMETRY.fullmatch(text)
     try:

@@ -107,10 +107,7 @@ def _syntax(name: str, build: Callable[..., object]) -> str:
 def build_named(text: str) -> Kernel | None:
     """Build a kernel from ``name:PARAMETER,PARAMETER``, or return None if the name is not registered.
 
-    Raises
-    ------
-    UsageError
-        For parameters that do not fit; it shows the syntax.
+    For parameters that do not fit, the error shows the syntax.
     """
     name, colon, parameters = text.partition(":")
     if name.strip() not in _builders:

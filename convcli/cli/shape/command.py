@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WIDEST_FORMULA = 59  # columns
 AXIS_NAMES: dict[int, tuple[str, ...]] = {1: ("",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 HEADER = ("", "layer", "output", "field", "jump", "parameters", "mult-adds")
+LAYER_KEYS = ("type", "kernel", "stride", "padding", "dilation", "output_padding", "groups", "bias", "ceil")
 SOURCE = "R1 to R15: the relationships of Dumoulin and Visin, arXiv:1603.07285"
 
 
@@ -165,15 +166,7 @@ def _entry(number: int, state: "State") -> dict[str, Any]:
     return {
         "number": number,
         "layer": str(layer),
-        "type": layer.type,
-        "kernel": layer.kernel,
-        "stride": layer.stride,
-        "padding": layer.padding,
-        "dilation": layer.dilation,
-        "output_padding": layer.output_padding,
-        "groups": layer.groups,
-        "bias": layer.bias,
-        "ceil": layer.ceil,
+        **{key: getattr(layer, key) for key in LAYER_KEYS},
         "relationship": [axis.relationship for axis in state.axes],
         "formula": [_formula(axis) for axis in state.axes],
         "channels": state.channels,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from convcli.arrays import npz
 from convcli.arrays.library import Array
 from convcli.arrays.npy import read_npy
 from convcli.arrays.samples import samples_of
 from convcli.errors import ConvcliError, UsageError
-from convcli.kernels import npz
 from convcli.kernels.kernel import brief
 from convcli.matrices.files.read_request import Request
 from convcli.system.files import read_bounded
