@@ -23,9 +23,9 @@ from convcli.engine.planner import Plan
 from convcli.filtering.filter import Filtered, Prepared, check_options, prepare_filter
 from convcli.filtering.options import Filter
 from convcli.kernels import Kernel
-from convcli.system.files import is_stream, printable, shown
+from convcli.system.files import is_stream, shown
 from convcli.system.resources import cpu_count
-from convcli.text import shape_text
+from convcli.text import printable, shape_text
 
 if TYPE_CHECKING:
     from convcli.filtering.banks import BankOptions
