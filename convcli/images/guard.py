@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from convcli.errors import ConvcliError, InputError, LimitError
-from convcli.system.files import printable
+from convcli.text import printable
 
 # Pillow's switches and Python's warning filters belong to the process: one thread decodes at a time.
 _LOCK = threading.RLock()

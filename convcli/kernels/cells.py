@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import EXACT_FLOAT, MAX_AXIS, brief, check_shape
+from convcli.kernels.kernel import EXACT_FLOAT, MAX_AXIS, check_shape
+from convcli.text import brief
 
 MAX_DENOMINATOR = 2**24
 MAX_NUMBER_LENGTH = 1000

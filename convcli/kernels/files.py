@@ -15,7 +15,8 @@ from convcli.errors import InputError, LimitError, UsageError
 from convcli.images.colour import LUMA
 from convcli.images.formats import table as image_formats
 from convcli.kernels.cells import SEPARATOR, number, table
-from convcli.kernels.kernel import LIMITS, MAX_CELLS, Kernel, brief, check_shape
+from convcli.kernels.kernel import LIMITS, MAX_CELLS, Kernel, check_shape
+from convcli.text import brief
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_LINE_BYTES = 4 * 2**20

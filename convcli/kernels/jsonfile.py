@@ -9,7 +9,8 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import MAX_CELLS, Kernel, brief, check_shape, finite, place
+from convcli.kernels.kernel import MAX_CELLS, Kernel, check_shape, finite, place
+from convcli.text import brief
 
 MAX_LISTS = 2**20
 KEYS = ("kernel", "divisor", "bias", "origin")

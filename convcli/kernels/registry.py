@@ -15,7 +15,8 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.kernels.cells import number
-from convcli.kernels.kernel import MAX_AXIS, Kernel, brief
+from convcli.kernels.kernel import MAX_AXIS, Kernel
+from convcli.text import brief
 
 Builder = TypeVar("Builder", bound=Callable[..., Array | Kernel])
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from convcli.errors import ConvcliError, FileError, InputError, LimitError, UsageError
-from convcli.text import bytes_text
-from convcli.text import printable as printable
+from convcli.text import bytes_text, printable
 
 # Each of these names a file that is open already, whatever it is.
 STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")

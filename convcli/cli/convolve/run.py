@@ -25,9 +25,9 @@ from convcli.engine.planner import Plan
 from convcli.filtering.filter import Filtered, Prepared, check_options, prepare_filter
 from convcli.filtering.options import BankOptions, Filter
 from convcli.kernels import Kernel
-from convcli.system.files import is_stream, printable, shown
+from convcli.system.files import is_stream, shown
 from convcli.system.resources import cpu_count
-from convcli.text import shape_text
+from convcli.text import printable, shape_text
 
 TOGETHER = 2**29  # bytes of the files that are worked on at a time; what is larger has all threads for itself
 WIDEST, COPIES = 8, 8  # bytes of a sample; of the image, for what is not done in one go
