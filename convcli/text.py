@@ -24,3 +24,13 @@ def bytes_text(count: float) -> str:
         if count >= scale:
             return f"{count / scale:.3g} {unit}"
     return f"{count:.0f} bytes"
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a time to three digits or so.
+
+    >>> milliseconds(0.01234), milliseconds(2.5)
+    ('12.3 ms', '2500 ms')
+    """
+    value = seconds * 1e3
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -149,12 +150,6 @@ def convolution_matrix(
 
     In place of `mode` there may be a `padding`, written as for `unroll`.
 
-    Returns
-    -------
-    ConvolutionMatrix
-
-    Examples
-    --------
     >>> convolution_matrix([1, 1], 10**9).shape
     (1000000001, 1000000000)
     """
@@ -221,21 +216,12 @@ def cell_names(bank: Array, order: str = "C", letter: str = "w") -> list[str]:
 
     Outputs and channels come in front where there are several; numbers beyond 9 are kept apart.
 
-    Parameters
-    ----------
-    bank : (outputs, channels, *taps) array
-        As an `ConvolutionMatrix` keeps it: its spatial axes are reversed for order F.
-    order : {"C", "F"}
-    letter : str
+    A bank (outputs, channels, *taps) as a `ConvolutionMatrix` keeps it, with its spatial axes reversed
+    for order F.
 
-    Examples
-    --------
-    >>> import numpy as np
     >>> cell_names(np.ones((1, 1, 2, 2)))
     ['w11', 'w12', 'w21', 'w22']
     """
-    import itertools
-
     names = []
     joint = "_" if max(bank.shape) > 9 else ""
     skipped = 2 if bank.shape[:2] == (1, 1) else 0

@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import time
 from types import SimpleNamespace
 
@@ -74,6 +73,11 @@ def words(command):
 def table(text):
     """Lines of a matrix, as lists of words."""
     return [line.split() for line in text.splitlines()]
+
+
+def untimed(text):
+    """Text without the row of times."""
+    return [line for line in text.splitlines() if not line.startswith("time ")]
 
 
 def shown(text):
@@ -508,24 +512,21 @@ def test_an_existing_file_is_kept_without_force(tmp_path):
         ("-o t.csv --sparse-csv", "10B"),
     ],
 )
-def test_a_file_over_the_limit_is_refused_with_a_command_that_works(tmp_path, options, limit):
+def test_a_file_over_the_limit_is_refused_with_the_options_that_work(tmp_path, options, limit):
     done = convcli(*LARGE, *options.split(), "--max-output", limit, cwd=tmp_path)
     assert (done.status, done.out, contents(tmp_path)) == (5, b"", {})
     (line,) = done.err.splitlines()
     name = options.replace("=", " ").replace("-ot", "-o t").split()[1]
     name = "standard output" if name == "-" else name
     assert re.match(rf"convcli: {name} would have [\d.]+ .?B \(4356×4096 entries\), more than the ", line)
-    remedy = re.search(r"; the same matrix, sparse, has ([\d.]+) (kB): (convcli .*)$", line)
+    remedy = re.search(r"; the same matrix, sparse, has ([\d.]+) kB: use (.*)$", line)
     if remedy is None:
         more = re.search(r"; raise it with (--max-output [\d.]+kB)$", line)[1].split()
         succeed(*LARGE, *options.split(), *more, cwd=tmp_path)
         return
-    script = f'convcli() {{ "$0" -m convcli "$@"; }}; {remedy[3]}'
-    done = subprocess.run(
-        ["bash", "-c", script, os.sys.executable], cwd=tmp_path, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    ((_, data),) = contents(tmp_path).items()
+    instead = [*options.split(), "--max-output", limit, *shlex.split(remedy[2])]
+    done = succeed(*LARGE, *instead, cwd=tmp_path)
+    (data,) = contents(tmp_path).values() or [done.out]
     assert len(data) == pytest.approx(float(remedy[1]) * 1000, rel=0.1)
 
 
@@ -536,19 +537,18 @@ def test_four_gigabytes_are_the_limit_of_what_is_not_asked_for(tmp_path):
         "convcli: my t.csv would have 2.01 TB (1004004×1000000 entries), more than the 4 GB written without "
         "--max-output; the same matrix, sparse, has "
     )
-    assert done.err.endswith(" MB: convcli toeplitz -k sobel-x --shape 1000x1000 -o 'my t.npz'\n")
+    assert done.err.endswith(" MB: use -o 'my t.npz'\n")
 
 
 @pytest.mark.parametrize(
     ("free", "said"),
     [
-        (10**5, r"100 kB free on the disk; the same matrix, sparse, has 37\.2 kB: convcli .* -o t\.npz"),
+        (10**5, r"100 kB free on the disk; the same matrix, sparse, has 37\.2 kB: use -o t\.npz"),
         (10**3, r"1 kB free on the disk; the same matrix, sparse, has 37\.2 kB; name a file on another"),
     ],
 )
 def test_what_is_free_on_the_disk_is_a_limit(tmp_path, monkeypatch, free, said):
     command = [*LARGE, "-o", "t.csv"]
-    monkeypatch.setattr("sys.argv", ["convcli", *command])
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))  # noqa: ARG005
     assert_one_clear_message(within(*command, cwd=tmp_path), 5, said)
 
@@ -919,7 +919,7 @@ def test_padding_takes_the_place_of_a_mode(tmp_path):
     padded = within("toeplitz", "-k", "box:3", "--shape", "4x5", "--padding", "2", cwd=tmp_path)
     full = within("toeplitz", "-k", "box:3", "--shape", "4x5", "--mode", "full", cwd=tmp_path)
     assert padded.text.startswith("matrix     42×20")
-    assert padded.out == full.out
+    assert untimed(padded.text) == untimed(full.text)
     both = within(
         "toeplitz", "-k", "box:3", "--shape", "4x5", "--padding", "2", "--mode", "full", cwd=tmp_path
     )

@@ -16,7 +16,7 @@ from oracle import border_index, convolve_exactly, output_positions
 from PIL import Image as Pillow
 from shell import contents, convcli, load, on_terminal, save, succeed, within
 
-from convcli.cli.unroll.fold import _recognise
+from convcli.matrices.files import recognised
 
 CHART = Path(__file__).parents[2] / "sample_images" / "chart.png"
 RNG = np.random.default_rng(7)
@@ -240,11 +240,13 @@ def test_symbols_of_several_channels_have_the_channel_in_front(folder):
 def test_facts_and_the_matrix_go_to_stdout():
     done = succeed("unroll", "--shape", "3x3", "-s", "2x2")
     assert done.err == ""
-    assert done.text == (
+    assert re.sub(r"build [\d.]+ ms", "build # ms", done.text) == (
         "matrix     4×4, a patch per row\n"
         "positions  2×2\n"
         "patch      2×2 of 1 channel\n"
         "size       128 bytes, 1.78 times the image's\n"
+        "toeplitz   4×9, 212 bytes sparse, which unrolls the kernel instead\n"
+        "time       build # ms\n"
         "\n"
         "1 2 4 5\n"
         "2 3 5 6\n"
@@ -520,6 +522,7 @@ def test_pipes_carry_the_matrix_and_nothing_else(folder):
 def test_json_is_one_document_with_everything(folder, tmp_path):
     found = document(folder, "--shape", "3x4", "-s", "2x3", "--channels", "2", "--layout", "columns")
     matrix = unrolled(counting((2, 3, 4)), (2, 3), layout="columns")
+    assert 0 < found.pop("build_seconds") < 1
     assert found == {
         "shape": [12, 4],
         "layout": "columns",
@@ -536,6 +539,7 @@ def test_json_is_one_document_with_everything(folder, tmp_path):
         "channels": 2,
         "origin": None,
         "bytes": 384,
+        "toeplitz": {"shape": [4, 24], "sparse_bytes": 596, "exact": True},
         "matrix": matrix.tolist(),
         "w_flat": None,
         "product": None,
@@ -653,7 +657,7 @@ def test_streams_fold_back_whatever_their_format(folder, tmp_path, kind):
     [(b"1,2\n\t", "csv"), (b"", "csv"), (b"1\t2", "tsv"), (b"PK\3\4", "npz"), (b"\x93NUMPY\1\0", "npy")],
 )
 def test_streams_are_recognised_by_how_they_begin(head, kind):
-    assert _recognise(head) == kind
+    assert recognised(head) == kind
 
 
 @pytest.mark.parametrize("layout", ["rows", "columns"])

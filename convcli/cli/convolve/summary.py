@@ -8,20 +8,10 @@ from typing import TYPE_CHECKING
 
 from convcli.arrays import device, native
 from convcli.cli import report, settings
-from convcli.text import bytes_text
+from convcli.text import bytes_text, milliseconds
 
 if TYPE_CHECKING:
     from convcli.cli.convolve.run import Record
-
-
-def milliseconds(seconds: float) -> str:
-    """Write a time to three digits or so.
-
-    >>> milliseconds(0.01234), milliseconds(2.5)
-    ('12.3 ms', '2500 ms')
-    """
-    value = seconds * 1e3
-    return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
 def print_summary(records: Sequence[Record], *, dry_run: bool) -> None:

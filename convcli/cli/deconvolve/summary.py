@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from convcli.arrays import device
 from convcli.cli import report, settings
-from convcli.cli.convolve.summary import milliseconds
+from convcli.text import milliseconds
 
 if TYPE_CHECKING:
     from convcli.cli.deconvolve.run import Record

@@ -151,6 +151,7 @@ def unroll(
     beyond = outside(border_value, border)
     kernel = one_kernel(kernels)
     check_padding(padding, mode, origin_)
+    from convcli.cli.io.matrix_output import MatrixOutput
     from convcli.cli.unroll.run import Patches, show_patches
 
     patches = Patches(
@@ -199,17 +200,14 @@ def unroll(
         shape,
         channels,
         patches,
+        MatrixOutput(
+            output, format_, sparse_csv, force, amount(max_memory, "memory"), amount(max_output, "output")
+        ),
         border=border or "zero",
         border_value=beyond,
         kernel=kernel,
         op=op,
         symbolic=symbolic,
-        output=output,
-        format_=format_,
-        sparse_csv=sparse_csv,
-        force=force,
         as_json=as_json,
         max_pixels=amount(max_pixels, "pixels"),
-        max_memory=amount(max_memory, "memory"),
-        max_output=amount(max_output, "output"),
     )

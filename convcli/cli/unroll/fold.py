@@ -17,11 +17,12 @@ from convcli.cli import report, settings
 from convcli.cli.io.files import NPY, Files, Source, check_planes
 from convcli.cli.io.targets import STREAM, refuse_terminal
 from convcli.cli.options import axes
-from convcli.cli.report import matrices as described
+from convcli.cli.report.matrices import show
 from convcli.cli.unroll.run import Patches
 from convcli.errors import InputError, UsageError
 from convcli.filtering.options import Filter
-from convcli.matrices.files.read import read_matrix
+from convcli.matrices.files import read_matrix, recognised
+from convcli.matrices.footprint import covers
 from convcli.matrices.matrix import Dense
 from convcli.matrices.unroll import REDUCTIONS, folded, unrolled
 from convcli.spec import ConvSpec, choose, per_axis
@@ -112,20 +113,8 @@ def _read(source: str, limit: int, expected: tuple[int, int]) -> Array | csr_arr
         raise InputError("standard input is closed; name a file")
     with sys.stdin.buffer if source == STREAM else open_input(Path(source)) as file:
         name = None if source == STREAM else shown(source)
-        extension = _recognise(cast("BufferedReader", file).peek(64))
+        extension = recognised(cast("BufferedReader", file).peek(64))
         return read_matrix(file, max_bytes=limit, extension=extension, name=name, shape=expected)
-
-
-def _recognise(head: bytes) -> str:
-    r"""Return the type of file that begins so.
-
-    >>> _recognise(b"%%MatrixMarket matrix"), _recognise(b"1\t2\n"), _recognise(b"1,2\n")
-    ('mtx', 'tsv', 'csv')
-    """
-    for start, kind in ((b"\x93NUMPY", "npy"), (b"PK", "npz"), (b"%%MatrixMarket", "mtx")):
-        if head.startswith(start):
-            return kind
-    return "tsv" if b"\t" in head.partition(b"\n")[0] else "csv"
 
 
 def _check_fit(
@@ -168,13 +157,7 @@ def _in_mode(patches: Patches, mode: str) -> Patches:
 
 
 def _uncovered(spatial: tuple[int, ...], patches: Patches) -> int:
-    covered = 1
-    for axis in _spec(spatial, patches).axes:
-        reached = np.zeros(axis.size, bool)
-        for tap in range(axis.taps):
-            at = np.arange(axis.output) * axis.stride + tap * axis.dilation - axis.before
-            reached[at[(at >= 0) & (at < axis.size)]] = True
-        covered *= int(reached.sum())
+    covered = math.prod(int((covers(axis) > 0).sum()) for axis in _spec(spatial, patches).axes)
     return math.prod(spatial) - covered
 
 
@@ -189,7 +172,7 @@ def _print(image: Array, axes: int) -> None:
         if leading:
             label = ", ".join(f"{word} {i + 1}" for word, i in zip(words, index, strict=True))
             print("\n" * (number > 0) + f"{label}:")
-        described.show(Dense(np.atleast_2d(image[index])))
+        show(Dense(np.atleast_2d(image[index])))
 
 
 def _check_output(
