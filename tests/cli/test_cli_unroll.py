@@ -1070,3 +1070,24 @@ def test_force_overwrites(bad, tmp_path):
     done = within("unroll", "gray.png", "-s", "3x3", "-o", tmp_path / "old.npy", "-f", cwd=bad)
     assert done.status == 0
     equal(np.load(tmp_path / "old.npy"), unrolled(GRAY[None], (3, 3)))
+
+
+def test_the_table_and_json_tell_the_time_of_building_and_writing(tmp_path):
+    command = ("unroll", "--shape", "300x300", "-s", "5x5", "-o", "t.npy")
+    done = within(*command, cwd=tmp_path)
+    assert re.search(r"(?m)^time +build [\d.e-]+ ms, write [\d.e-]+ ms$", done.err)
+    assert re.search(r"(?m)^speed +[\d.]+ .?B/s written$", done.err)
+    found = within(*command, "-f", "--json", cwd=tmp_path).json
+    assert found["output_bytes"] == (tmp_path / "t.npy").stat().st_size
+    assert min(found["build_seconds"], found["write_seconds"]) > 0
+
+
+@pytest.mark.parametrize("border", ["zero", "wrap", "mirror"])
+def test_the_size_of_the_unrolled_kernel_stands_beside_that_of_the_matrix(tmp_path, border):
+    options = ("--shape", "40x50", "--border", border, "--mode", "same", "--json")
+    found = within("unroll", *options, "-s", "3x3", cwd=tmp_path).json["toeplitz"]
+    other = within("toeplitz", *options, "-k", "box:3", cwd=tmp_path).json
+    assert found["shape"] == other["shape"]
+    assert found["exact"] == (border != "mirror")
+    assert found["sparse_bytes"] == pytest.approx(other["sparse_bytes"], rel=0 if found["exact"] else 0.1)
+    assert other["im2col"]["shape"] == within("unroll", *options, "-s", "3x3", cwd=tmp_path).json["shape"]

@@ -77,6 +77,8 @@ def _run(
     output.check_memory(rule.working_bytes, "one block row of the matrix")
     if task.steps or task.verify:
         output.check_memory(2 * most_bytes(rule) + VECTORS * sum(rule.shape), "the matrix")
+    import scipy.sparse  # noqa: F401 - not to be timed with the rows
+
     checked = output.check(matrix, "sparse-csv" if task.symbolic else "npz") if stderr else None
     checks = verify(rule, image()) if task.verify else []
     held = {"checks": [asdict(check) for check in checks]}
