@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -137,16 +137,12 @@ def convolution_matrix(
     shape: int | Iterable[int],
     *,
     mode: str = "full",
-    border: str = "zero",
-    op: str = "convolve",
-    origin: PerAxis | None = None,
-    stride: PerAxis = 1,
-    dilation: PerAxis = 1,
     order: str = "C",
     groups: int = 1,
     padding: PerAxis | None = None,
+    **options: Any,
 ) -> ConvolutionMatrix:
-    """Describe the matrix that `toeplitz_matrix` builds; the parameters are the same.
+    """Describe the matrix that `toeplitz_matrix` builds; the options are the same.
 
     In place of `mode` there may be a `padding`, written as for `unroll`.
 
@@ -174,11 +170,7 @@ def convolution_matrix(
         channels=bank.shape[1] * groups,
         outputs=len(bank),
         mode=mode,
-        border=border,
-        op=op,
-        origin=origin,
-        stride=stride,
-        dilation=dilation,
+        **options,
         padding=None if padding is None else paddings(padding, axes),
     )
     if choose(order, ORDERS, "order") == "F":

@@ -58,21 +58,9 @@ class _Run:
 class ConvolutionMatrix:
     """The matrix T with T · vec(image) = vec(result), vec reading the last axis first.
 
-    Parameters
-    ----------
-    kernels : (outputs, channels / groups, *taps) array
-        As the user wrote them.
-    spec : ConvSpec
-        Its border must be linear: a constant other than 0 has no matrix.
-    groups : int
-        Kernels of each group see the channels of that group only.
-    transposed : bool
-        Stand for Tᵀ instead.
-    stopwatch : Stopwatch
-        Times the making of rows.
+    The kernels, (outputs, channels / groups, *taps), are as the user wrote them; the border of `spec` must
+    be linear, as a constant other than 0 has no matrix; `transposed` stands for Tᵀ instead.
 
-    Examples
-    --------
     >>> spec = ConvSpec((3,), (2,), mode="full")
     >>> matrix = ConvolutionMatrix(np.array([[[1, 2]]]), spec)
     >>> matrix.shape, (matrix @ np.array([1, 0, 10])).tolist()

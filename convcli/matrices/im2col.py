@@ -46,20 +46,9 @@ class Unrolled:
     Times the flattened kernel it is the correlation with that kernel. A patch is read channel by
     channel, each as it lies in the image; positions and cells are read last axis first.
 
-    Parameters
-    ----------
-    image : (channels, *spatial) array
-    spec : ConvSpec
-        Of op ``correlate``.
-    layout : {"rows", "columns"}
-        One patch per row, or one per column.
-    fill : float
-        Sample outside the image under border ``constant``.
-    stopwatch : Stopwatch
-        Times the making of rows.
+    The image is (channels, *spatial), `spec` of op ``correlate``; `layout` says one patch per row or per
+    column; `fill` is the sample outside the image under border ``constant``.
 
-    Examples
-    --------
     >>> spec = ConvSpec((2, 3), (2, 2), mode="valid", op="correlate")
     >>> Unrolled(np.arange(6).reshape(1, 2, 3), spec).rows(0, 2)
     array([[0, 1, 3, 4],

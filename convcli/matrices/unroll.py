@@ -156,11 +156,9 @@ def unrolled(
     padding: PerAxis | None = None,
     border: str = "zero",
     border_value: float = 0,
-    origin: PerAxis | None = None,
-    stride: PerAxis = 1,
-    dilation: PerAxis = 1,
     layout: str = "rows",
     order: str = "C",
+    **options: Any,
 ) -> Unrolled:
     """Describe the matrix that `unroll` builds; `padding`, if given, goes before `mode`.
 
@@ -178,8 +176,7 @@ def unrolled(
     samples = np.asarray(image)  # nothing is computed with: bool and float16 may stay
     taps = shape_of(kernel_shape, "kernel_shape")
     shape = _with_channels(samples.shape, len(taps), "image")
-    options = {"mode": mode, "origin": origin, "stride": stride, "dilation": dilation}
-    spec = _patch_spec(shape[1:], taps, padding, order, **options, border=border)
+    spec = _patch_spec(shape[1:], taps, padding, order, mode=mode, border=border, **options)
     samples = samples.reshape(shape)
     if order == "F":
         samples = samples.transpose(0, *range(samples.ndim - 1, 0, -1))
@@ -194,12 +191,10 @@ def folded(
     *,
     mode: str = "valid",
     padding: PerAxis | None = None,
-    origin: PerAxis | None = None,
-    stride: PerAxis = 1,
-    dilation: PerAxis = 1,
     layout: str = "rows",
     order: str = "C",
     reduce: str = "sum",
+    **options: Any,
 ) -> Array:
     """Do what `fold` does, for every matrix that `unrolled` describes.
 
@@ -209,8 +204,7 @@ def folded(
     taps = shape_of(kernel_shape, "kernel_shape")
     sizes = shape_of(image_shape, "image_shape")
     shape = _with_channels(sizes, len(taps), "image_shape")
-    options = {"mode": mode, "origin": origin, "stride": stride, "dilation": dilation}
-    spec = _patch_spec(shape[1:], taps, padding, order, **options)
+    spec = _patch_spec(shape[1:], taps, padding, order, mode=mode, **options)
     choose(reduce, REDUCTIONS, "reduce")
     values = samples_of(columns, "columns")
     _check_fit(values.shape, shape, spec, choose(layout, LAYOUTS, "layout"))

@@ -214,22 +214,10 @@ def read_matrix(
     From text: int64 if all are whole numbers of that range and written without a point or exponent,
     float64 otherwise; entries listed twice add up.
 
-    Parameters
-    ----------
-    source : Path or BinaryIO
-        A stream need not be seekable.
-    max_bytes : int
-        Largest file, and largest matrix in memory, to accept; beyond it a LimitError is raised.
-    extension : str, optional
-        Type of the content; that of the file name by default.
-    name : str, optional
-        Name of a stream in errors.
-    shape : (int, int), optional
-        Rows and columns of a sparse CSV file, which does not say so itself: all behind its last
-        row and column with an entry is lost without this.
+    A stream need not be seekable, nor have a name; its `extension` is that of the content, by default that
+    of the file's name. Beyond `max_bytes`, of file or memory, a LimitError is raised. `shape` is for sparse
+    CSV files, which do not say theirs: without it all behind the last row and column with an entry is lost.
 
-    Examples
-    --------
     >>> import io
     >>> read_matrix(io.BytesIO(b"1,2\n3,4"), extension="csv", max_bytes=100)
     array([[1, 2],

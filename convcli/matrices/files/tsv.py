@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
-from convcli.arrays.library import Array
 from convcli.matrices.files.shared.cell_text import plain_number
 from convcli.matrices.files.shared.census import text_size
 from convcli.matrices.files.shared.dense_text import Style, quoted, write_text
 from convcli.matrices.files.shared.read_text import read_rows
-from convcli.matrices.files.shared.request import Request
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 SUMMARY = "all entries, by tabs"
 EXTENSIONS = (".tsv",)
@@ -23,8 +17,4 @@ STYLE = Style(b"\t", b"\n", plain_number, quoted)
 
 write = functools.partial(write_text, style=STYLE)
 size = functools.partial(text_size, style=STYLE)
-
-
-def read(request: Request) -> Array | csr_array:
-    """Read cells separated by tabs."""
-    return read_rows(request, b"\t")
+read = functools.partial(read_rows, separator=b"\t")

@@ -24,24 +24,11 @@ CIRCULANT = {1: "circulant", 2: "doubly block circulant", 3: "triply block circu
 class Facts:
     """Facts about a matrix.
 
-    Attributes
-    ----------
-    shape, blocks, block_shape : (int, int)
-        Rows and columns: of the matrix in entries, of it in blocks, of a block in entries.
-    structure : str
-    nonzeros : int
-    nonzeros_exact : bool
-        False where they were estimated: a border folds, and the matrix is too large to build.
-    dense_bytes, sparse_bytes : int
-        Bytes in memory, 8 an entry; sparse is CSR, of so many non-zeros.
-    im2col_shape : (int, int)
-        Shape of the other way, the unrolled image: positions, and cells of all channels.
-    rank : int or None
-        None where it takes long to find.
-    eigenvalues : array or None
-        None if the matrix is not square, or where they take long to find.
-    transform : bool
-        The eigenvalues are the discrete Fourier transform of the kernel about its origin.
+    Shapes are rows and columns: of the matrix in entries, of it in blocks, of a block in entries, and of
+    the unrolled image that is the other way. The count of non-zeros is an estimate if not exact: a border
+    folds, and the matrix is too large to build. Bytes are in memory, 8 an entry; sparse is CSR. Rank and
+    eigenvalues are None where they take long to find, or there are none; `transform` says that these are
+    the discrete Fourier transform of the kernel about its origin.
     """
 
     shape: tuple[int, int]
