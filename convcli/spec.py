@@ -23,6 +23,7 @@ PerAxis = int | tuple[int, ...]
 MODES: tuple[str, ...] = get_args(Mode)
 BORDERS: tuple[str, ...] = get_args(Border)
 OPS: tuple[str, ...] = get_args(Op)
+RANGES = ("clamp", "abs", "minmax", "none")  # how results that do not fit their type are made to
 
 BORDER_ALIASES = {
     "edge": "nearest",
@@ -40,11 +41,24 @@ LARGEST = 2**60  # of any number that says how far or how many: sums of a few st
 MANTISSA_BITS = {"float32": 24, "float64": 53, "int64": 63}
 
 
-def choose(value: str, allowed: Sequence[str], what: str) -> str:
-    """Return `value` if it is one of `allowed`; otherwise say what is."""
+def choose(value: str, allowed: Sequence[str], what: str, *, also: Iterable[str] = ()) -> str:
+    """Return `value` if it is one of `allowed`; otherwise name the nearest, of these or `also`, and all."""
     if isinstance(value, str) and value in allowed:
         return value
-    raise UsageError(f'unknown {what} "{value}"; use one of {", ".join(allowed)}')
+    hint = did_you_mean(str(value), [*allowed, *also])
+    raise UsageError(f'unknown {what} "{value}";{hint} use one of {", ".join(allowed)}')
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Ask for the nearest of the words allowed, if one is near.
+
+    >>> did_you_mean("nearst", BORDERS)
+    ' did you mean "nearest"?'
+    """
+    import difflib
+
+    close = difflib.get_close_matches(word.lower(), list(allowed), 1)
+    return f' did you mean "{close[0]}"?' if close else ""
 
 
 def border_name(name: str) -> str:
@@ -58,7 +72,7 @@ def border_name(name: str) -> str:
             'border "reflect" means two things; use "symmetric" (SciPy\'s reflect: b a|a b c d|d c) '
             "or \"mirror\" (NumPy's and PyTorch's reflect: c b|a b c d|c b)"
         )
-    return choose(BORDER_ALIASES.get(str(name), name), BORDERS, "border")
+    return choose(BORDER_ALIASES.get(str(name), name), BORDERS, "border", also=BORDER_ALIASES)
 
 
 def whole(value: object) -> int | None:

@@ -1,56 +1,20 @@
-"""The program as its users see it: global options, and one command per file."""
+"""The program as its users see it: global options, and one command per folder."""
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Any
 
 import typer
+from typer.core import TyperGroup, TyperOption
 
-from convcli.cli.options import Debug, Quiet, Verbose
+from convcli.cli.command import CONTEXT, Command, fill, parameters
+from convcli.cli.settings import Debug, Messages, apply
 from convcli.version import __version__
 
-# Modules of this package, each with the function of the same name.
+# Folders of this package; each has a module `command` with the command of the same name.
 COMMANDS = ("convolve", "toeplitz", "unroll", "bench", "deconvolve", "shape", "kernels", "backends")
-# Without arguments these do their work, and the others show their help.
-NEED_NO_ARGUMENTS = ("bench", "kernels", "backends")
-
-
-def _typer(**options: Any) -> typer.Typer:
-    return typer.Typer(
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-        **options,
-    )
-
-
-app = _typer(name="convcli", no_args_is_help=True)
-
-
-def _version(value: bool) -> None:
-    if value:
-        print(f"convcli {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    debug: Debug = False,
-) -> None:
-    """Filter images from the shell, and see convolution as the matrix multiplication it is.
-
-    \b
-    Examples:
-      convcli convolve photo.jpg -k gaussian:3 -o soft.jpg
-      convcli kernels sobel-x
-      convcli convolve --help
-    """
 
 
 class Commands(Mapping[str, Any]):
@@ -59,9 +23,11 @@ class Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        single = _typer(add_completion=False)
-        function = getattr(import_module(f"convcli.cli.{name}.command"), name)
-        single.command(name, no_args_is_help=name not in NEED_NO_ARGUMENTS)(function)
+        found = getattr(import_module(f"convcli.cli.{name}.command"), name)
+        if isinstance(found, Command):
+            return found
+        single = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=CONTEXT)
+        single.command(name, no_args_is_help=True)(found)
         return typer.main.get_command(single)
 
     def __iter__(self) -> Iterator[str]:
@@ -71,15 +37,52 @@ class Commands(Mapping[str, Any]):
         return len(COMMANDS)
 
 
+def _version(context: Any, parameter: Any, value: bool) -> None:
+    if value:
+        print(f"convcli {__version__}")
+        raise typer.Exit
+
+
+def _globals(version: bool, **values: Any) -> None:
+    """Filter images from the shell, and see convolution as the matrix multiplication it is.
+
+    \b
+    Examples:
+      convcli convolve photo.jpg -k gaussian:3 -o soft.jpg
+      convcli kernels sobel-x
+      convcli convolve --help
+    """
+    for group in (Messages, Debug):
+        apply(fill(group, values))
+
+
+def program() -> Any:
+    """Return the command that has all the others."""
+    commands: Any = Commands()
+    version = TyperOption(
+        param_decls=["--version"], is_flag=True, is_eager=True, callback=_version, help="Print the version."
+    )
+    completion = typer.main.get_install_completion_arguments()
+    return TyperGroup(
+        name="convcli",
+        commands=commands,
+        callback=_globals,
+        params=[version, *parameters(Messages, Debug), *completion],
+        help=inspect.getdoc(_globals),
+        no_args_is_help=True,
+        context_settings=CONTEXT,
+        rich_markup_mode=None,
+    )
+
+
 def invoke(arguments: list[str]) -> int:
     """Run a command line; return its status, or raise what went wrong.
 
     typer's own main would turn Ctrl-C and a closed pipe into statuses of its choice.
     """
-    program: Any = typer.main.get_command(app)
-    program.commands = Commands()
+    everything = program()
     if "_CONVCLI_COMPLETE" in os.environ:  # the shell asks for completions
-        program(prog_name="convcli")
-    with program.make_context("convcli", arguments) as context:
-        status = program.invoke(context)
+        everything(prog_name="convcli")
+    with everything.make_context("convcli", arguments) as context:
+        status = everything.invoke(context)
     return status if isinstance(status, int) else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,45 +13,14 @@ from convcli.arrays.samples import samples_of
 from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
 from convcli.filtering.filter import Filtered, finished
-from convcli.filtering.options import Filter
+from convcli.filtering.options import BankOptions, Filter
 from convcli.kernels import Kernel
 from convcli.layers import conv_transpose
 from convcli.layers.checks import add_bias, bias_of, refuse_groups
-from convcli.layers.geometry import Padding, geometry, transposed_geometry
+from convcli.layers.geometry import geometry, transposed_geometry
 from convcli.layers.transposed_polyphase import transposed_bank
-from convcli.spec import PerAxis, per_axis
 from convcli.system.resources import check_memory
 from convcli.text import shape_text
-
-
-@dataclass(frozen=True)
-class BankOptions:
-    """What a bank needs beyond a `Filter`: the options of the same names.
-
-    Attributes
-    ----------
-    padding : int, tuple of int, str or None
-        As in `convcli.layers.conv`; None where `Filter.mode` says how much there is.
-    groups : int
-    bias : (outputs,) array, optional
-    transposed : bool
-    output_padding : int or tuple of int
-        Of a transposed one.
-    """
-
-    padding: Padding | None = 0
-    groups: int = 1
-    bias: Array | None = None
-    transposed: bool = False
-    output_padding: PerAxis = 0
-
-    def channels(self, bank: Array) -> int:
-        """Channels that the bank takes."""
-        return len(bank) if self.transposed else bank.shape[1] * self.groups
-
-    def outputs(self, bank: Array) -> int:
-        """Channels that it makes of them."""
-        return bank.shape[1] * self.groups if self.transposed else len(bank)
 
 
 def apply_bank(
@@ -101,12 +70,14 @@ def apply_bank(
         )
     images = image if image.ndim == axes + 2 else image[None]
     bank = kernel.values if kernel.divisor == 1 else kernel.weights
-    layer = replace(layer, groups=per_axis(layer.groups, 1, "groups", 1)[0])
+    if layer.padding is None and how.mode is None:
+        layer = replace(layer, padding=0)
+    how = how.for_kernels([kernel])
     if how.origin is None:
         how = replace(how, origin=kernel.origin)
     _check_channels(bank, images, how, layer)
     outputs = layer.outputs(bank)
-    bias = bias_of(layer.bias, outputs)
+    bias = bias_of(layer.bias_values, outputs)
     if layer.transposed:
         problem, spatial = _transposed_part(images, bank, how, layer)
     else:

@@ -87,6 +87,7 @@ def filter_planes(
     [7, 7, 7, 7]
     """
     began = time.perf_counter()
+    how = how.for_kernels(kernels)
     planes = samples_of(planes, "image")
     source_type = planes.dtype
     colours = len(planes) - alpha
@@ -174,6 +175,7 @@ def _check_memory(
 
 def check_options(kernels: Sequence[Kernel], how: Filter) -> None:
     """Raise what is wrong with the options whatever the image, before any is read."""
+    how = how.for_kernels(kernels)
     choose(how.precision, PRECISIONS, "precision")
     gap_rule(how.nan)
     for kernel in kernels:

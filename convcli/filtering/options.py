@@ -1,57 +1,201 @@
 """What a filter is asked to do: options that concern samples, checked once."""
 
-from __future__ import annotations
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Self
 
-from dataclasses import dataclass
+from convcli.errors import InputError, UsageError
+from convcli.options import (
+    BorderValue,
+    Dilation,
+    MaxMemory,
+    Option,
+    Origin,
+    Precision,
+    Stride,
+    Threads,
+    axes,
+    backend_names,
+    check_border_value,
+    real,
+)
+from convcli.spec import BORDERS, MODES, OPS, RANGES, PerAxis, choose, per_axis
 
-from convcli.errors import UsageError
-from convcli.images.colour import DTYPES, RANGES
-from convcli.spec import choose
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convcli.arrays.library import Array
+    from convcli.kernels import Kernel
+    from convcli.layers.geometry import Padding
 
 NORMALIZATIONS = ("none", "sum", "abs", "auto")
 COMBINATIONS = ("none", "magnitude", "max", "sum", "mean")
 ALPHAS = ("premultiply", "filter", "ignore")
+DTYPES = ("keep", "uint8", "uint16", "float32")
+
+
+class Percent(float):
+    """A number in percent of full brightness."""
+
+
+def bias(text: str, what: str) -> float:
+    """Read a number, or a percentage of full brightness.
+
+    >>> bias("128", "bias"), type(bias("50%", "bias")).__name__
+    (128.0, 'Percent')
+    """
+    number = real(text.removesuffix("%"), what)
+    return Percent(number) if text.endswith("%") else number
 
 
 @dataclass(frozen=True)
 class Filter:
-    """How to filter: the options of ``convcli convolve`` that concern samples, under the same names.
+    """How to filter: the options of ``convcli convolve`` that concern samples.
 
     Attributes
     ----------
+    mode, border, op : str or None
+        By default ``same``, ``nearest`` and ``convolve``; for a bank its padding, ``zero`` and ``correlate``.
     divisor, bias : float or None
-        Take the place of the kernel's own.
-    bias_percent : bool
-        `bias` is in percent of full brightness.
+        Take the place of the kernel's own; a bias may be a `Percent`.
     range : str or None
         By default ``clamp`` for images and wherever `dtype` is asked for, and ``none`` for arrays.
     max_memory : int or None
         Bytes; what the system has available by default.
     """
 
-    mode: str = "same"
-    border: str = "nearest"
-    border_value: float = 0.0
-    op: str = "convolve"
-    origin: int | tuple[int, ...] | None = None
-    stride: int | tuple[int, ...] = 1
-    dilation: int | tuple[int, ...] = 1
-    nan: str = "propagate"
-    precision: str = "auto"
-    backend: str = "auto"
-    threads: int | None = None
-    max_memory: int | None = None
-    normalize: str = "none"
-    divisor: float | None = None
-    bias: float | None = None
-    bias_percent: bool = False
-    range: str | None = None
-    dtype: str = "keep"
-    gray: bool = False
-    linear: bool = False
-    alpha: str = "premultiply"
-    repeat: int = 1
-    combine: str = "none"
+    op: Annotated[
+        str | None,
+        Option(
+            "Kernel",
+            "convolve or correlate.  [default: convolve; a bank: correlate]",
+            metavar="OP",
+            words=OPS,
+        ),
+    ] = None
+    mode: Annotated[
+        str | None,
+        Option(
+            "Borders and size",
+            "same, full or valid.  [default: same; a bank: --padding 0]",
+            metavar="MODE",
+            words=MODES,
+            not_with=("transposed bank",),
+        ),
+    ] = None
+    border: Annotated[
+        str | None,
+        Option(
+            "Borders and size",
+            "zero (the default in Python), constant, nearest, symmetric, mirror, wrap.  "
+            "[default: nearest; a bank: zero]",
+            metavar="NAME",
+            words=BORDERS,
+            not_with=("transposed bank",),
+        ),
+    ] = None
+    border_value: BorderValue = 0
+    origin: Origin = None
+    stride: Stride = 1
+    dilation: Dilation = 1
+    normalize: Annotated[
+        str,
+        Option(
+            "Kernel",
+            "Divide by the kernel's sum: none, sum, abs, or auto (abs where sum is 0).",
+            metavar="RULE",
+            words=NORMALIZATIONS,
+            not_with=("bank",),
+        ),
+    ] = "none"
+    divisor: Annotated[
+        float | None,
+        Option(
+            "Kernel",
+            "Divide the result, in place of the kernel's own.",
+            metavar="D",
+            parse=real,
+            not_with=("bank",),
+        ),
+    ] = None
+    bias: Annotated[
+        float | None,
+        Option(
+            "Kernel",
+            "Add to the result; P% of full brightness.",
+            metavar="B|P%",
+            parse=bias,
+            not_with=("bank",),
+        ),
+    ] = None
+    range: Annotated[
+        str | None,
+        Option(
+            "Samples",
+            "clamp, abs, minmax or none.  [default: clamp; arrays: none]",
+            metavar="RULE",
+            words=RANGES,
+        ),
+    ] = None
+    dtype: Annotated[
+        str,
+        Option(
+            "Samples",
+            "Samples written: keep, uint8, uint16 (gray; colour to .png), float32 (gray .tif; .npy).",
+            metavar="TYPE",
+            words=DTYPES,
+        ),
+    ] = "keep"
+    gray: Annotated[
+        bool, Option("Samples", "Filter the brightness only (Rec. 709).", not_with=("array", "bank"))
+    ] = False
+    linear: Annotated[
+        bool, Option("Samples", "Filter in linear light (sRGB).", not_with=("array", "bank"))
+    ] = False
+    alpha: Annotated[
+        str,
+        Option(
+            "Samples",
+            "premultiply, filter or ignore.",
+            metavar="RULE",
+            words=ALPHAS,
+            not_with=("array", "bank"),
+        ),
+    ] = "premultiply"
+    nan: Annotated[
+        str,
+        Option(
+            "Samples",
+            "propagate, interpolate or fill:V.",
+            metavar="RULE",
+            words=("propagate", "interpolate", "fill:"),
+            not_with=("transposed bank",),
+        ),
+    ] = "propagate"
+    repeat: Annotated[int, Option("Kernel", "Apply the filter N times.", metavar="N", not_with=("bank",))] = 1
+    combine: Annotated[
+        str,
+        Option(
+            "Kernel",
+            "Of several kernels: magnitude, max, sum, mean, or none for one output each.",
+            metavar="RULE",
+            words=COMBINATIONS,
+            not_with=("bank",),
+        ),
+    ] = "none"
+    backend: Annotated[
+        str,
+        Option(
+            "Speed",
+            "auto, or a name from `convcli backends`; cuda is a GPU.",
+            "--backend",
+            "-b",
+            metavar="NAME",
+            words=backend_names,
+        ),
+    ] = "auto"
+    precision: Precision = "auto"
+    threads: Threads = None
+    max_memory: MaxMemory = None
 
     def __post_init__(self) -> None:
         choose(self.normalize, NORMALIZATIONS, "normalize rule")
@@ -60,9 +204,120 @@ class Filter:
         choose(self.dtype, DTYPES, "dtype")
         if self.range is not None:
             choose(self.range, RANGES, "range")
+        check_border_value(self.border_value, self.border)
         if self.divisor == 0:
             raise UsageError("divisor 0 divides by zero; use another number")
         if self.divisor is not None and self.normalize != "none":
             raise UsageError(f"divisor {self.divisor:g} and normalize {self.normalize} both divide; use one")
         if self.repeat < 1:
             raise UsageError(f"repeat {self.repeat} is below 1; every filter is applied at least once")
+
+    def for_kernels(self, kernels: "Sequence[Kernel]") -> Self:
+        """Fill in the defaults that depend on whether a kernel is a bank."""
+        bank = any(kernel.is_bank for kernel in kernels)
+        return replace(
+            self,
+            mode=self.mode or "same",
+            border=self.border or ("zero" if bank else "nearest"),
+            op=self.op or ("correlate" if bank else "convolve"),
+        )
+
+
+def _padding(text: str, what: str) -> "Padding":
+    """Read a number, one per axis, begins and ends, or a word."""
+    from convcli.layers.geometry import PADDING_NAMES
+
+    if text in PADDING_NAMES:
+        return text
+    try:
+        return axes(text, what)
+    except UsageError:
+        raise UsageError(
+            f'{what} "{text}" is no number, numbers such as 1x2, or one of {", ".join(PADDING_NAMES)}'
+        ) from None
+
+
+def _numbers(path: str, what: str) -> "Array":
+    """Read one number per output from a file of any kind that a kernel may come from."""
+    from convcli.kernels import parse_kernel
+    from convcli.system.files import shown
+    from convcli.text import shape_text
+
+    try:
+        found = parse_kernel(f"@{path.removeprefix('@')}")
+    except InputError as error:
+        raise InputError(str(error).replace("kernel file", what, 1)) from None
+    if max(found.values.shape) != found.values.size:
+        raise InputError(
+            f"{what} {shown(path)} holds {shape_text(found.values.shape)} numbers; "
+            "it takes a row of them, one per output"
+        )
+    return (found.values if found.divisor == 1 else found.weights).reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class BankOptions:
+    """What a bank of kernels needs beyond a `Filter`.
+
+    Attributes
+    ----------
+    padding : int, tuple of int, str or None
+        As in `convcli.layers.conv`; by default as `Filter.mode` says, and 0 without it.
+    bias_values : (outputs,) array, optional
+    """
+
+    padding: Annotated[
+        "Padding | None",
+        Option(
+            "Banks of kernels",
+            "Of a bank: N, NxM, same, ... or begins,ends as 1,1,2,2.",
+            metavar="P",
+            parse=_padding,
+            not_with=("single kernel",),
+        ),
+    ] = None
+    groups: Annotated[
+        int,
+        Option(
+            "Banks of kernels",
+            "Of a bank: groups of channels.",
+            metavar="N",
+            not_with=("single kernel",),
+        ),
+    ] = 1
+    bias_values: Annotated[
+        "Array | None",
+        Option(
+            "Banks of kernels",
+            "Of a bank: a number to add to every output.",
+            "--bias-file",
+            metavar="FILE",
+            parse=_numbers,
+            not_with=("single kernel",),
+        ),
+    ] = None
+    transposed: Annotated[
+        bool,
+        Option("Banks of kernels", "Of a bank: the transposed convolution.", not_with=("single kernel",)),
+    ] = False
+    output_padding: Annotated[
+        PerAxis,
+        Option(
+            "Banks of kernels",
+            "Of a transposed bank: samples added at the end.",
+            metavar="N|NxM",
+            parse=axes,
+            not_with=("single kernel",),
+        ),
+    ] = 0
+
+    def __post_init__(self) -> None:
+        per_axis(self.groups, 1, "groups", 1)
+
+    def channels(self, bank: "Array") -> int:
+        """Channels that the bank takes."""
+        return len(bank) if self.transposed else bank.shape[1] * self.groups
+
+    def outputs(self, bank: "Array") -> int:
+        """Channels that it makes of them."""
+        return bank.shape[1] * self.groups if self.transposed else len(bank)

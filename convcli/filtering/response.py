@@ -10,7 +10,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
-from convcli.filtering.options import Filter
+from convcli.filtering.options import Filter, Percent
 from convcli.images.colour import from_linear, premultiply, store, to_linear, top
 from convcli.kernels import Kernel
 from convcli.text import shape_text
@@ -183,7 +183,7 @@ class Response:
         """What is added to the colours, in sample units."""
         if self.how.bias is None:
             return self.kernel.bias
-        return self.how.bias * (top(self.source_type) / 100 if self.how.bias_percent else 1.0)
+        return self.how.bias * (top(self.source_type) / 100 if isinstance(self.how.bias, Percent) else 1.0)
 
     def _rescaled(self, result: Array) -> Array:
         if result.dtype.kind != "f" and (self.kernel.divisor != 1 or self.bias):

@@ -10,10 +10,8 @@ from convcli.arrays import native
 from convcli.arrays.gathering import rows_contiguous
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.spec import choose
+from convcli.spec import RANGES, choose
 
-RANGES = ("clamp", "abs", "minmax", "none")
-DTYPES = ("keep", "uint8", "uint16", "float32")
 SNAP = 4096
 LUMA = (0.2126, 0.7152, 0.0722)
 

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import math
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from convcli.cli import report, settings
+from convcli.cli.convolve.options import Work
 from convcli.cli.convolve.summary import print_plan, print_summary
 from convcli.cli.io.files import NPY, Content, Files, Source
 from convcli.cli.io.jobs import run_jobs
 from convcli.cli.io.prefetch import Ahead
 from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
 from convcli.filtering.filter import Filtered, check_options, filter_planes
-from convcli.filtering.options import Filter
+from convcli.filtering.options import BankOptions, Filter
 from convcli.kernels import Kernel
 from convcli.system.files import is_stream, printable, shown
 from convcli.system.resources import cpu_count
 from convcli.text import shape_text
-
-if TYPE_CHECKING:
-    from convcli.filtering.banks import BankOptions
 
 TOGETHER = 2**29  # bytes of the files that are worked on at a time; what is larger has all threads for itself
 WIDEST, COPIES = 8, 8  # bytes of a sample; of the image, for what is not done in one go
@@ -86,27 +85,18 @@ class Batch:
     """
 
     def __init__(
-        self,
-        texts: Sequence[str],
-        kernels: Sequence[Kernel],
-        how: Filter,
-        files: Files,
-        layer: BankOptions | None,
-        *,
-        dry_run: bool,
-        fail_fast: bool,
-        explain: bool,
+        self, work: Work, kernels: Sequence[Kernel], how: Filter, files: Files, layer: BankOptions | None
     ) -> None:
-        self.texts, self.kernels, self.layer = texts, kernels, layer
+        self.work, self.kernels, self.layer = work, kernels, layer
         self.how, self.files = how, files
-        self.dry_run, self.fail_fast, self.explain = dry_run, fail_fast, explain
         self.records: list[Record] = []
         self.makes_folders = False
         self.helpers, self.room = 0, 0.0
 
-    def run(self, sources: Sequence[str], output: str | None) -> int:
+    def run(self) -> int:
         """Filter every input; return the exit status."""
-        if output == STREAM and not self.dry_run:
+        sources, output = self.work.inputs, self.work.output
+        if output == STREAM and not self.work.dry_run:
             refuse_terminal()
         names = [kernel.name for kernel in self.kernels]
         labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
@@ -116,7 +106,9 @@ class Batch:
         if len(todo) > 1:
             check_options(self.kernels, self.how)
             self._plan_helpers()
-        tasks = [(job, Record(shown(job.source), kernels=[printable(t) for t in self.texts])) for job in todo]
+        tasks = [
+            (job, Record(shown(job.source), kernels=[printable(t) for t in self.work.kernel])) for job in todo
+        ]
         ahead = Ahead(
             tasks,
             self._read,
@@ -135,12 +127,12 @@ class Batch:
         def one(job: Job, record: Record) -> None:
             self._write(job, record, ahead.take())
 
-        return run_jobs(todo, begin, one, fail_fast=self.fail_fast)
+        return run_jobs(todo, begin, one, fail_fast=self.work.fail_fast)
 
     def _plan_helpers(self) -> None:
         """Decide how many files are worked on at a time, and the memory for all of them together."""
         threads = cpu_count() if self.how.threads is None else self.how.threads
-        if threads > 1 and not self.dry_run and self.layer is None:
+        if threads > 1 and not self.work.dry_run and self.layer is None:
             limit = self.files.room()
             self.helpers, self.room = threads, TOGETHER if limit is None else min(limit, TOGETHER)
 
@@ -201,7 +193,7 @@ class Batch:
     def _make(self, opened: Opened) -> Made:
         """Filter an input and, if others are worked on meanwhile, encode the results."""
         job, source = opened.job, opened.source
-        filtered = self._filtered(source, dry_run=self.dry_run)
+        filtered = self._filtered(source, dry_run=self.work.dry_run)
         if not self.helpers or opened.size > self.room:
             return Made(source, filtered)
         began = time.perf_counter()
@@ -229,7 +221,7 @@ class Batch:
                 self.files.save(target, content)
                 record.notes += notes
                 record.outputs.append(shown(target))
-        elif not self.dry_run:
+        elif not self.work.dry_run:
             outputs = made.filtered.outputs
             for target, output in zip(job.targets, outputs, strict=len(job.targets) > 0):
                 record.notes += self.files.write(target, output, made.source, self.how)
@@ -266,10 +258,17 @@ class Batch:
 
     def summarize(self) -> None:
         """Print what was done, unless quiet, and the plans, if asked for."""
+        if self.work.as_json:
+            self.print_json()
+            return
         with contextlib.suppress(OSError):  # nobody listens; the work is done all the same
             if not settings.quiet:
-                print_summary(self.records, dry_run=self.dry_run)
-            if self.explain:
+                print_summary(self.records, dry_run=self.work.dry_run)
+            if self.work.explain:
                 for record in self.records:
                     print_plan(record)
             sys.stderr.flush()
+
+    def print_json(self) -> None:
+        """Print the records as one document."""
+        print(json.dumps({"files": [asdict(record) for record in self.records]}, default=str))

@@ -15,14 +15,15 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.arrays.npy import read_npy, write_npy
 from convcli.cli.io.targets import STREAM
+from convcli.cli.options import FileOptions
 from convcli.errors import FileError, InputError, LimitError, UsageError
-from convcli.filtering.options import Filter
+from convcli.filtering.options import BankOptions, Filter
+from convcli.options import given, refuse
 from convcli.system.files import atomic_write, is_stream, open_input, read_bounded, shown, stdout_stream
 from convcli.system.resources import available_memory
 from convcli.text import shape_text
 
 if TYPE_CHECKING:
-    from convcli.filtering.banks import BankOptions
     from convcli.images import Image
 
 Content = memoryview | Array
@@ -66,21 +67,8 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Files:
-    """How to read and write: the options of the same names."""
-
-    format: str | None = None
-    force: bool = False
-    compress: int | None = None
-    quality: int | None = None
-    strip: bool = False
-    page: int | None = None
-    max_pixels: int | None = None
-    max_memory: int | None = None
-    allow_truncated: bool = False
-    allow_8bit: bool = False
-    to_rgb: bool = False
-    threads: int | None = None
+class Files(FileOptions):
+    """The reading and writing of files, as the options say."""
 
     def __post_init__(self) -> None:
         if self.compress is not None or self.quality is not None:
@@ -109,14 +97,8 @@ class Files:
                 kinds.add(self.kind(target, ""))
         if targets and not kinds:
             return
-        uses: dict[str, tuple[object, set[str]]] = {
-            "format": (self.format, kinds),
-            "compress": (self.compress, kinds & {"PNG", ""}),
-            "quality": (self.quality, kinds & {"JPEG", "WEBP", ""}),
-            "strip": (self.strip or None, kinds - {NPY}),
-        }
-        for name, (value, used_by) in uses.items():
-            if value is not None and not used_by:
+        for name, option in given(self):
+            if option.used_by and not any(map(option.used_by, kinds)):
                 where = f"as {' or '.join(sorted(kinds))}" if kinds else "at all, for want of -o"
                 raise UsageError(f"--{name} has no effect on what is written {where}; leave it out")
 
@@ -172,14 +154,7 @@ class Files:
         return self.max_memory if self.max_memory is not None else available_memory()
 
     def _read_array(self, file: BinaryIO, name: str, how: Filter) -> Source:
-        for option, given in (
-            ("gray", how.gray),
-            ("linear", how.linear),
-            ("alpha", how.alpha != "premultiply"),
-            ("page", self.page is not None),
-        ):
-            if given:
-                raise UsageError(f"--{option} is about images and {name} is an array; leave it out")
+        refuse("array", f"is about images and {name} is an array; leave it out", how, self)
         array = read_npy(file, max_bytes=self.room(), name=name)
         if array.ndim == 0:
             raise InputError(f"{name} is a single number; it needs at least one axis")

@@ -15,10 +15,12 @@ from typing import BinaryIO, cast
 
 from convcli.cli import report, settings
 from convcli.cli.io.targets import STREAM, refuse_terminal
+from convcli.cli.matrix_options import MatrixFile
 from convcli.errors import LimitError, UsageError
 from convcli.matrices import files
 from convcli.matrices.files import Counted, file_size, memory_needed, write_matrix
 from convcli.matrices.matrix import Matrix, Stopwatch, Symbolic
+from convcli.options import refuse
 from convcli.system.files import atomic_write, check_target, is_stream, shown, stdout_stream
 from convcli.system.resources import check_memory
 from convcli.text import bytes_text, shape_text
@@ -40,31 +42,17 @@ class Written:
 
 
 @dataclass(frozen=True)
-class MatrixOutput:
-    """The file, or stream, that a matrix goes to: the options of the same names."""
-
-    output: str | None = None
-    format: str | None = None
-    sparse_csv: bool = False
-    force: bool = False
-    max_memory: int | None = None
-    max_output: int | None = None
+class MatrixOutput(MatrixFile):
+    """The writing of a matrix, as the options say."""
 
     def __post_init__(self) -> None:
         if self.output == "":
             raise UsageError("the output has no name; use -o FILE, or -o - for standard output")
         if self.output not in (None, STREAM) and os.path.isdir(str(self.output)):
             raise UsageError(f"{shown(str(self.output))} is a folder; name a file in it")
-        options = {
-            "format": self.format,
-            "sparse-csv": self.sparse_csv,
-            "force": self.force,
-            "max-output": self.max_output is not None,
-        }
-        for option, given in options.items():
-            if given and self.output is None:
-                raise UsageError(f"--{option} has no effect for want of -o; add -o FILE, or leave it out")
-        if self.output is not None:
+        if self.output is None:
+            refuse("no output", "has no effect for want of -o; add -o FILE, or leave it out", self)
+        else:
             self.kind  # noqa: B018 - an unknown format is refused before any work
 
     @property

@@ -13,13 +13,13 @@ from convcli.arrays.borders import refuse_wide_borders
 from convcli.arrays.library import Array
 from convcli.cli import report, settings
 from convcli.cli.io.files import Files
-from convcli.cli.options import axes as per_axis_text
 from convcli.errors import UsageError
 from convcli.filtering.options import Filter
 from convcli.images.colour import luma
 from convcli.kernels import parse_kernel
 from convcli.matrices.build import convolution_matrix
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
+from convcli.options import axes as per_axis_text
 from convcli.text import shape_text
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 from convcli.arrays.library import Array
 from convcli.cli import report, settings
@@ -13,6 +12,7 @@ from convcli.cli.io.matrix_output import MatrixOutput, Written
 from convcli.cli.io.sources import in_order, matrix_for, note_bank, read_source, spatial
 from convcli.cli.report.grid import print_lines
 from convcli.cli.report.matrices import lines_of, time_rows
+from convcli.cli.toeplitz.options import Rule, Task
 from convcli.cli.toeplitz.summary import document, print_checks, print_facts, print_steps
 from convcli.engine.verification import failures, verify
 from convcli.errors import VerificationError
@@ -25,33 +25,12 @@ from convcli.matrices.show.facts import facts, most_bytes
 VECTORS = 32  # bytes of memory for each number of image and result, while T is multiplied
 
 
-@dataclass(frozen=True)
-class Task:
-    """What to do with a matrix: the options of the same names."""
-
-    transpose: bool
-    symbolic: bool
-    steps: bool
-    verify: bool
-    as_json: bool
-
-
-def run(
-    task: Task,
-    kernel: str,
-    image: str | None,
-    shape: str | None,
-    channels: tuple[int | None, int | None],
-    op: str | None,
-    options: dict[str, Any],
-    max_pixels: int | None,
-    output: MatrixOutput,
-) -> None:
-    """Read the image and describe its matrix, then do the task; `options` are those of the matrix."""
-    output.check_target([image] if image else [])
-    source = read_source(image, shape, output.max_memory, max_pixels)
-    order = options["order"]
-    matrix = matrix_for(kernel, source, channels, op=op or "convolve", **options)
+def run(task: Task, how: Rule, output: MatrixOutput) -> None:
+    """Read the image and describe its matrix, then do the task."""
+    output.check_target([task.image] if task.image else [])
+    source = read_source(task.image, task.shape, output.max_memory, task.max_pixels)
+    kernel, order = how.kernel[0], how.order
+    matrix = matrix_for(kernel, source, (how.channels_in, how.channels_out), **how.options)
     names = []
     if task.symbolic:
         output.check_memory(NAME_BYTES * matrix.kernels.size, "naming the cells")
@@ -62,7 +41,8 @@ def run(
         return in_order(source.channels(matrix.spec.channels, spatial(matrix, order)), order)
 
     _run(task, rule, Symbolic(rule, names) if task.symbolic else rule, samples, output)
-    note_bank(kernel, matrix.kernels if matrix.kernels.shape[:2] != (1, 1) else matrix.kernels[0, 0], op)
+    bank = matrix.kernels if matrix.kernels.shape[:2] != (1, 1) else matrix.kernels[0, 0]
+    note_bank(kernel, bank, how.op)
 
 
 def _run(

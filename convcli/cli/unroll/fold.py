@@ -16,15 +16,15 @@ from convcli.arrays.library import Array
 from convcli.cli import report, settings
 from convcli.cli.io.files import NPY, Files, Source, check_planes
 from convcli.cli.io.targets import STREAM, refuse_terminal
-from convcli.cli.options import axes
 from convcli.cli.report.matrices import show
-from convcli.cli.unroll.run import Patches
+from convcli.cli.unroll.options import Patches, PatchesFile, Task
 from convcli.errors import InputError, UsageError
 from convcli.filtering.options import Filter
 from convcli.matrices.files import read_matrix, recognised
 from convcli.matrices.footprint import covers
 from convcli.matrices.matrix import Dense
 from convcli.matrices.unroll import REDUCTIONS, folded, unrolled
+from convcli.options import axes
 from convcli.spec import ConvSpec, choose, per_axis
 from convcli.system.files import check_target, is_stream, open_input, shown
 from convcli.system.resources import available_memory, check_memory
@@ -39,38 +39,28 @@ DTYPES = ("uint8", "uint16", "float32")
 SAMPLE_BYTES = 40  # of memory, for each sample of the image: sums, counts, their quotient, the result
 
 
-def fold_back(
-    source: str | None,
-    shape: str | None,
-    channels: int | None,
-    patches: Patches,
-    output: str | None,
-    *,
-    reduce: str,
-    dtype: str | None,
-    format_: str | None,
-    force: bool,
-    max_memory: int | None,
-) -> None:
+def fold_back(task: Task, patches: Patches, file: PatchesFile) -> None:
     """Read a matrix of patches, and make the image of them."""
+    source, shape, dtype, output = task.source, task.shape, task.dtype, file.output
+    reduce = task.reduce or "mean"
     if source is None or shape is None:
         what = "the file of a matrix" if source is None else "--shape HxW of the image"
         raise UsageError(f"--fold needs {what}: convcli unroll patches.csv --fold --shape 256x256 -s 3x3")
     choose(reduce, REDUCTIONS, "reduction")
     if dtype is not None:
         choose(dtype, DTYPES, "dtype")
-    files = Files(format=format_, force=force, max_memory=max_memory)
+    files = Files(format=file.format, force=file.force, max_memory=file.max_memory)
     if output is None:
-        for name, given in (("dtype", dtype), ("format", format_)):
+        for name, given in (("dtype", dtype), ("format", file.format)):
             if given is not None:
                 raise UsageError(f"--{name} has no effect for want of -o; add -o FILE, or leave it out")
     sizes = axes(shape, "shape")
     spatial = (sizes,) if isinstance(sizes, int) else sizes
     spatial = per_axis(spatial, len(spatial), "shape", 1)
-    planes = 1 if channels is None else per_axis(channels, 1, "channels", 1)[0]
+    planes = 1 if task.channels is None else per_axis(task.channels, 1, "channels", 1)[0]
     if output is not None:
         _check_output(output, source, files, spatial, planes, dtype)
-    limit = max_memory if max_memory is not None else available_memory() or 2**62
+    limit = file.max_memory if file.max_memory is not None else available_memory() or 2**62
     image_bytes = SAMPLE_BYTES * planes * math.prod(spatial)
     check_memory(image_bytes, limit, f"the image {shape_text(spatial)}", "a smaller shape")
     spec = _spec(spatial, patches)

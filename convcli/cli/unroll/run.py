@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -15,104 +14,62 @@ from convcli.cli import report
 from convcli.cli.io.matrix_output import MatrixOutput
 from convcli.cli.io.sources import Source, note_bank, read_source, weights_of
 from convcli.cli.io.targets import STREAM
+from convcli.cli.unroll.options import Patches, Task
 from convcli.cli.unroll.summary import Result, document, print_result
 from convcli.errors import UsageError
 from convcli.matrices.files import NAME_BYTES
 from convcli.matrices.im2col import Unrolled
 from convcli.matrices.matrix import Matrix, Symbolic, blocks
 from convcli.matrices.unroll import sample_names, unrolled
-from convcli.spec import OPS, PerAxis, choose, per_axis
+from convcli.spec import OPS, choose, per_axis
 from convcli.text import shape_text
 
 SHOWN_BYTES = 4096  # of memory, for each entry of a row that is shown
 
 
-@dataclass(frozen=True)
-class Patches:
-    """How patches are taken: the options of the same names; `size` is None where a kernel says it."""
-
-    size: PerAxis | None
-    layout: str
-    stride: PerAxis
-    dilation: PerAxis
-    mode: str
-    order: str
-    origin: PerAxis | None = None
-    padding: PerAxis | None = None
-
-    def __post_init__(self) -> None:
-        if self.origin is not None and self.mode != "same":
-            raise UsageError(f"--origin has no effect in mode {self.mode}; leave it out, or use --mode same")
-
-    @property
-    def taps(self) -> tuple[int, ...]:
-        """Shape of a patch."""
-        if self.size is None:
-            raise UsageError("no size of the patches; add -s, for example -s 3x3")
-        sizes = (self.size,) if isinstance(self.size, int) else self.size
-        return per_axis(sizes, len(sizes), "size", 1)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """All but the size, by name."""
-        return {name: value for name, value in asdict(self).items() if name != "size"}
-
-
-def show_patches(
-    source: str | None,
-    shape: str | None,
-    channels: int | None,
-    patches: Patches,
-    output: MatrixOutput,
-    *,
-    border: str,
-    border_value: float,
-    kernel: str | None,
-    op: str | None,
-    symbolic: bool,
-    as_json: bool,
-    max_pixels: int | None,
-) -> None:
+def show_patches(task: Task, patches: Patches, output: MatrixOutput) -> None:
     """Unroll an image; print the matrix, or write it."""
-    if op is not None and kernel is None:
-        raise UsageError(f"--op {op} is for the kernel of -k; leave it out, or add -k")
+    kernel = task.kernel[0] if task.kernel else None
+    if task.op is not None and kernel is None:
+        raise UsageError(f"--op {task.op} is for the kernel of -k; leave it out, or add -k")
     if kernel is not None and output.output == STREAM:
         raise UsageError("-k prints to standard output, and so does -o -; give -o a file")
-    output.check_target([source] if source else [])
-    found = read_source(source, shape, output.max_memory, max_pixels)
+    output.check_target([task.source] if task.source else [])
+    found = read_source(task.source, task.shape, output.max_memory, task.max_pixels)
     weights, origin = (None, None) if kernel is None else weights_of(kernel, found)
-    asked, op = op, choose(op or "convolve", OPS, "op")
+    op = choose(task.op or "convolve", OPS, "op")
     taps = patches.taps if weights is None else _taps(weights, patches)
     if weights is not None:
         patches = replace(patches, origin=_patch_origin(taps, patches, origin, op))
-    image = _image(found, taps, channels, output)
-    matrix = unrolled(image, taps, border=border, border_value=border_value, **patches.options)
+    image = _image(found, taps, task.channels, output)
+    border = task.border or "zero"
+    matrix = unrolled(image, taps, border=border, border_value=task.border_value, **patches.options)
     refuse_wide_borders(matrix.spec)
     names = []
-    if symbolic:
-        if matrix.fill and patches.mode != "valid":
+    if task.symbolic:
+        if matrix.fill and matrix.spec.mode != "valid":
             raise UsageError(
                 f"--symbolic has no name for the border value {matrix.fill:g}; use --border zero, or another"
             )
         output.check_memory(NAME_BYTES * image.size, "naming the samples")
         names = sample_names(matrix.image.shape, patches.order)
-    shown: Matrix = Symbolic(matrix, names) if symbolic else matrix
+    shown: Matrix = Symbolic(matrix, names) if task.symbolic else matrix
     checked = None if output.output is None else output.check(shown, None)
     flat = product = None
     if weights is not None:
         _check_channels(weights, image, found)
         flat = _flattened(weights, op, patches.order)
         product = _product(matrix, flat, output)
-    if checked is None and not as_json:  # whole rows are made of those shown
+    if checked is None and not task.as_json:  # whole rows are made of those shown
         output.check_memory(SHOWN_BYTES * min(matrix.shape), "showing the matrix")
     written = None if checked is None else output.write(shown, checked, matrix.stopwatch)
-    result = Result(matrix, names, patches.mode, patches.order, flat, product)
-    if as_json:
+    result = Result(matrix, names, patches.order, flat, product)
+    if task.as_json:
         report.document(document(result) | (asdict(written) if written else {}))
         return
     print_result(result, written)
     if kernel is not None and weights is not None:
-        note_bank(kernel, weights, asked)
+        note_bank(kernel, weights, task.op)
 
 
 def _taps(weights: Array, patches: Patches) -> tuple[int, ...]:

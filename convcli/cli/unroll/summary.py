@@ -33,7 +33,6 @@ class Result:
 
     matrix: Unrolled
     names: list[str]
-    mode: str
     order: str
     flat: Array | None
     product: Array | None
@@ -101,7 +100,7 @@ def _facts(result: Result, times: list[tuple[str, str]]) -> list[tuple[str, str]
         ("positions", shape_text(result.in_order(spec.output_shape))),
         ("patch", f"{patch} of {channels} channel{'s' if channels > 1 else ''}"),
     ]
-    if result.mode == "same" and spec.origin != tuple((n - 1) // 2 for n in spec.kernel_shape):
+    if matrix.spec.mode == "same" and spec.origin != tuple((n - 1) // 2 for n in spec.kernel_shape):
         origin = ",".join(map(str, result.origin))
         rows.append(("origin", f"{origin} (x,y), the cell of a patch on its position"))
     rows += [
@@ -163,7 +162,7 @@ def document(result: Result) -> dict[str, Any]:
         "positions": result.in_order(matrix.spec.output_shape),
         "patch": result.in_order(matrix.spec.kernel_shape),
         "channels": len(matrix.image),
-        "origin": list(result.origin) if result.mode == "same" else None,
+        "origin": list(result.origin) if matrix.spec.mode == "same" else None,
         "bytes": result.bytes,
         "toeplitz": {"shape": shape, "sparse_bytes": size, "exact": exact},
         "matrix": None if rows is None else rows.tolist(),
