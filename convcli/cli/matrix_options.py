@@ -47,11 +47,7 @@ class MatrixFile:
     output: Annotated[
         str | None,
         Option(
-            "Output",
-            ".csv .tsv .npy .npz .mtx .png .json; - is stdout.",
-            "--output",
-            "-o",
-            metavar="FILE",
+            "Output", ".csv .tsv .npy .npz .mtx .png .json; - is stdout.", "--output", "-o", metavar="FILE"
         ),
     ] = None
     format: Annotated[

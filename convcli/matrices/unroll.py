@@ -80,13 +80,7 @@ def unroll(
            [2, 3, 0]])
     """
     matrix = unrolled(
-        image,
-        kernel_shape,
-        padding=padding,
-        border=border,
-        stride=stride,
-        dilation=dilation,
-        layout=layout,
+        image, kernel_shape, padding=padding, border=border, stride=stride, dilation=dilation, layout=layout
     )
     return matrix.rows(0, matrix.shape[0])
 

@@ -940,7 +940,11 @@ CASES = [
     (f"m.csv {FOLD} --channels 0", 2, r"channels 0 is below 1"),
     (f"m.csv {FOLD} --channels -2", 2, r"channels -2 is below 1"),
     (f"m.csv {FOLD} --reduce max", 2, r'unknown reduction "max"; use one of sum, mean'),
-    (f"m.csv {FOLD} --dtype int8 -o out.png", 2, r'unknown dtype "int8"; did you mean "uint8"\? use one of uint8, uint16, float32'),
+    (
+        f"m.csv {FOLD} --dtype int8 -o out.png",
+        2,
+        r'unknown dtype "int8"; did you mean "uint8"\? use one of uint8, uint16, float32',
+    ),
     (f"m.csv {FOLD} --dtype uint8", 2, r"--dtype has no effect for want of -o"),
     (f"m.csv {FOLD} --format png", 2, r"--format has no effect for want of -o"),
     *(

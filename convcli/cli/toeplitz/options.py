@@ -19,8 +19,7 @@ class Rule(Geometry):
         Option("Kernel", "See `convcli kernels`.", "--kernel", "-k", metavar="SPEC", words=kernel_names),
     ] = field(default_factory=list)
     op: Annotated[
-        str | None,
-        Option("Kernel", "convolve or correlate.  [default: convolve]", metavar="OP", words=OPS),
+        str | None, Option("Kernel", "convolve or correlate.  [default: convolve]", metavar="OP", words=OPS)
     ] = None
     mode: Annotated[
         str | None,
@@ -50,8 +49,7 @@ class Rule(Geometry):
     ] = None
     groups: Annotated[int, Option("Banks of kernels", "Groups of the bank.", metavar="N")] = 1
     order: Annotated[
-        str,
-        Option("Matrix", "vec reads rows first (C), or columns first as MATLAB does (F).", metavar="C|F"),
+        str, Option("Matrix", "vec reads rows first (C), or columns first as MATLAB does (F).", metavar="C|F")
     ] = "C"
 
     def __post_init__(self) -> None:

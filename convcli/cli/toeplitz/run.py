@@ -46,11 +46,7 @@ def run(task: Task, how: Rule, output: MatrixOutput) -> None:
 
 
 def _run(
-    task: Task,
-    rule: ConvolutionMatrix,
-    matrix: Matrix,
-    image: Callable[[], Array],
-    output: MatrixOutput,
+    task: Task, rule: ConvolutionMatrix, matrix: Matrix, image: Callable[[], Array], output: MatrixOutput
 ) -> None:
     """Check, show and write `matrix`, which is `rule` or its names; a failure to verify is said last."""
     stderr = output.output is not None

@@ -25,11 +25,7 @@ INDENT = "   "
 
 
 def print_facts(
-    found: Facts,
-    matrix: ConvolutionMatrix,
-    times: Iterable[tuple[str, str]] = (),
-    *,
-    stderr: bool = False,
+    found: Facts, matrix: ConvolutionMatrix, times: Iterable[tuple[str, str]] = (), *, stderr: bool = False
 ) -> None:
     """Print the facts as a table; if verbose, the options that they follow from, too."""
     about = "" if found.nonzeros_exact else "≈ "

@@ -24,8 +24,7 @@ class Patches(Geometry):
     """How patches are taken, and stand in the matrix; without a size, a kernel gives it."""
 
     size: Annotated[
-        PerAxis | None,
-        Option("Kernel", "Shape of a patch.", "--size", "-s", metavar="KHxKW", parse=axes),
+        PerAxis | None, Option("Kernel", "Shape of a patch.", "--size", "-s", metavar="KHxKW", parse=axes)
     ] = None
     layout: Annotated[
         str,
