@@ -17,8 +17,8 @@ from convcli.errors import UsageError
 from convcli.spec import BORDER_ALIASES, PerAxis
 
 PANELS = (
-    *("Kernel", "Input", "Method", "Borders and size", "Samples", "Banks of kernels", "Matrix", "Timing"),
-    *("Speed", "Files", "Output", "General"),
+    *("Kernel", "Input", "Method", "Borders and size", "Samples", "Banks of kernels", "Matrix"),
+    *("Contestants", "Timing", "Speed", "Files", "Output", "General"),
 )
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}

@@ -16,25 +16,50 @@ from convcli.errors import LimitError, UsageError
 from convcli.text import shape_text
 
 Mode = Literal["same", "full", "valid"]
-Border = Literal["zero", "constant", "nearest", "symmetric", "mirror", "wrap"]
 Op = Literal["convolve", "correlate"]
 PerAxis = int | tuple[int, ...]
 
 MODES: tuple[str, ...] = get_args(Mode)
-BORDERS: tuple[str, ...] = get_args(Border)
 OPS: tuple[str, ...] = get_args(Op)
-RANGES = ("clamp", "abs", "minmax", "none")  # how results that do not fit their type are made to
+RANGES = ("clamp", "abs", "minmax", "none")  # ways to make results fit their type
 
-BORDER_ALIASES = {
-    "edge": "nearest",
-    "replicate": "nearest",
-    "clamp": "nearest",
-    "circular": "wrap",
-    "periodic": "wrap",
-    "reflect-101": "mirror",
-    "fill": "constant",
-    "zeros": "zero",
+
+@dataclass(frozen=True)
+class Border:
+    """What lies outside an image; the samples that it takes from there are named in `arrays/borders.py`.
+
+    Attributes
+    ----------
+    drawing : str
+        The samples around ``a b c d``.
+    structure : str
+        Structure of the matrix of a convolution with this border, as facts name it.
+    aliases : tuple of str
+        Names that other libraries use.
+    constant : bool
+        One value lies outside, and none of the image's own samples.
+    """
+
+    drawing: str
+    structure: str
+    aliases: tuple[str, ...] = ()
+    constant: bool = False
+
+
+BORDERS = {
+    "zero": Border("0 0|a b c d|0 0", "{toeplitz}", ("zeros",), constant=True),
+    "constant": Border("v v|a b c d|v v", "{toeplitz}", ("fill",), constant=True),
+    "nearest": Border(
+        "a a|a b c d|d d",
+        "{toeplitz}, the border's weight in the outermost columns",
+        ("edge", "replicate", "clamp"),
+    ),
+    "symmetric": Border("b a|a b c d|d c", "{block}Toeplitz plus Hankel"),
+    "mirror": Border("c b|a b c d|c b", "{block}Toeplitz plus Hankel", ("reflect-101",)),
+    "wrap": Border("c d|a b c d|a b", "{toeplitz}, wrapped around", ("circular", "periodic")),
 }
+CONSTANT_BORDERS = tuple(name for name, border in BORDERS.items() if border.constant)
+BORDER_ALIASES = {alias: name for name, border in BORDERS.items() for alias in border.aliases}
 
 LARGEST = 2**60  # of any number that says how far or how many: sums of a few still have 64 bits
 
@@ -69,10 +94,11 @@ def border_name(name: str) -> str:
     """
     if name == "reflect":
         raise UsageError(
-            'border "reflect" means two things; use "symmetric" (SciPy\'s reflect: b a|a b c d|d c) '
-            "or \"mirror\" (NumPy's and PyTorch's reflect: c b|a b c d|c b)"
+            f'border "reflect" means two things; use "symmetric" (SciPy\'s reflect: '
+            f"{BORDERS['symmetric'].drawing}) or \"mirror\" (NumPy's and PyTorch's reflect: "
+            f"{BORDERS['mirror'].drawing})"
         )
-    return choose(BORDER_ALIASES.get(str(name), name), BORDERS, "border", also=BORDER_ALIASES)
+    return choose(BORDER_ALIASES.get(str(name), name), tuple(BORDERS), "border", also=BORDER_ALIASES)
 
 
 def whole(value: object) -> int | None:
@@ -167,6 +193,76 @@ def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], 
     return tuple(zip(values[:axes], values[-axes:], strict=True))
 
 
+def default_origin(kernel_shape: Iterable[int]) -> tuple[int, ...]:
+    """Return the cell that sits on the output pixel unless another is chosen.
+
+    >>> default_origin((3, 4))
+    (1, 1)
+    """
+    return tuple((n - 1) // 2 for n in kernel_shape)
+
+
+def checked_origin(origin: int | Iterable[int], kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return an origin with one number per axis, or refuse one that is not a cell of the kernel."""
+    cell = per_axis(origin, len(kernel_shape), "origin", 0)
+    if any(o >= n for o, n in zip(cell, kernel_shape, strict=True)):
+        raise UsageError(
+            f"origin {cell} is outside the kernel {shape_text(kernel_shape)}; cells are counted from 0"
+        )
+    return cell
+
+
+def ceil_div(number: int, divisor: int) -> int:
+    """Divide and round up.
+
+    >>> ceil_div(7, 2), ceil_div(-7, 2)
+    (4, -3)
+    """
+    return -(-number // divisor)
+
+
+def span(taps: int, dilation: int) -> int:
+    """Return the samples that a dilated kernel spans.
+
+    >>> span(3, 2)
+    5
+    """
+    return (taps - 1) * dilation + 1
+
+
+def window_count(size: int, padding: tuple[int, int], extent: int, stride: int, *, ceil: bool = False) -> int:
+    """Count the windows of so many samples that fit an axis and its padding: the size of the output.
+
+    With `ceil` the end may cut off a last one, if it begins inside the image or the padding before it.
+
+    >>> window_count(5, (1, 1), 2, 3), window_count(5, (1, 1), 2, 3, ceil=True)
+    (2, 2)
+    """
+    room = size + sum(padding) - extent
+    if not ceil:
+        return room // stride + 1
+    return min(ceil_div(room, stride) + 1, ceil_div(size + padding[0], stride))
+
+
+def transposed_size(size: int, extent: int, stride: int) -> int:
+    """Return the samples that kernels put down at a distance of the stride span: those of an output.
+
+    >>> transposed_size(3, 4, 2)
+    8
+    """
+    return (size - 1) * stride + extent
+
+
+def halved(total: int, *, more_first: bool = False) -> tuple[int, int]:
+    """Share padding out between both sides; an odd sample goes to the end unless `more_first`.
+
+    >>> halved(3), halved(3, more_first=True)
+    ((1, 2), (2, 1))
+    """
+    less, more = total // 2, total - total // 2
+    return (more, less) if more_first else (less, more)
+
+
 @dataclass(frozen=True)
 class Axis:
     """One axis of a convolution: sizes in samples, and what follows from them.
@@ -194,12 +290,12 @@ class Axis:
     @property
     def extent(self) -> int:
         """Samples that the dilated kernel spans."""
-        return (self.taps - 1) * self.dilation + 1
+        return span(self.taps, self.dilation)
 
     @property
     def output(self) -> int:
         """Samples of the result."""
-        return max(0, -((self.start - self.stop) // self.stride))  # the length of a range may overflow
+        return max(0, ceil_div(self.stop - self.start, self.stride))  # the length of a range may overflow
 
     @property
     def before(self) -> int:
@@ -298,7 +394,8 @@ class ConvSpec:
         put(self, "border", border_name(self.border))
         put(self, "stride", per_axis(self.stride, axes, "stride", 1))
         put(self, "dilation", per_axis(self.dilation, axes, "dilation", 1))
-        put(self, "origin", self._checked_origin(axes))
+        origin = default_origin(self.kernel_shape) if self.origin is None else self.origin
+        put(self, "origin", checked_origin(origin, self.kernel_shape))
         if self.taps is None:
             put(self, "taps", math.prod(self.kernel_shape))
         if any(axis.stop <= axis.start for axis in self.axes):
@@ -318,17 +415,6 @@ class ConvSpec:
             f"{kernel} {shape_text(self.image_shape)} with its padding, {shape_text(padded)}; "
             "use more padding, or a smaller kernel"
         )
-
-    def _checked_origin(self, axes: int) -> tuple[int, ...]:
-        if self.origin is None:
-            return tuple((n - 1) // 2 for n in self.kernel_shape)
-        origin = per_axis(self.origin, axes, "origin", 0)
-        if any(o >= n for o, n in zip(origin, self.kernel_shape, strict=True)):
-            raise UsageError(
-                f"origin {origin} is outside the kernel {shape_text(self.kernel_shape)}; "
-                "cells are counted from 0"
-            )
-        return origin
 
     @functools.cached_property
     def axes(self) -> tuple[Axis, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def shape_text(shape: Iterable[int]) -> str:
@@ -12,6 +12,17 @@ def shape_text(shape: Iterable[int]) -> str:
     '480×640'
     """
     return "×".join(str(n) for n in shape)
+
+
+def nearest(word: str, choices: Sequence[str]) -> str | None:
+    """Return the choice that a mistyped word is nearest to, if one is near.
+
+    >>> nearest("gausian", ["box", "gaussian"])
+    'gaussian'
+    """
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word[:60], choices, n=1)), None)
 
 
 def bytes_text(count: float) -> str:

@@ -13,8 +13,8 @@ import convcli
 ROOT = Path(convcli.__file__).parent
 # fmt: off
 ROOMS = [
-    "errors", "text", "spec", "arithmetic", "system", "arrays", "images", "kernels", "options", "matrices",
-    "backends", "engine", "layers", "filtering", "deconvolution", "bench", "cli",
+    "errors", "text", "spec", "arithmetic", "system", "arrays", "images", "kernels", "matrices", "backends",
+    "options", "engine", "layers", "filtering", "deconvolution", "bench", "cli",
 ]
 # fmt: on
 MOST_ROOMS, MOST_LEVELS, MOST_ARROWS = 20, 12, 100

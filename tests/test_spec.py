@@ -202,3 +202,24 @@ def test_importing_loads_nothing_heavy(module):
     program = f"import sys, {module}; print(*({{'scipy', 'PIL', 'rich', 'cupy'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+BORDER = """
+
+import convcli.spec as spec
+spec.BORDERS["odd"] = spec.Border("-b -a|a b c d|-d -c", "{toeplitz}", ("antisymmetric",))
+spec.BORDER_ALIASES["antisymmetric"] = "odd"
+try:
+    import convcli.arrays.borders
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_a_border_without_a_rule_fails_at_import():
+    done = subprocess.run(
+        [sys.executable, "-c", BORDER], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (
+        done.stdout == "border odd has no rule in convcli.arrays.borders, or convcli.spec does not know it\n"
+    )

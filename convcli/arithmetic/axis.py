@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from convcli.spec import ceil_div, span, transposed_size, window_count
+
 RELATIONSHIPS = {
     1: ("no padding, unit stride", "(i − k) + 1"),
     2: ("padding, unit stride", "(i − k) + 2p + 1"),
@@ -62,21 +64,20 @@ class LayerAxis:
     @property
     def extent(self) -> int:
         """Samples that the dilated kernel spans."""
-        return (self.k - 1) * self.d + 1
+        return span(self.k, self.d)
 
     @property
     def o(self) -> int:
         """Samples of the output; below 1 if the layer cannot be."""
         if self.type == "transposed":
-            return self.s * (self.i - 1) + self.a + self.extent - self.p - self.q
-        room = self.i + self.p + self.q - self.extent
-        return (-(-room // self.s) if self.ceil else room // self.s) + 1 - self.dropped
+            return transposed_size(self.i, self.extent, self.s) + self.a - self.p - self.q
+        return window_count(self.i, (self.p, self.q), self.extent, self.s, ceil=self.ceil)
 
     @property
     def dropped(self) -> bool:
         """Whether rounding up gives a window too many, one that begins behind the input."""
         room = self.i + self.p + self.q - self.extent
-        return self.ceil and -(-room // self.s) * self.s >= self.i + self.p
+        return self.ceil and self.o <= ceil_div(room, self.s)
 
     @property
     def relationship(self) -> int | None:
@@ -150,4 +151,4 @@ class LayerAxis:
         """Samples of the input under the kernel, for `width` neighbouring samples of the output."""
         if self.type == "transposed":  # every s-th position under the kernel has a sample of the input
             return (width - 1 + self.extent - 1) // self.s + 1
-        return (width - 1) * self.s + self.extent
+        return transposed_size(width, self.extent, self.s)

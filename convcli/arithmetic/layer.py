@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convcli.arithmetic.axis import LayerAxis
 from convcli.errors import UsageError
-from convcli.spec import per_axis
-from convcli.text import shape_text
+from convcli.spec import halved, numbers_of, per_axis, span
+from convcli.text import nearest, shape_text
 
 NAMES = {
     "k": "kernel",
@@ -64,7 +63,7 @@ class Layer:
     @property
     def extents(self) -> tuple[int, ...]:
         """Samples that the dilated kernel spans."""
-        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return tuple(map(span, self.kernel, self.dilation))
 
     def on(self, shape: Sequence[int]) -> tuple[LayerAxis, ...]:
         """Put the layer on an input, or say why it does not go there."""
@@ -95,20 +94,18 @@ class Layer:
 
     def __str__(self) -> str:
         """Write the layer as `parse_layer` reads it, without what goes without saying."""
-        values = {
-            "k": per_axis_text(self.kernel),
-            "s": per_axis_text(self.stride),
-            "p": self.word or self._padding_text,
-            "d": per_axis_text(self.dilation),
-            "o": per_axis_text(self.output_padding),
-            "c": str(self.channels or ""),
-            "g": str(self.groups),
-            "b": str(int(self.bias or self.type == "pool")),
-            "ceil": str(int(self.ceil)),
+        settings = {  # each with the value that goes without saying
+            "k": (per_axis_text(self.kernel), ""),
+            "s": (per_axis_text(self.stride), "" if self.type == "pool" else "1"),
+            "p": (self.word or self._padding_text, "0"),
+            "d": (per_axis_text(self.dilation), "1"),
+            "o": (per_axis_text(self.output_padding), "0"),
+            "c": (str(self.channels or ""), ""),
+            "g": (str(self.groups), "1"),
+            "b": (str(int(self.bias or self.type == "pool")), "1"),
+            "ceil": (str(int(self.ceil)), "0"),
         }
-        usual = {"s": "" if self.type == "pool" else "1", "p": "0", "d": "1", "o": "0"}
-        usual |= {"c": "", "g": "1", "b": "1", "ceil": "0"}
-        said = ",".join(f"{key}={value}" for key, value in values.items() if usual.get(key) != value)
+        said = ",".join(f"{key}={value}" for key, (value, usual) in settings.items() if value != usual)
         return said if self.type == "conv" else f"{self.type}:{said}"
 
 
@@ -124,20 +121,10 @@ def per_axis_text(values: Sequence[object]) -> str:
 def parse_layer(text: str, axes: int) -> Layer:
     """Read ``[TYPE:]KEY=VALUE,...``, a layer as the command line takes it.
 
-    Parameters
-    ----------
-    text : str
-        Types are conv (the default), pool and transposed; keys those of `NAMES`, short or long. A value
-        is a number, or one per axis as in 3x5. Padding may be before:after, or one of same (half),
-        full and valid. A pool steps by its own size unless told.
-    axes : int
+    Types are conv (the default), pool and transposed; keys those of `NAMES`, short or long. A value is a
+    number, or one per axis as in 3x5. Padding may be before:after, or one of same (half), full and valid. A
+    pool steps by its own size unless told.
 
-    Raises
-    ------
-    UsageError
-
-    Examples
-    --------
     >>> layer = parse_layer("kernel=4,stride=2x1,padding=same", axes=2)
     >>> print(layer, layer.padding)
     k=4,s=2x1,p=same ((1, 2), (1, 2))
@@ -199,8 +186,8 @@ def _values(text: str, kind: str) -> dict[str, str]:
 
 
 def _unknown(what: str, word: str, choices: Sequence[str], listing: str = "") -> UsageError:
-    close = difflib.get_close_matches(word[:60], choices, n=1)
-    way_out = f'did you mean "{close[0]}"?' if close else f"use one of {listing or ', '.join(choices)}"
+    close = nearest(word, choices)
+    way_out = f'did you mean "{close}"?' if close else f"use one of {listing or ', '.join(choices)}"
     return UsageError(f'unknown {what} "{word}"; {way_out}')
 
 
@@ -235,24 +222,22 @@ def _padding(
         if text not in PADDING_WORDS:
             raise _unknown("padding", text, tuple(PADDING_WORDS))
         word = PADDING_WORDS[text]
-        spare = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
-        sides = {"same": [(n // 2, n - n // 2) for n in spare], "full": [(n, n) for n in spare]}
+        spare = [span(k, d) - 1 for k, d in zip(kernel, dilation, strict=True)]
+        sides = {"same": map(halved, spare), "full": zip(spare, spare, strict=True)}
         return tuple(sides.get(word, [(0, 0)] * len(kernel))), word
     pairs = [word.partition(":") for word in re.split("[x×]", text)]
     ahead = "x".join(first for first, _, _ in pairs)
     behind = "x".join(last if colon else first for first, colon, last in pairs)
-    before, after = (
-        per_axis(_numbers(side, "padding"), len(kernel), "padding", 0) for side in (ahead, behind)
-    )
-    return tuple(zip(before, after, strict=True)), ""
+    both = (per_axis(_numbers(side, "padding"), len(kernel), "padding", 0) for side in (ahead, behind))
+    return tuple(zip(*both, strict=True)), ""
 
 
 def _check(layer: Layer) -> None:
-    for span, pads in zip(layer.extents, layer.padding, strict=True):
-        if layer.type == "pool" and max(pads) >= span:
+    for extent, pads in zip(layer.extents, layer.padding, strict=True):
+        if layer.type == "pool" and max(pads) >= extent:
             raise UsageError(
                 f"padding {max(pads)} makes windows of padding alone, which have no maximum; "
-                f"use at most {span - 1}"
+                f"use at most {extent - 1}"
             )
     for a, s, d in zip(layer.output_padding, layer.stride, layer.dilation, strict=True):
         if a >= max(s, d):
@@ -269,8 +254,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
     >>> parse_shape("480x640")
     (480, 640)
     """
-    numbers = _numbers(text.lower(), "shape")
-    shape = numbers if isinstance(numbers, tuple) else (numbers,)
+    shape = numbers_of(_numbers(text.lower(), "shape"), "shape")
     if len(shape) > 3:
         raise UsageError(
             f"shape {shape_text(shape)} has {len(shape)} axes; give the 1, 2 or 3 spatial ones, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -55,29 +56,10 @@ class State:
 
 
 def follow(shape: Sequence[int], layers: Iterable[str], channels: int = 1) -> list[State]:
-    """Follow an input through layers.
+    """Follow an input of 1 to 3 spatial axes through layers; the first state is the input's own.
 
-    Parameters
-    ----------
-    shape : sequence of int
-        Spatial shape of the input, 1 to 3 axes.
-    layers : iterable of str
-        As `parse_layer` reads them.
-    channels : int
-        Of the input.
+    Layers are written as `parse_layer` reads them; an error names the layer.
 
-    Returns
-    -------
-    list of State
-        The input, and one per layer.
-
-    Raises
-    ------
-    UsageError
-        Naming the layer.
-
-    Examples
-    --------
     >>> states = follow((224, 224), ["k=7,s=2,p=3,c=64", "pool:k=3,s=2,p=1"], channels=3)
     >>> states[-1].shape, states[-1].field, states[1].parameters
     ((56, 56), (11, 11), 9472)
@@ -99,21 +81,14 @@ def _next(states: list[State], layer: Layer) -> State:
     axes = layer.on(before.shape)
     passed = [state.axes for state in states[1:]] + [axes]
     shape = tuple(axis.o for axis in axes)
-    field = tuple(_field(line) for line in zip(*passed, strict=True))
-    moves = [_moved(*line) for line in zip(axes, before.jump, before.start, strict=True)]
-    jump, start = tuple(move[0] for move in moves), tuple(move[1] for move in moves)
+    # the field: one sample, traced back through one axis of all layers
+    lines = zip(*reversed(passed), strict=True)
+    field = tuple(functools.reduce(lambda width, axis: axis.reach(width), line, 1) for line in lines)
+    jump, start = zip(*map(_moved, axes, before.jump, before.start), strict=True)
     if max(*shape, *field, *(max(j.numerator, j.denominator) for j in jump)) > LARGEST:
         raise UsageError("its sizes, or the receptive field's, are beyond 10^100; use smaller numbers")
     channels, parameters, multiply_adds = _cost(layer, before, shape)
     return State(layer, axes, channels, shape, field, jump, start, parameters, multiply_adds)
-
-
-def _field(line: Iterable[LayerAxis]) -> int:
-    """Trace one sample back through one axis of all layers."""
-    width = 1
-    for axis in reversed(tuple(line)):
-        width = axis.reach(width)
-    return width
 
 
 def _moved(axis: LayerAxis, jump: Fraction, start: Fraction) -> tuple[Fraction, Fraction]:

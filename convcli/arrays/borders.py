@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrays.library import Array, array_module
 from convcli.errors import LimitError
-from convcli.spec import ConvSpec
+from convcli.spec import BORDERS, CONSTANT_BORDERS, ConvSpec
 from convcli.text import shape_text
 
+Positions = NDArray[np.intp]
 OUTSIDE = -1
 
 LONGEST_BORDER = 2**26  # samples
@@ -46,18 +50,40 @@ def border_positions(wanted: NDArray[np.intp], size: int, border: str) -> NDArra
     >>> border_positions(np.array([-2, 0, 5]), 4, "symmetric").tolist()
     [1, 0, 2]
     """
-    if border in ("zero", "constant"):
+    if border in CONSTANT_BORDERS:
         return np.where((wanted >= 0) & (wanted < size), wanted, OUTSIDE)
-    if border == "nearest":
-        return np.clip(wanted, 0, size - 1)
-    if border == "wrap":
-        return wanted % size
-    if border == "symmetric":
-        i = wanted % (2 * size)
-        return np.minimum(i, 2 * size - 1 - i)
-    period = max(2 * size - 2, 1)  # mirror: a single sample is its own mirror image
+    return RULES[border](wanted, size)
+
+
+def _nearest(wanted: Positions, size: int) -> Positions:
+    return np.clip(wanted, 0, size - 1)
+
+
+def _wrap(wanted: Positions, size: int) -> Positions:
+    return wanted % size
+
+
+def _symmetric(wanted: Positions, size: int) -> Positions:
+    i = wanted % (2 * size)
+    return np.minimum(i, 2 * size - 1 - i)
+
+
+def _mirror(wanted: Positions, size: int) -> Positions:
+    period = max(2 * size - 2, 1)  # a single sample is its own mirror image
     i = wanted % period
     return np.minimum(i, period - i) if size > 1 else np.zeros_like(i)
+
+
+RULES: dict[str, Callable[[Positions, int], Positions]] = {
+    "nearest": _nearest,
+    "wrap": _wrap,
+    "symmetric": _symmetric,
+    "mirror": _mirror,
+}
+"""The position in the image that stands for one outside, by border that is not constant."""
+
+for _name in set(RULES) ^ (set(BORDERS) - set(CONSTANT_BORDERS)):
+    raise ImportError(f"border {_name} has no rule in {__name__}, or convcli.spec does not know it")
 
 
 def border_indices(spec: ConvSpec) -> list[NDArray[np.intp]]:
@@ -75,7 +101,13 @@ def refuse_wide_borders(spec: ConvSpec) -> None:
             )
 
 
-def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
+def covered(
+    marked: Array,
+    spec: ConvSpec,
+    indices: list[NDArray[np.intp]],
+    border: bool,
+    region: tuple[slice, ...] | None = None,
+) -> Array:
     """Outputs whose kernel footprint touches a marked sample.
 
     The footprint is all cells of the kernel, those of value zero too, so the answer is the same on
@@ -84,8 +116,12 @@ def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
     Parameters
     ----------
     marked : (..., *spatial) array of bool
+    indices : list of one int array per spatial axis
+        Position in `marked` that each sample of the padded image comes from.
     border : bool
         Whether a constant border counts as marked.
+    region : tuple of slice, optional
+        Outputs that are wanted; all by default.
 
     Returns
     -------
@@ -94,14 +130,16 @@ def covered(marked: Array, spec: ConvSpec, border: bool) -> Array:
     result = marked
     lib = array_module(marked)
     first = marked.ndim - len(spec.axes)
-    for number, (axis, index) in enumerate(zip(spec.axes, border_indices(spec), strict=True), first):
-        padded = result.take(lib.to_device(np.maximum(index, 0)), axis=number)
-        padded[(slice(None),) * number + (lib.to_device(index == OUTSIDE),)] = border
+    for number, (axis, index) in enumerate(zip(spec.axes, indices, strict=True)):
+        outputs = range(axis.output) if region is None else range(axis.output)[region[number]]
+        padded = result.take(lib.to_device(np.maximum(index, 0)), axis=first + number)
+        before: tuple[Any, ...] = (slice(None),) * (first + number)
+        padded[(*before, lib.to_device(index == OUTSIDE))] = border
         shape = list(result.shape)
-        shape[number] = axis.output
+        shape[first + number] = len(outputs)
         result = lib.xp.zeros(shape, dtype=bool)
         for tap in range(axis.taps):
-            start = tap * axis.dilation
-            stop = start + (axis.output - 1) * axis.stride + 1
-            result |= padded[(slice(None),) * number + (slice(start, stop, axis.stride),)]
+            start = outputs.start * axis.stride + tap * axis.dilation
+            stop = start + (len(outputs) - 1) * axis.stride + 1
+            result |= padded[(*before, slice(start, stop, axis.stride))]
     return result

@@ -95,7 +95,7 @@ class Window:
         Value for position -1.
     empty : callable
         Makes room for a copy.
-    gaps : (1,) array of int32 on the GPU, optional
+    nonfinite : (1,) array of int32 on the GPU, optional
         Where a GPU notes that a sample is not a finite number, since to ask at once would be to wait.
     """
 
@@ -105,7 +105,7 @@ class Window:
     steps: tuple[int, ...] = ()
     fill: float = 0.0
     empty: Callable[[tuple[int, ...], DTypeLike], Array] = np.empty
-    gaps: Array | None = None
+    nonfinite: Array | None = None
 
     def samples(self) -> Array:
         """Return the padded piece, read only: a copy, or a view where no border is in it.
@@ -118,7 +118,7 @@ class Window:
         if self.indices is None:
             return self.image
         if array_module(self.image) is not HOST:
-            copy: Array = kernels.gather(self.image, self.indices, self.fill, self.dtype, self.gaps)
+            copy: Array = kernels.gather(self.image, self.indices, self.fill, self.dtype, self.nonfinite)
             return copy
         found, finite = gather(self.image, self.indices, self.steps, self.fill, self.dtype, self.empty)
         if not finite:

@@ -1,8 +1,11 @@
-"""Backends: each file of this folder computes one primitive.
+"""Backends: each file of this folder computes one primitive, and nothing else is in it.
 
 The primitive is the `valid` correlation of an already padded piece of image with a bank of kernels, at
 stride 1 and dilation 1, on one thread. Everything else (borders, flipping, strides, NaN, exactness,
-threads) lives once, above. A new backend is a new file here and nothing else.
+threads) lives once, in ``engine``. A new backend is a new file here that defines the names in `Backend`, and
+those of the other protocols below if it can do more; ``im2col`` is a short example. ``cuda_x`` is the backend
+``cuda:x``, which runs ``x`` on a GPU, and ``cuda`` stands for all of them. Imports the rooms ``spec``,
+``system`` and ``arrays``.
 """
 
 from __future__ import annotations
@@ -22,16 +25,14 @@ Terms = tuple[Array, ...]
 
 
 class Backend(Protocol):
-    """What a module of this folder defines, as module-level names."""
+    """Module-level names that a file of this folder defines."""
 
     SUMMARY: str
-    """What it is, in a line."""
+    """One line on the algorithm."""
     USES_BLAS: bool
     """Whether it spends its time in BLAS, which must then be held to one thread."""
-
     IN_PASSES: bool
     """Whether a separable kernel may be given to it as 1-D kernels, one after the other."""
-
     RATES: dict[str, float]
     """Seconds for one of each thing that `cost` counts, on one thread, as shipped.
 
@@ -56,27 +57,18 @@ class Backend(Protocol):
         ...
 
     def prepare(self, kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
-        """Do once what depends on the kernels alone.
+        """Do once the work that depends on the kernels alone, and return a function for the rest.
 
-        Parameters
-        ----------
-        kernels : (outputs, channels, *taps) array of the type of the arithmetic
-        spec : ConvSpec
-            Stride 1, dilation 1, mode ``valid``.
-        tile : tuple of int
-            Largest output that will be asked for.
-
-        Returns
-        -------
-        callable
-            Takes a `Window` (channels, *padded) and fills an array (outputs, *(padded - taps + 1)) of
-            the type of the arithmetic, whose rows have no gaps. Called from several threads at once.
+        The kernels are (outputs, channels, *spatial) of the type of the arithmetic, `spec` has stride 1,
+        dilation 1 and mode ``valid``, `tile` is the largest output that will be asked for. The function takes
+        a `Window` (channels, *padded) and fills an array (outputs, *(padded - kernel + 1)) of the type of the
+        arithmetic, whose rows have no gaps. It is called from several threads at once.
         """
         ...
 
 
 class FusedBackend(Backend, Protocol):
-    """What a module may define besides, to do all passes of a separable kernel in one."""
+    """Names of a module that does all passes of a separable kernel in one."""
 
     def fused_cost(self, spec: ConvSpec) -> Cost | None:
         """Count the work of a kernel of rank ``spec.rank``, all passes in one; None if it cannot."""
@@ -88,14 +80,14 @@ class FusedBackend(Backend, Protocol):
 
 
 class BatchedBackend(Backend, Protocol):
-    """What a module may define besides, to take all items of a batch in one."""
+    """Name of a module that takes all items of a batch in one."""
 
     BATCHED: bool
     """Window and output have an axis more, the first: that of the items."""
 
 
 class DeviceBackend(Backend, Protocol):
-    """What a module defines whose arrays do not lie on the host."""
+    """Name of a module whose arrays do not lie on the host."""
 
     def device_library(self) -> ArrayLib:
         """The library that they belong to. Kernels, windows and outputs are its arrays."""
@@ -117,22 +109,24 @@ def batched(module: Backend) -> bool:
     return getattr(module, "BATCHED", False)
 
 
-def fused(module: Backend, spec: ConvSpec) -> tuple[Cost, Callable[[list[Terms]], Apply]] | None:
-    """Cost and preparation of a separable kernel in one go; None where 1-D kernels are applied in turn."""
-    if not hasattr(module, "fused_cost"):
-        return None
-    able = cast(FusedBackend, module)
-    cost = able.fused_cost(spec)
-    return None if cost is None else (cost, lambda terms: able.prepare_fused(terms, spec))
+def fused_cost(module: Backend, spec: ConvSpec) -> Cost | None:
+    """Cost of a separable kernel in one go; None where 1-D kernels are applied in turn."""
+    return cast(FusedBackend, module).fused_cost(spec) if hasattr(module, "fused_cost") else None
 
 
-def names() -> list[str]:
+def prepare_fused(module: Backend, terms: list[Terms], spec: ConvSpec) -> Apply:
+    """Prepare a separable kernel to be applied in one go."""
+    return cast(FusedBackend, module).prepare_fused(terms, spec)
+
+
+@functools.cache  # the folder is read once: it would take most of the time of a plan
+def names() -> tuple[str, ...]:
     """Every backend and every family by name, without importing any.
 
     >>> "direct" in names() and "toeplitz:sparse" in names()
     True
     """
-    return list(_names())
+    return tuple(m.name.replace("_", ":") for m in pkgutil.iter_modules(__path__))
 
 
 @functools.cache
@@ -146,46 +140,31 @@ def is_family(name: str) -> bool:
 
 
 def members(name: str) -> list[str]:
-    """Return what a name stands for: itself, or the backends of a family.
+    """Names that a name stands for: itself, or the backends of a family.
 
     >>> members("cuda")
     ['cuda:direct', 'cuda:fft', 'cuda:im2col', 'cuda:toeplitz']
     """
-    return [n for n in _names() if n.startswith(f"{name}:")] if is_family(name) else [name]
-
-
-def heads() -> list[str]:
-    """Every backend and every family, without the members of families.
-
-    >>> heads()
-    ['cuda', 'direct', 'fft', 'im2col', 'toeplitz', 'toeplitz:sparse']
-    """
-    return list(_heads())
+    return [n for n in names() if n.startswith(f"{name}:")] if is_family(name) else [name]
 
 
 @functools.cache
-def _heads() -> tuple[str, ...]:
-    return tuple(n for n in _names() if ":" not in n or not is_family(n.partition(":")[0]))
+def heads() -> tuple[str, ...]:
+    """Every backend and every family, without the members of families.
+
+    >>> heads()
+    ('cuda', 'direct', 'fft', 'im2col', 'toeplitz', 'toeplitz:sparse')
+    """
+    return tuple(n for n in names() if ":" not in n or not is_family(n.partition(":")[0]))
 
 
 def listed() -> list[str]:
-    """What there is to choose from, each once: a family that cannot run here is not taken apart."""
+    """All backends, each once: the members of a family that cannot run here are not listed."""
     return [m for n in heads() for m in ([n] if is_family(n) and load(n).unavailable() else members(n))]
-
-
-@functools.cache  # the folder is read once: it would take most of the time of a plan
-def _names() -> tuple[str, ...]:
-    return tuple(m.name.replace("_", ":") for m in pkgutil.iter_modules(__path__))
 
 
 @functools.cache
 def load(name: str) -> Backend:
-    """Import the backend called `name`.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
+    """Import the backend called `name`; `UsageError` if there is none."""
     choose(name, names(), "backend")
     return cast(Backend, importlib.import_module(f"{__name__}.{name.replace(':', '_')}"))

@@ -1,7 +1,7 @@
-"""The same algorithms on a GPU: the backends ``cuda:…`` by their common name, the fastest of which is taken.
+"""The same algorithms on a GPU: the backends ``cuda:…`` by their common name, for the fastest of them.
 
 An algorithm that is written for any library of arrays becomes one of them by a file of its own, which
-names it and says what is different there: how much to do at a time, and the rates.
+imports it and defines the differences: how much to do at a time, and the rates.
 """
 
 import sys
@@ -31,5 +31,5 @@ RATES = {
 
 
 def on_gpu(cost: Cost) -> Cost:
-    """Count what has to be there first, in place of what the host would need."""
+    """Replace the imports of the host by that of CuPy."""
     return replace(cost, start={} if "cupy" in sys.modules else {"import cupy": 1.0})

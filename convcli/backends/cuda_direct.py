@@ -1,4 +1,4 @@
-"""The sum as it is written, by a kernel of our own: one sample that is read serves many outputs.
+"""The sum as it is written, by a kernel of our own: every sample is read once for many outputs.
 
 A block of threads brings the samples that it needs into shared memory, once; each thread keeps a few
 outputs in registers; the cells of the kernel lie in constant memory.
@@ -53,6 +53,6 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
         indices, steps = window.indices, window.steps
         if indices is None:
             indices, steps = [np.arange(n) for n in window.image.shape[2:]], (1,)
-        correlate(window.image, out, indices, steps, window.fill, window.gaps)
+        correlate(window.image, out, indices, steps, window.fill, window.nonfinite)
 
     return apply

@@ -21,5 +21,5 @@ prepare = fft.prepare
 
 
 def cost(spec: ConvSpec) -> Cost:
-    """Count what the host would, in larger pieces."""
+    """Count the work of the host's algorithm, in larger pieces."""
     return cuda.on_gpu(fft.cost(spec, SIZES))

@@ -28,5 +28,5 @@ def unsupported(spec: ConvSpec) -> str | None:
 
 
 def cost(spec: ConvSpec) -> Cost:
-    """Count what the host would, in larger pieces."""
+    """Count the work of the host's algorithm, in larger pieces."""
     return cuda.on_gpu(im2col.cost(spec, STRIP_BYTES))

@@ -27,5 +27,5 @@ prepare = toeplitz.prepare
 
 
 def cost(spec: ConvSpec) -> Cost:
-    """Count what the host would, in larger pieces."""
+    """Count the work of the host's algorithm, in larger pieces."""
     return cuda.on_gpu(toeplitz.cost(spec, TILE_BYTES))

@@ -6,7 +6,7 @@ import functools
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,27 +32,15 @@ LENGTHS = tuple(sorted(n << doublings for n in (8, 9, 10, 12, 15) for doublings 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What decides how large tiles are; it differs between processors.
+    """Limits that decide how large tiles are; they differ between processors."""
 
-    Attributes
-    ----------
-    cache_bytes : int
-        Every doubling beyond it makes transforms slower.
-    largest_bytes : int
-        Of all that a tile needs at a time.
-    overhead : float
-        Of a tile, in samples times doublings: calls, and threads that wait for each other.
-    threads : int
-        That tiles are made smaller for.
-    signal_samples : int
-        Of the tile of a signal.
-    """
-
-    cache_bytes: int = CACHE_BYTES
-    largest_bytes: int = 1 << 25
-    overhead: float = 3e5
-    threads: int = 8
-    signal_samples: int = 1 << 17
+    cache_bytes: int = CACHE_BYTES  # every doubling beyond it makes transforms slower
+    largest_bytes: int = 1 << 25  # of all arrays of a tile together
+    overhead: float = (
+        3e5  # of a tile, in samples times doublings: calls, and threads that wait for each other
+    )
+    threads: int = 8  # that tiles are made smaller for
+    signal_samples: int = 1 << 17  # of the tile of a signal
 
 
 PROCESSOR = Sizes()
@@ -110,7 +98,8 @@ def _slowness(size: float, share: float, room: int = CACHE_BYTES) -> float:
 
 def tile(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> tuple[int, ...]:
     """Return the outputs of the transforms that take the least time over the whole image."""
-    return _tile(spec, min(sizes.threads, cpu_count()), sizes)
+    # Neither the batch nor the threads of a call: any part of an image has the same bits computed alone.
+    return _tile(replace(spec, batch=1), min(sizes.threads, cpu_count()), sizes)
 
 
 @functools.lru_cache(maxsize=64)
@@ -121,7 +110,7 @@ def _tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
     planes = spec.channels + 2 * spec.outputs + 1
     *leading, last = spec.axes
     options = [_options(axis.output, axis.taps, axis.taps > 1) for axis in leading]
-    ways: list[tuple[int, int, tuple[int, ...]]] = [(spec.batch, 1, ())]
+    ways: list[tuple[int, int, tuple[int, ...]]] = [(1, 1, ())]
     for axis in (*options, _options(last.output, last.taps, True)):
         ways = [(tiles * m, samples * n, (*shares, t)) for tiles, samples, shares in ways for m, t, n in axis]
 
@@ -162,7 +151,7 @@ def _signal_tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
     row = _row_length(axis.output, axis.taps)
     step = row - axis.taps + 1
     rows = -(-axis.output // step)
-    shares = min(-(-rows // 4), max(-(-threads // max(1, spec.batch)), rows * row // sizes.signal_samples))
+    shares = min(-(-rows // 4), max(threads, rows * row // sizes.signal_samples))
     return (min(axis.output, -(-rows // shares) * step),)
 
 

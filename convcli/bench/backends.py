@@ -11,6 +11,7 @@ import numpy as np
 
 from convcli import backends
 from convcli.arrays import device
+from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
 from convcli.bench.contestants import Contestant, Problem
 from convcli.bench.results import Phases
@@ -45,9 +46,13 @@ def posed(problem: Problem, name: str, max_memory: int | None = None) -> Posed:
     BackendError, LimitError
         If it cannot, or may not.
     """
-    image = samples_of(problem.image, "image")[:, None]
     kernel = samples_of(problem.kernel, "kernel")[None, None]
-    return prepare(image, kernel, backend=name, threads=problem.case.threads, max_memory=max_memory)
+    return prepare(planes(problem), kernel, backend=name, threads=problem.case.threads, max_memory=max_memory)
+
+
+def planes(problem: Problem) -> Array:
+    """Return the image of a problem as `prepare` takes it."""
+    return samples_of(problem.image, "image")[:, None]
 
 
 def _contestant(name: str, max_memory: int | None) -> Contestant:
@@ -67,7 +72,7 @@ def _contestant(name: str, max_memory: int | None) -> Contestant:
     @contextmanager
     def prepare(problem: Problem) -> Iterator[Callable[[], object]]:
         def call() -> object:
-            return posed(problem, name, max_memory).compute()  # what a call of convolve does
+            return posed(problem, name, max_memory).compute(planes(problem))  # what a call of convolve does
 
         def watched_call() -> object:
             began = time.perf_counter()

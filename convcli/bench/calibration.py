@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from convcli import backends
+from convcli.arrays.library import Array
 from convcli.engine import rates as profile
 from convcli.engine.planner import Candidate
 from convcli.engine.problem import Convolution, prepare
@@ -39,6 +40,7 @@ class Sample:
     """One way to compute one problem, and what it should count and takes."""
 
     problem: Convolution
+    image: Array
     candidate: Candidate
 
     @property
@@ -70,12 +72,13 @@ def samples(threads: int, limit: float = LONGEST) -> Iterator[Sample]:
         column = rng.standard_normal(taps)
         for number, kernel in enumerate((rng.standard_normal((taps, taps)), np.outer(column, column[::-1]))):
             with profile.ignored():
-                problem = prepare(image[: 1 if number else None], kernel[None, None], threads=threads)
+                part = image[: 1 if number else None]
+                problem = prepare(part, kernel[None, None], threads=threads)
             for candidate in problem.plan.candidates:
                 if candidate.cost is None or candidate.cost.memory_bytes > LARGEST_BYTES:
                     continue
                 plan = replace(problem.plan, chosen=candidate)
-                sample = Sample(replace(problem, plan=plan), candidate)
+                sample = Sample(replace(problem, plan=plan), part, candidate)
                 if sample.seconds <= limit:
                     yield sample
 
@@ -114,7 +117,7 @@ def calibrate(
     for turn in range(TURNS):  # turns, so that a noisy moment spoils nothing for good
         for number, (sample, found) in enumerate(zip(chosen, times, strict=True)):
             began = clock()
-            sample.problem.compute()
+            sample.problem.compute(sample.image)
             if turn:
                 found.append(clock() - began)
             elif clock() - started > MOST / TURNS:  # this machine is slower: fewer runs must do

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -37,6 +35,8 @@ def run() -> int:
     """
     try:
         _prepare()
+        from convcli.cli.loading import loading
+
         with loading():
             from convcli.cli.app import invoke
 
@@ -48,17 +48,6 @@ def run() -> int:
     except Exception as error:
         status = _failed(error)
     return _flushed(status)
-
-
-@contextlib.contextmanager
-def loading() -> Iterator[None]:
-    """Look for no garbage while modules are loaded, nor ever again among what they made: that stays."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _prepare() -> None:

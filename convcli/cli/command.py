@@ -9,7 +9,8 @@ from typing import Any, get_args, get_origin
 
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
-from convcli.cli import loading, settings
+from convcli.cli import settings
+from convcli.cli.loading import loading
 from convcli.options import PANELS, Option, declared
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}

@@ -1,5 +1,6 @@
 """Options that several commands have, in groups; those of one command are in its folder."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -48,14 +49,15 @@ class InOut:
         check_json(self.as_json, self.output)
 
 
-def is_png(kind: str) -> bool:
-    """Whether a format has PNG's compression; a format without a name is not known yet."""
-    return kind in ("PNG", "")
+def has_level(level: str) -> Callable[[str], bool]:
+    """Return a function that says whether a format has a level; one without a name is not known yet."""
 
+    def used_by(kind: str) -> bool:
+        from convcli.images.formats import format_named
 
-def has_quality(kind: str) -> bool:
-    """Whether a format has a quality."""
-    return kind in ("JPEG", "WEBP", "")
+        return not kind or format_named(kind).level == level
+
+    return used_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +75,14 @@ class FileOptions:
     ] = None
     force: Force = False
     compress: Annotated[
-        int | None, Option("Output", "PNG compression.  [default: 1]", metavar="0-9", used_by=is_png)
+        int | None,
+        Option("Output", "PNG compression.  [default: 1]", metavar="0-9", used_by=has_level("compress")),
     ] = None
     quality: Annotated[
         int | None,
-        Option("Output", "JPEG, WEBP.  [default: 95, lossless]", metavar="1-100", used_by=has_quality),
+        Option(
+            "Output", "JPEG, WEBP.  [default: 95, lossless]", metavar="1-100", used_by=has_level("quality")
+        ),
     ] = None
     strip: Annotated[
         bool,

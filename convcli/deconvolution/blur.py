@@ -1,4 +1,4 @@
-"""The blur as a linear map on a grid, by its Fourier transform."""
+"""The blur as a linear map on a grid, by its Fourier transform; differences and their adjoint."""
 
 from __future__ import annotations
 
@@ -9,44 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from convcli.arrays.library import HOST, Array, ArrayLib, array_module
+from convcli.arrays.library import HOST, Array, array_module
 
 
 class Blur:
-    """What was observed, y = M (h ∗ x) + n, and how h acts.
+    """The observation y = M (h ∗ x) + n, and how h acts.
 
     The convolution is circular on a grid at least as large as the photo; M keeps the samples of the
     photo that are known. Where the grid is the photo and everything is known, M is the identity.
 
-    Parameters
-    ----------
-    observed : (planes, *grid) array of float
-        y, and a first guess where nothing is known. On a GPU all the others are there too.
-    psf : (*taps) array
-        On the host.
-    origin : tuple of int
-        Cell of `psf` that sits on the output.
-    known : (1 or planes, *grid) array of bool, optional
-        M; all is known by default.
-    frame : tuple of slices, optional
-        Where the photo lies in the grid; it is the grid by default.
-    threads : int
-        That transform on the host.
-
     Attributes
     ----------
-    lib : ArrayLib
-        What computes.
-    psf : (*taps) array
-        h, where the rest is.
-    observed, filled : (planes, *grid) array
-        y with zeros, and with the guess, where nothing is known.
+    observed, filled : (planes, *grid) array of float
+        y with zeros, and with a first guess, where nothing is known. On a GPU all the others are there too.
+    psf, origin : array, tuple of int
+        h, and its cell that sits on the output.
+    known : (1 or planes, *grid) array, optional
+        M; all is known by default.
+    frame : tuple of slices
+        Place of the photo in the grid; it is the grid by default.
     count : int
-        Known samples.
-    transfer : complex array
-        The transform of h: its values at the frequencies of `numpy.fft.rfftn`.
-    gain : array
-        Squared magnitude of `transfer`.
+        Number of known samples.
+    forward, inverse : callable
+        Transform of the last axes, and its inverse, which overwrites its input.
+    transfer, gain : array
+        Transform of h at the frequencies of `numpy.fft.rfftn`, and its squared magnitude.
     """
 
     def __init__(
@@ -63,7 +50,7 @@ class Blur:
         self.grid: tuple[int, ...] = observed.shape[1:]
         self.axes = tuple(range(-len(self.grid), 0))
         self.dtype = observed.dtype
-        self._forward, self._inverse = transforms(self.lib, self.grid, threads)
+        self.forward, self.inverse = self._transforms(threads)
         self.frame = frame or (slice(None),) * len(self.grid)
         self.known = None if known is None else known.astype(observed.dtype)
         self.filled = observed
@@ -71,10 +58,21 @@ class Blur:
         self.count = observed.size
         if known is not None:
             self.count = int(np.count_nonzero(known)) * (len(observed) // len(known))
-        self.see(self.lib.to_device(psf), origin)
+        self.set_psf(self.lib.to_device(psf), origin)
 
-    def see(self, psf: Array, origin: tuple[int, ...]) -> None:
-        """Take another point spread function for h, that lies where the rest is."""
+    def _transforms(self, threads: int) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+        if self.lib is HOST:
+            from scipy import fft
+
+            forward = functools.partial(fft.rfftn, axes=self.axes, workers=threads)
+            inverse = functools.partial(fft.irfftn, workers=threads, overwrite_x=True)
+        else:
+            forward = functools.partial(self.lib.xp.fft.rfftn, axes=self.axes)
+            inverse = self.lib.xp.fft.irfftn
+        return forward, functools.partial(inverse, s=self.grid, axes=self.axes)
+
+    def set_psf(self, psf: Array, origin: tuple[int, ...]) -> None:
+        """Take another point spread function for h, which lies where the rest is."""
         self.psf, self.origin = psf, origin
         placed = np.zeros_like(self.observed, shape=self.grid)
         placed[tuple(slice(n) for n in psf.shape)] = psf
@@ -87,24 +85,10 @@ class Blur:
         """The transform of y, as filled in where nothing is known."""
         return self.forward(self.filled)
 
-    def forward(self, image: Array) -> Array:
-        """Transform the last axes."""
-        return self._forward(image)
-
-    def inverse(self, spectrum: Array) -> Array:
-        """Undo `forward`; overwrites `spectrum`."""
-        return self._inverse(spectrum)
-
     def apply(self, image: Array) -> Array:
         """H x."""
         spectrum = self.forward(image)
         spectrum *= self.transfer
-        return self.inverse(spectrum)
-
-    def adjoint(self, image: Array) -> Array:
-        """Hᵀ x."""
-        spectrum = self.forward(image)
-        spectrum *= self.transfer.conj()
         return self.inverse(spectrum)
 
     def masked(self, image: Array) -> Array:
@@ -151,35 +135,11 @@ class Blur:
     @functools.cached_property
     def roughness(self) -> Array:
         """The transform of −Δ, the sum of DᵀD over the axes: Σ (2 − 2 cos ω)."""
-        total: Any = 0.0
-        for axis, size in enumerate(self.grid):
-            kept = size // 2 + 1 if axis == len(self.grid) - 1 else size
-            wave = 2 - 2 * np.cos(2 * np.pi * np.arange(kept) / size)
-            shape = [-1 if a == axis else 1 for a in range(len(self.grid))]
-            total = total + self.lib.to_device(wave.reshape(shape))
+        waves = [2 - 2 * np.cos(2 * np.pi * np.arange(n) / n) for n in self.grid]
+        waves[-1] = waves[-1][: self.grid[-1] // 2 + 1]
+        total: Any = sum(map(self.lib.to_device, np.ix_(*waves)))
         result: Array = total.astype(self.dtype, copy=False)
         return result
-
-
-def transforms(
-    lib: ArrayLib, grid: tuple[int, ...], threads: int
-) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
-    """Fourier transform of the last axes, of real numbers, and its inverse, which may overwrite its input.
-
-    >>> forward, inverse = transforms(HOST, (4,), 1)
-    >>> inverse(forward(np.array([[1.0, 2.0, 3.0, 5.0]]))).round(9).tolist()
-    [[1.0, 2.0, 3.0, 5.0]]
-    """
-    axes = tuple(range(-len(grid), 0))
-    if lib is not HOST:
-        fft = lib.xp.fft
-        return functools.partial(fft.rfftn, axes=axes), functools.partial(fft.irfftn, s=grid, axes=axes)
-    from scipy.fft import irfftn, rfftn
-
-    return (
-        functools.partial(rfftn, axes=axes, workers=threads),
-        functools.partial(irfftn, s=grid, axes=axes, workers=threads, overwrite_x=True),
-    )
 
 
 def power(spectrum: Array) -> Array:
@@ -191,6 +151,15 @@ def power(spectrum: Array) -> Array:
     result: Array = np.square(spectrum.real)
     result += np.square(spectrum.imag)
     return result
+
+
+def along(values: Array, axis: int, axes: int) -> Array:
+    """Shape a vector to lie along one of so many axes.
+
+    >>> along(np.arange(3), 1, 3).shape
+    (1, 3, 1)
+    """
+    return values.reshape([-1 if a == axis else 1 for a in range(axes)])
 
 
 def squared_length(parts: Array) -> Array:
@@ -206,18 +175,8 @@ def squared_length(parts: Array) -> Array:
 
 
 def differences(image: Array, axes: int) -> Array:
-    """D x: forward differences along each of the last `axes` axes, circular.
+    """D x, (axes, planes, *grid): forward differences along each of the last `axes` axes, circular.
 
-    Parameters
-    ----------
-    image : (planes, *grid) array
-
-    Returns
-    -------
-    (axes, planes, *grid) array
-
-    Examples
-    --------
     >>> differences(np.array([[1.0, 2.0, 4.0]]), 1).tolist()
     [[[1.0, 2.0, -3.0]]]
     """

@@ -1,4 +1,4 @@
-"""What lies outside the photo: nothing known, the photo again, a taper, or its mirror image."""
+"""Outside the photo: unknown samples, the photo again, a taper, or its mirror image."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import numpy as np
 
 from convcli.arrays.borders import border_index
 from convcli.arrays.library import Array, array_module
-from convcli.deconvolution.blur import Blur
-from convcli.spec import choose
+from convcli.deconvolution.blur import Blur, along
 
 BORDERS = ("unknown", "wrap", "taper", "mirror")
 LEAST_GAP = 8  # samples between the ends of an axis, which a penalty would else join
@@ -16,49 +15,36 @@ LEAST_GAP = 8  # samples between the ends of an axis, which a penalty would else
 def frame(planes: Array, psf: Array, origin: tuple[int, ...], border: str, threads: int) -> Blur:
     """Put the photo on the grid on which the blur is circular.
 
-    Parameters
-    ----------
-    planes : (planes, *spatial) array of float
-        A sample that is not finite is unknown, whatever the border.
-    psf : (*taps) array
-        On the host.
-    origin : tuple of int
-    border : {"unknown", "wrap", "taper", "mirror"}
-        The grid is larger by the PSF and what is added unknown; it is the photo; it is the photo,
-        its rim blended into its own blur; it is one period of the photo and its mirror images.
-    threads : int
-
-    Returns
-    -------
-    Blur
+    A sample of `planes` (planes, *spatial) that is not finite is unknown, whatever the border. The grid is
+    larger than the photo by the PSF, and what is added unknown (``unknown``); it is the photo (``wrap``),
+    whose rim may be blended into its own blur (``taper``); it is one period of the photo and its mirror
+    images (``mirror``).
     """
-    choose(border, BORDERS, "border")
     shape = planes.shape[1:]
+    box = tuple(slice(n) for n in shape)
     known = np.isfinite(planes)
     if known.all():
         known = known[:1]
     else:
         planes = np.where(known, planes, _means(planes, known))
-    whole = bool(known.all())
+    complete = border != "unknown" and bool(known.all())
     if border == "unknown":
         grid = grid_shape(shape, psf.shape, border)
         for axis, size in enumerate(grid, 1):
             planes = _bridged(planes, axis, size)
         inside = np.zeros_like(known, shape=(len(known), *grid))
-        box = tuple(slice(n) for n in shape)
         inside[(slice(None), *box)] = known
-        return Blur(planes, psf, origin, known=inside, frame=box, threads=threads)
-    if border == "mirror":
+        known = inside
+    elif border == "mirror":
         for axis, size in enumerate(shape, 1):
             index = array_module(planes).to_device(border_index(size, 0, max(size - 2, 0), "mirror"))
             planes, known = planes.take(index, axis), known.take(index, axis)
     elif border == "taper":
         planes = _tapered(planes, psf, origin, threads)
-    box = tuple(slice(n) for n in shape)
-    return Blur(planes, psf, origin, known=None if whole else known, frame=box, threads=threads)
+    return Blur(planes, psf, origin, known=None if complete else known, frame=box, threads=threads)
 
 
-def grid_shape(shape: tuple[int, ...], taps: tuple[int, ...], border: str) -> tuple[int, ...]:
+def grid_shape(shape: tuple[int, ...], psf_shape: tuple[int, ...], border: str) -> tuple[int, ...]:
     """Return the grid's shape for a photo and a PSF.
 
     >>> grid_shape((100, 97), (5, 7), "unknown"), grid_shape((100, 97), (5, 7), "mirror")
@@ -72,7 +58,7 @@ def grid_shape(shape: tuple[int, ...], taps: tuple[int, ...], border: str) -> tu
 
     return tuple(
         int(next_fast_len(n + max(t - 1, LEAST_GAP), real=True)) if n > 1 else 1
-        for n, t in zip(shape, taps, strict=True)
+        for n, t in zip(shape, psf_shape, strict=True)
     )
 
 
@@ -87,7 +73,7 @@ def is_mirrored(psf: Array, origin: tuple[int, ...]) -> bool:
 
 
 def _means(planes: Array, known: Array) -> Array:
-    """Mean of what is known in every plane; 0 where nothing is."""
+    """Mean of the known samples of every plane; 0 where none is."""
     axes = tuple(range(1, planes.ndim))
     total = np.where(known, planes, 0).sum(axis=axes, keepdims=True, dtype=np.float64)
     mean: Array = total / np.maximum(known.sum(axis=axes, keepdims=True), 1)
@@ -95,17 +81,16 @@ def _means(planes: Array, known: Array) -> Array:
 
 
 def _bridged(planes: Array, axis: int, size: int) -> Array:
-    """Lengthen an axis by what leads smoothly from its end to its begin, mirror image to mirror image."""
+    """Lengthen an axis by a smooth transition from the mirror image at its end to that at its begin."""
     length = planes.shape[axis]
     gap = size - length
     if gap == 0:
         return planes
-    bring = array_module(planes).to_device
-    shape = [-1 if a == axis else 1 for a in range(planes.ndim)]
+    to_device = array_module(planes).to_device
     falling = (1 + np.cos(np.pi * (np.arange(gap) + 0.5) / gap)) / 2
-    weight = bring(falling.astype(planes.dtype).reshape(shape))
-    ahead = planes.take(bring(border_index(length, 0, gap, "mirror")[length:]), axis)
-    behind = planes.take(bring(border_index(length, gap, 0, "mirror")[:gap]), axis)
+    weight = to_device(along(falling.astype(planes.dtype), axis, planes.ndim))
+    ahead = planes.take(to_device(border_index(length, 0, gap, "mirror")[length:]), axis)
+    behind = planes.take(to_device(border_index(length, gap, 0, "mirror")[:gap]), axis)
     return np.concatenate([planes, weight * ahead + (1 - weight) * behind], axis)
 
 
@@ -126,8 +111,7 @@ def _tapered(planes: Array, psf: Array, origin: tuple[int, ...], threads: int) -
         square = np.abs(np.fft.rfft(profile, size - 1)) ** 2
         correlation = np.fft.irfft(square, size - 1)
         correlation = np.append(correlation, correlation[0]) / correlation[0]
-        shape = [-1 if a == axis else 1 for a in range(len(blur.grid))]
-        alpha *= blur.lib.to_device((1 - correlation).astype(planes.dtype).reshape(shape))
+        alpha *= blur.lib.to_device(along((1 - correlation).astype(planes.dtype), axis, len(blur.grid)))
     tapered: Array = planes * alpha + blur.apply(planes) * (1 - alpha)
     axes = tuple(range(1, planes.ndim))
     tapered += planes.mean(axis=axes, keepdims=True) - tapered.mean(axis=axes, keepdims=True)

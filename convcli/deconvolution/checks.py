@@ -1,9 +1,9 @@
-"""What `convcli.deconvolve` is given: checked, and brought into the form that the methods take."""
+"""The arguments of `convcli.deconvolve`: checked, and brought into the form that the methods take."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,34 +12,27 @@ from numpy.typing import ArrayLike
 from convcli.arrays.library import Array, array_module
 from convcli.arrays.samples import samples_of
 from convcli.deconvolution import methods
-from convcli.deconvolution.device import brought
+from convcli.deconvolution.device import to_library
 from convcli.deconvolution.iteration import Judge
 from convcli.deconvolution.noise import estimate_noise
 from convcli.deconvolution.quality import isnr, psnr, ssim
+from convcli.engine.precision import PRECISIONS
 from convcli.errors import InputError, UsageError
-from convcli.spec import PerAxis, per_axis, whole
+from convcli.spec import PerAxis, choose, per_axis, whole
 from convcli.text import shape_text
 
-ROUNDING = 12**-0.5  # standard deviation of what is lost by rounding to whole numbers
+ROUNDING = 12**-0.5  # standard deviation of the error of rounding to whole numbers
 LEAST_NOISE = 1e-3
 """Estimates are at least this fraction of the image's standard deviation: with less noise, iterations
 take longer to converge than their result is worth."""
 LEAST_GIVEN, MOST_GIVEN = 1e-5, 1e6
 # Squares and sums of samples between these are float32; beyond the last they are no float64 either.
 SMALL, LARGE, LARGEST = 1e-9, 1e9, 1e100
-MOST = 1e15
 
 
-def check_options(
-    known: Iterable[str], method: str, balance: object, accelerate: bool, damping: float, exponent: float
-) -> None:
-    """Refuse options that the method has no use for."""
-    given = {
-        "balance": balance != "auto",
-        "accelerate": accelerate,
-        "damping": damping != 0,
-        "exponent": exponent != 2 / 3,
-    }
+def check_options(method: str, given: Mapping[str, bool]) -> None:
+    """Refuse options that were given and that the method does not use."""
+    known = methods.load(method).OPTIONS
     for name, asked in given.items():
         if asked and name not in known:
             users = [other for other in methods.names() if name in methods.load(other).OPTIONS]
@@ -83,10 +76,17 @@ def point_spread(
     return weights, place
 
 
-def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, float, float]:
-    """Return samples as (planes, *spatial) in the type of the arithmetic, the least, and their spread.
+def arithmetic(precision: str, samples: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of the arithmetic: for ``auto`` float32 if that holds the samples."""
+    if choose(precision, PRECISIONS, "precision") != "auto":
+        return np.dtype(precision)
+    return np.dtype("float32" if samples.itemsize <= (4 if samples.kind == "f" else 2) else "float64")
 
-    float64 takes the place of float32 for samples whose squares that cannot hold.
+
+def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, float, float]:
+    """Return samples as (planes, *spatial), their minimum and their standard deviation.
+
+    `dtype` is that of the arithmetic; float64 takes its place for samples whose squares float32 cannot hold.
     """
     with np.errstate(over="ignore"):
         planes = samples.reshape(-1, *samples.shape[-axes:]).astype(dtype, order="C")
@@ -116,25 +116,26 @@ def noise_of(noise: float | str, planes: Array, axes: int, scale: float) -> tupl
 
 
 def judge_of(
-    reference: ArrayLike, planes: Array, dtype: np.dtype[Any], top: float | None, raised: float
+    reference: ArrayLike, planes: Array, dtype: np.dtype[Any], white: float | None, raised: float
 ) -> Judge:
-    """Return what measures an image against the reference: clipped to its range if it is of integers."""
+    """Return a function that measures images, clipped to 0…`white`, against the reference."""
     truth = samples_of(reference, "reference", anywhere=True)
     if truth.size != planes.size or truth.shape[-(planes.ndim - 1) :] != planes.shape[1:]:
         raise UsageError(
             f"the reference {shape_text(truth.shape)} is not of the image's shape "
             f"{shape_text(planes.shape[1:])}, or has other channels; use the image before it was blurred"
         )
-    truth = brought(truth, array_module(planes)).reshape(planes.shape).astype(np.float64)
+    truth = to_library(truth, array_module(planes)).reshape(planes.shape).astype(np.float64)
     if not np.isfinite(truth).all():
         raise UsageError("the reference has samples that are not finite; use one that is known everywhere")
-    if top is None and dtype.kind in "ui":
-        top = float(np.iinfo(dtype).max)
-    if top is not None and not (positive(top, "top") > 0):
-        raise UsageError(f"top {top:g} is not a positive number; use the sample value of white, such as 255")
-    limits = (-math.inf, math.inf) if top is None else (0.0, top)
-    span = top or float(np.ptp(truth)) or 1.0
-
+    if white is None and dtype.kind in "ui":
+        white = float(np.iinfo(dtype).max)
+    if white is not None and not (positive(white, "top") > 0):
+        raise UsageError(
+            f"top {white:g} is not a positive number; use the sample value of white, such as 255"
+        )
+    limits = (-math.inf, math.inf) if white is None else (0.0, white)
+    span = white or float(np.ptp(truth)) or 1.0
     known = np.isfinite(planes)
     blurred = np.where(known, planes, truth)
 
@@ -149,7 +150,7 @@ def judge_of(
     return judge
 
 
-def positive(value: object, what: str, most: float = MOST) -> float:
+def positive(value: object, what: str, most: float = 1e15) -> float:
     """Return a number that is at least 0, and no larger than makes sense."""
     try:
         number = float(value)  # type: ignore[arg-type]

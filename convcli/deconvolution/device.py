@@ -1,4 +1,4 @@
-"""Where an image is restored: on the processor, or on a GPU."""
+"""The device that an image is restored on: the processor, or a GPU."""
 
 from __future__ import annotations
 
@@ -15,19 +15,7 @@ BACKENDS = ("auto", "cpu", "cuda")
 
 
 def require(backend: str) -> None:
-    """Refuse a backend that there is not, or that cannot be used here.
-
-    Raises
-    ------
-    UsageError
-        If the name is none of `BACKENDS`.
-    BackendError
-        If it is that of a GPU and there is none.
-
-    Examples
-    --------
-    >>> require("cpu")
-    """
+    """Refuse a name that is not in `BACKENDS`, and a GPU that cannot be used here."""
     choose(backend, BACKENDS, "backend")
     reason = device.unavailable() if backend == "cuda" else None
     if reason is not None:
@@ -35,56 +23,24 @@ def require(backend: str) -> None:
 
 
 def library_for(backend: str, samples: Array) -> ArrayLib:
-    """Return what is to compute: for ``auto`` what the samples belong to.
-
-    Raises
-    ------
-    BackendError
-        If they lie on a GPU and the processor is asked for.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> library_for("auto", np.zeros(3)) is HOST
-    True
-    """
+    """Return the library to compute with: for ``auto`` the one that the samples belong to."""
     there = array_module(samples)
     if backend == "cpu" and there is not HOST:
         raise unusable(backend, "the image lies on the GPU; copy it to the host with .get()")
     return gpu() if backend == "cuda" else there
 
 
-def brought(array: Array, lib: ArrayLib) -> Array:
-    """Return an array where `lib` computes: a copy, if it lies elsewhere.
-
-    >>> import numpy as np
-    >>> brought(np.arange(3), HOST)
-    array([0, 1, 2])
-    """
+def to_library(array: Array, lib: ArrayLib) -> Array:
+    """Return an array as one of `lib`: a copy, if it lies elsewhere."""
     there = array_module(array)
     return lib.to_device(array) if there is HOST else array if lib is not HOST else there.to_host(array)
 
 
 @contextlib.contextmanager
-def room(lib: ArrayLib, needed: float, limit: int | None, what: str) -> Iterator[None]:
-    """Refuse work that would not fit, before it is begun; say in a line what goes wrong on a GPU meanwhile.
+def memory_budget(lib: ArrayLib, needed: float, limit: int | None, what: str) -> Iterator[None]:
+    """Refuse work that would not fit, before it begins; give errors of a GPU meanwhile a line of their own.
 
-    Parameters
-    ----------
-    lib : ArrayLib
-    needed : float
-        Bytes, about.
-    limit : int, optional
-        Bytes; what is free where the work is done, by default.
-    what : str
-        What it is for.
-
-    Raises
-    ------
-    LimitError
-        If the limit, or the host's memory, is too small.
-    BackendError
-        If that of the GPU is, or whatever else fails there.
+    `needed` is an estimate in bytes, `limit` what is free by default, `what` the subject of the message.
     """
     if lib is HOST or limit is not None:
         check_memory(needed, limit, what, "a smaller image")

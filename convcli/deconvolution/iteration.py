@@ -1,4 +1,4 @@
-"""The loop around every method: when it ends, what it remembers, and what it shows on the way."""
+"""The loop around every method: its stopping rules and its history."""
 
 from __future__ import annotations
 
@@ -13,21 +13,12 @@ from convcli.deconvolution.method import Step
 
 
 @dataclass(frozen=True)
-class Record:
-    """One iteration, for the history.
+class Iteration:
+    """One entry of the history.
 
-    Attributes
-    ----------
-    iteration : int
-        From 1 on.
-    residual : float
-        Root mean square of what the blurred result leaves of the observation.
-    change : float
-        Of the image, relative to the image.
-    noise, balance : float
-        As believed then.
-    psnr, ssim, isnr : float, optional
-        Against the reference, where there is one.
+    `iteration` counts from 1; `residual` is the root mean square of y − h ∗ x over the known samples;
+    `change` is that of the image, relative to the image; `noise` and `balance` are estimates;
+    `psnr`, `ssim` and `isnr` are measured against the reference, if there is one.
     """
 
     iteration: int
@@ -41,66 +32,59 @@ class Record:
 
 
 Judge = Callable[[Array], dict[str, float]]
-Watch = Callable[[Record, Callable[[], Array]], object]
+Watch = Callable[[Iteration, Callable[[], Array]], object]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """The stopping rules."""
+
+    iterations: int  # largest number of iterations
+    tolerance: float  # smallest change of the image, relative to itself, that is worth another iteration
+    by_itself: bool  # whether the method may end: where the residual is the noise, say
+
+    def ends(self, entry: Iteration, step: Step) -> bool:
+        """Whether an iteration was the last."""
+        return (
+            entry.iteration >= self.iterations
+            or entry.change < self.tolerance
+            or (self.by_itself and step.done)
+        )
 
 
 @dataclass
 class Outcome:
-    """What the loop ended with; `whole` is the restored image on the grid."""
+    """The end of the loop; `image` is the restored image on the whole grid."""
 
-    whole: Array
-    history: list[Record] = field(default_factory=list)
+    image: Array
+    history: list[Iteration] = field(default_factory=list)
     interrupted: bool = False
     note: str = ""
 
 
 def iterate(
-    steps: Iterator[Step],
-    blur: Blur,
-    *,
-    iterations: int,
-    tolerance: float,
-    judge: Judge | None = None,
-    watch: Watch | None = None,
-    stops: bool = True,
+    steps: Iterator[Step], blur: Blur, stopping: Stopping, judge: Judge | None, watch: Watch | None
 ) -> Outcome:
-    """Take steps until they are enough, and keep the last.
+    """Take steps until a stopping rule or Ctrl-C ends them, and keep the last whole one.
 
-    Parameters
-    ----------
-    steps : iterator of Step
-    blur : Blur
-    iterations : int
-        At most.
-    tolerance : float
-        Ends when the image changes by less, relative to itself.
-    judge : callable, optional
-        Takes the photo's part of an image and returns measures for the history.
-    watch : callable, optional
-        Called after every iteration with its record and a function that returns the image.
-    stops : bool
-        Whether the method may end by itself.
-
-    Returns
-    -------
-    Outcome
-        After Ctrl-C with what the last whole iteration gave, if there was one.
+    `judge` takes the photo's part of an image and returns measures for the history; `watch` is called after
+    every iteration with its entry and a function that returns the image.
     """
     outcome = Outcome(blur.filled.copy())
-    image = blur.crop(outcome.whole)
+    image = blur.crop(outcome.image)
     _keep_freed_memory()
     try:
         for number, step in enumerate(steps, 1):
             moved = np.subtract(blur.crop(step.image), image)
-            np.copyto(outcome.whole, step.image)
+            np.copyto(outcome.image, step.image)
             change = _ratio(moved, image)
             measures = judge(image) if judge else {}
-            record = Record(number, step.residual, change, step.noise, step.balance, **measures)
-            outcome.history.append(record)
+            entry = Iteration(number, step.residual, change, step.noise, step.balance, **measures)
+            outcome.history.append(entry)
             outcome.note = step.note
             if watch:
-                watch(record, image.copy)
-            if number >= iterations or (stops and step.done) or change < tolerance:
+                watch(entry, image.copy)
+            if stopping.ends(entry, step):
                 break
     except KeyboardInterrupt:
         if not outcome.history:
@@ -116,9 +100,8 @@ def _ratio(part: Array, whole: Array) -> float:
 
 
 def _keep_freed_memory() -> None:
-    """Have freed arrays kept for the next iteration, not given back to the system and asked for again.
+    """Have glibc keep freed arrays for the next iteration: it does for blocks as large as one freed before.
 
-    glibc takes the size of a freed block as a sign of what the program goes on to need: up to 32 MiB.
     Without this, page faults were 40 % of the time of Richardson–Lucy on 1024×1024.
     """
     block = np.empty(31 << 20, np.uint8)

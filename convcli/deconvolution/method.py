@@ -1,4 +1,4 @@
-"""What a method is told, and what it tells at every step."""
+"""The interface of a method: the options that it takes, and the outcome of each of its iterations."""
 
 from __future__ import annotations
 
@@ -11,81 +11,45 @@ from convcli.deconvolution.blur import Blur
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Options of a restoration.
+class MethodOptions:
+    """Options of a restoration."""
 
-    Attributes
-    ----------
-    noise : float
-        Standard deviation of the noise, estimated or given.
-    least_noise : float
-        What it is at least: that of rounding.
-    noise_given : bool
-        Whether it was given: then it is not corrected on the way.
-    balance : float or None
-        Strength of the penalty; None to find it.
-    accelerate : bool
-    damping : float
-        Leave alone what agrees with the observation to so many standard deviations of the noise.
-    exponent : float
-        Of a hyper-Laplacian prior.
-    scale : float
-        Standard deviation of the observed image: what "large" means for it.
-    """
-
-    noise: float
-    least_noise: float
-    noise_given: bool
-    balance: float | None
+    noise: float  # standard deviation, estimated or given
+    least_noise: float  # lower bound of it: that of rounding
+    noise_given: bool  # then it is not corrected on the way
+    balance: float | None  # weight of the penalty; None to find it
     accelerate: bool
-    damping: float
-    exponent: float
-    scale: float
+    damping: float  # differences from the observation are ignored up to this multiple of the noise
+    exponent: float  # of a hyper-Laplacian prior
+    scale: float  # standard deviation of the observed image, the unit of thresholds
 
 
 @dataclass
 class Step:
-    """One iteration's outcome.
+    """Outcome of one iteration."""
 
-    Attributes
-    ----------
-    image : (planes, *grid) array
-        The restored image; overwritten by the next step.
-    residual : float
-        Root mean square of M (y − H x) over what is known.
-    noise : float
-        Standard deviation of the noise, as believed now.
-    balance : float or None
-        As used now.
-    done : bool
-        The method itself sees no reason to go on.
-    note : str
-        What the user should know about the result.
-    """
-
-    image: Array
-    residual: float
-    noise: float
+    image: Array  # (planes, *grid), the restored image; overwritten by the next step
+    residual: float  # root mean square of M (y − H x) over the known samples
+    noise: float  # present estimates
     balance: float | None = None
-    done: bool = False
-    note: str = ""
+    done: bool = False  # the method itself sees no reason to go on
+    note: str = ""  # note on the result, for the user
 
 
 class Method(Protocol):
-    """What a module of `convcli.deconvolution.methods` defines, as module-level names."""
+    """Module-level names that a file of `convcli.deconvolution.methods` defines."""
 
     SUMMARY: str
-    """What it is, in a line."""
+    """One line on the method."""
     ITERATIONS: int
-    """Most iterations by default."""
+    """Default of the largest number of iterations."""
     TOLERANCE: float
-    """Relative change of the image below which it stops, by default."""
+    """Default of the relative change of the image below which it stops."""
     OPTIONS: tuple[str, ...]
-    """Which of balance, accelerate, damping, exponent it takes."""
-
+    """Those of balance, accelerate, damping, exponent that it uses."""
     POSITIVE: bool
     """Whether the result is at least 0, and the observation must be."""
 
-    def restore(self, blur: Blur, settings: Settings) -> Iterator[Step]:
+    def restore(self, blur: Blur, options: MethodOptions) -> Iterator[Step]:
         """Iterate for ever, or until nothing changes."""
         ...

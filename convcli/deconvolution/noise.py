@@ -7,8 +7,8 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.engine.convolve import convolve
 
-# Daubechies' orthonormal wavelet with 4 vanishing moments: what is smooth, and nearly all that a blur
-# leaves, passes under it. Computed from its spectral factorisation.
+# Daubechies' orthonormal wavelet with 4 vanishing moments: it ignores smooth images, and nearly all that a
+# blur leaves. Computed from its spectral factorisation.
 WAVELET = (
     0.23037781330889650,
     -0.71484657055291570,
@@ -20,28 +20,17 @@ WAVELET = (
     0.01059740178506903,
 )
 DIFFERENCE = (0.5**0.5, -(0.5**0.5))
-ENOUGH = 0.1  # of the samples, that have details: scattered unknown ones leave few to a long wavelet
+ENOUGH = 0.1  # fraction of the samples with details: scattered unknown ones leave few to a long wavelet
 MEDIAN_OF_NORMAL = 0.6744897501960817  # of |n| where n has variance 1
 
 
 def estimate_noise(planes: Array, axes: int) -> float:
-    """Standard deviation of white noise.
+    """Standard deviation of white noise in (planes, *spatial), where NaN is unknown; 0 without detail.
 
     σ = median |d| / 0.6745 over the details d that are finest along every axis, not decimated; details
-    that are exactly 0, as in clipped or flat areas, do not count.
-
-    Parameters
-    ----------
-    planes : (planes, *spatial) array of float
-        NaN where nothing is known: details that it is part of do not count.
-    axes : int
-        Number of spatial axes. One that is too short for the wavelet takes plain differences, and so do
-        all if unknown samples leave too few details.
-
-    Returns
-    -------
-    float
-        0 for an image without detail.
+    that are exactly 0, as in clipped or flat areas, do not count, nor do those with an unknown sample.
+    An axis that is too short for the wavelet takes plain differences, and so do all if unknown samples leave
+    too few details.
 
     References
     ----------
@@ -63,13 +52,13 @@ def estimate_noise(planes: Array, axes: int) -> float:
 
 
 def _details(planes: Array, axes: int, wavelet: tuple[float, ...]) -> Array:
-    """Absolute details that nothing unknown is part of."""
+    """Absolute details without an unknown sample."""
     detail = planes.astype(np.float64, copy=False)
     for axis in range(-axes, 0):
         if detail.shape[axis] < 2:
             continue
-        taps = np.array(wavelet if detail.shape[axis] >= 2 * len(wavelet) else DIFFERENCE)
+        cells = np.array(wavelet if detail.shape[axis] >= 2 * len(wavelet) else DIFFERENCE)
         shape = [1] * axes
-        shape[axis] = len(taps)
-        detail = convolve(detail, taps.reshape(shape), mode="valid")
+        shape[axis] = len(cells)
+        detail = convolve(detail, cells.reshape(shape), mode="valid")
     return np.abs(detail[np.isfinite(detail)])

@@ -14,34 +14,20 @@ from convcli.deconvolution.blur import squared_length
 from convcli.errors import UsageError
 
 EXPONENTS = {1.0: 1, 1 / 2: 2, 2 / 3: 3}
-"""What `shrink_power` takes, with n = 1/(1 − exponent); 1 marks the soft threshold, which has none."""
+"""Exponents of `shrink_power`, with n = 1/(1 − exponent); 1 marks the soft threshold, which has none."""
 BLOCK_BYTES = 2**16  # the half dozen buffers of a block fit into the second-level cache together
-GPU_BLOCK_BYTES = 2**24  # there the buffers only must not take much memory
+GPU_BLOCK_BYTES = 2**24  # on a GPU the buffers only must not take much memory
 
 
-def shrink_together(v: Array, threshold: float) -> Array:
+def shrink_vectors(v: Array, threshold: float) -> Array:
     """Shorten vectors by `threshold`, those not as long to zero.
 
-    The minimum over w of ½ |w − v|² + t |w|, with |·| the Euclidean norm over axis 0, is
+    The minimum over w of ½ |w − v|² + t |w|, with |·| the Euclidean norm over axis 0, which holds the
+    components of a vector, is
 
         w = v · max(0, 1 − t / |v|)
 
-    Parameters
-    ----------
-    v : (axes, ...) array of float
-        One component of every vector per entry of axis 0.
-    threshold : float
-        t, 0 or above.
-
-    Returns
-    -------
-    (axes, ...) array
-        Of the type of `v`, which stays as it is: splitting methods go on with v − w.
-
-    Raises
-    ------
-    UsageError
-        For a threshold below 0.
+    `v` stays as it is: splitting methods go on with v − w.
 
     References
     ----------
@@ -50,7 +36,7 @@ def shrink_together(v: Array, threshold: float) -> Array:
 
     Examples
     --------
-    >>> shrink_together(np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0).tolist()
+    >>> shrink_vectors(np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0).tolist()
     [[2.4000000000000004, 0.0], [3.2, 0.0]]
     """
     limit = _within(threshold, v.dtype)
@@ -80,26 +66,6 @@ def shrink_power(v: Array, threshold: float, exponent: float) -> Array:
     c (2−α) (2(1−α))^(−(1−α)/(2−α)); up to there, w = 0 is as low or lower. For α = 1 it is the
     soft threshold, sign(v) max(0, |v| − t).
 
-    Parameters
-    ----------
-    v : array of float
-    threshold : float
-        t, 0 or above.
-    exponent : float
-        α: 1/2, 2/3 or 1.
-
-    Returns
-    -------
-    array
-        Of the type of `v`, which stays as it is.
-
-    Raises
-    ------
-    UsageError
-        For another exponent, or a threshold below 0.
-
-    Notes
-    -----
     Above the limit gⁿ is in [2/(n+1), 1] and the slope of the polynomial in [1, n]. So well away
     from the other roots, Newton's method takes a parabola's guess to the last bits in two steps
     (float32) or three (float64): less than the arc cosine or the nested radicals of the root in
@@ -115,14 +81,18 @@ def shrink_power(v: Array, threshold: float, exponent: float) -> Array:
     [0.0, 0.0, 1.013, -99.95]
     """
     n = _degree(exponent)
+    result = np.empty_like(v, order="C")
     if n == 1:
-        return _shrink_each(v, _within(threshold, v.dtype))
+        bound = _within(threshold, v.dtype)
+        for block, target in _blocks(v, result):
+            np.clip(block, -bound, bound, out=target)
+            np.subtract(block, target, out=target)
+        return result
     alpha = 1 - 1 / n
     edge = (2 - alpha) * (2 - 2 * alpha) ** ((alpha - 1) / (2 - alpha))
     limit = _within(edge * _within(threshold, np.dtype(np.float64)) ** (1 / (2 - alpha)), v.dtype)
     if limit < np.finfo(v.dtype).tiny:
         return v.copy()
-    result = np.empty_like(v, order="C")
     for block, target in _blocks(v, result):
         size = np.abs(block)
         large = size > limit
@@ -164,15 +134,6 @@ def _parabola(n: int) -> tuple[float, ...]:
     """Coefficients, highest power first, of a parabola in m within 0.005 of the root g."""
     g = np.linspace((2 / (n + 1)) ** (1 / n), 1, 64)
     return tuple(np.polyfit(g - g ** (n + 1), g, 2).tolist())
-
-
-def _shrink_each(v: Array, limit: float) -> Array:
-    """Subtract what is within the limit: no sample changes sign."""
-    result = np.empty_like(v, order="C")
-    for block, target in _blocks(v, result):
-        np.clip(block, -limit, limit, out=target)
-        np.subtract(block, target, out=target)
-    return result
 
 
 def _degree(exponent: float) -> int:

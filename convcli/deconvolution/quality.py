@@ -1,4 +1,4 @@
-"""How close an image is to the one it should be."""
+"""How close an image is to its reference; both are (planes, *spatial) arrays of real numbers."""
 
 from __future__ import annotations
 
@@ -15,97 +15,45 @@ WINDOW = 7
 K1, K2 = 0.01, 0.03
 
 
-def psnr(reference: Array, image: Array, top: float) -> float:
-    """Peak signal-to-noise ratio in decibels.
+def psnr(reference: Array, image: Array, white: float) -> float:
+    """Peak signal-to-noise ratio: 10 · log10(white² / mean (reference − image)²), in decibels.
 
-        10 · log10(top² / mean (reference − image)²)
+    Infinite for equal images; −inf if a sample of one is not finite.
 
-    Parameters
-    ----------
-    reference, image : (planes, *spatial) array of real numbers
-    top : float
-        Sample value of full brightness.
-
-    Returns
-    -------
-    float
-        Infinite for equal images; −inf if a sample of one is not finite.
-
-    Raises
-    ------
-    UsageError
-        If the shapes differ, there are no samples, or `top` is not positive.
-
-    Examples
-    --------
     >>> reference = np.zeros((1, 4), dtype=np.uint8)
     >>> round(psnr(reference, reference + np.uint8(51), 255), 2)
     13.98
     """
-    _require_pair(reference, image)
-    _require_top(top)
-    return _decibels(top * top, _error(reference, image) / reference.size)
+    _check(reference, image, white)
+    return _decibels(white * white, _error(reference, image) / reference.size)
 
 
 def isnr(reference: Array, blurred: Array, restored: Array) -> float:
-    """Improvement in signal-to-noise ratio, in decibels.
+    """Improvement: 10 · log10(Σ (reference − blurred)² / Σ (reference − restored)²), in decibels.
 
-        10 · log10(Σ (reference − blurred)² / Σ (reference − restored)²)
+    Above 0 if `restored` is closer to `reference` than `blurred` is. Infinite where only one of them equals
+    it, and 0 where both do. Samples that are not finite are infinitely wrong.
 
-    Parameters
-    ----------
-    reference, blurred, restored : (planes, *spatial) array of real numbers
-
-    Returns
-    -------
-    float
-        Above 0 if `restored` is closer to `reference` than `blurred` is. Infinite where only one of
-        them equals it, and 0 where both do. Samples that are not finite are infinitely wrong.
-
-    Raises
-    ------
-    UsageError
-        If the shapes differ or there are no samples.
-
-    Examples
-    --------
     >>> reference = np.array([[0.0, 10.0, 0.0]])
     >>> isnr(reference, np.array([[5.0, 0.0, 5.0]]), np.array([[0.5, 9.0, 0.5]]))
     20.0
     """
-    _require_pair(reference, blurred)
-    _require_pair(reference, restored)
+    _check(reference, blurred)
+    _check(reference, restored)
     return _decibels(_error(reference, blurred), _error(reference, restored))
 
 
-def ssim(reference: Array, image: Array, top: float) -> float:
-    """Mean structural similarity of two images.
+def ssim(reference: Array, image: Array, white: float) -> float:
+    """Mean structural similarity: 1 for equal images, NaN if a sample is not finite.
 
     With the means μ, variances σ² and covariance σ_xy of the samples in a window,
 
         (2 μ_x μ_y + C₁) (2 σ_xy + C₂) / ((μ_x² + μ_y² + C₁) (σ_x² + σ_y² + C₂))
 
-    averaged over all windows inside the image, and over the planes; C₁ = (0.01 top)² and
-    C₂ = (0.03 top)². Windows have 7 samples along every axis, or along an axis shorter than that the
+    averaged over all windows inside the image, and over the planes; C₁ = (0.01 white)² and
+    C₂ = (0.03 white)². Windows have 7 samples along every axis, or along an axis shorter than that the
     largest odd number that fits, and all weights equal; (co)variances are those of a sample, with
     N − 1 in the denominator. These are the defaults of scikit-image's ``structural_similarity``.
-
-    Parameters
-    ----------
-    reference, image : (planes, *spatial) array of real numbers
-        1 to 3 spatial axes.
-    top : float
-        Sample value of full brightness.
-
-    Returns
-    -------
-    float
-        1 for equal images, NaN if a sample is not finite.
-
-    Raises
-    ------
-    UsageError
-        If the shapes differ, there are no samples, or `top` is not positive.
 
     References
     ----------
@@ -118,18 +66,17 @@ def ssim(reference: Array, image: Array, top: float) -> float:
     >>> ssim(ramp, ramp, 255), round(ssim(ramp, ramp[:, ::-1], 255), 3)
     (1.0, -0.769)
     """
-    _require_pair(reference, image)
-    _require_top(top)
-    return float(np.mean([_similarity(x, y, top) for x, y in zip(reference, image, strict=True)]))
+    _check(reference, image, white)
+    return float(np.mean([_similarity(x, y, white) for x, y in zip(reference, image, strict=True)]))
 
 
-def _similarity(x: Array, y: Array, top: float) -> float:
+def _similarity(x: Array, y: Array, white: float) -> float:
     """SSIM of one plane, whose samples are brought to 0..1 first."""
     sizes = [min(WINDOW, n - 1 + n % 2) for n in x.shape]
     count = math.prod(sizes)
     window = np.full(sizes, 1 / count)
     # x² + y² needs no telling apart: only the sum of the variances is asked for.
-    x, y = x.astype(np.float64) / top, y.astype(np.float64) / top
+    x, y = x.astype(np.float64) / white, y.astype(np.float64) / white
     maps = np.stack([x, y, x * x + y * y, x * y])
     mean_x, mean_y, squares, products = convolve(maps, window, mode="valid", precision="float64")
     unbiased = count / max(count - 1, 1)
@@ -153,23 +100,18 @@ def _decibels(above: float, below: float) -> float:
     """10 · log10(above / below), with the limits where one of them is 0 or infinite."""
     if above == below:
         return 0.0
-    if below == 0 or above == math.inf:
-        return math.inf
-    if above == 0 or below == math.inf:
-        return -math.inf
-    return 10 * (math.log10(above) - math.log10(below))
+    upper, lower = (math.log10(value) if value else -math.inf for value in (above, below))
+    return 10 * (upper - lower)
 
 
-def _require_pair(reference: Array, image: Array) -> None:
+def _check(reference: Array, image: Array, white: float = 1.0) -> None:
+    """Refuse images that cannot be compared."""
+    sizes = shape_text(reference.shape)
     if reference.shape != image.shape:
         raise UsageError(
-            f"images {shape_text(reference.shape)} and {shape_text(image.shape)} differ in shape; "
-            "compare images of one shape"
+            f"images {sizes} and {shape_text(image.shape)} differ in shape; compare images of one shape"
         )
     if reference.size == 0:
-        raise UsageError(f"images {shape_text(reference.shape)} have no samples to compare; use larger ones")
-
-
-def _require_top(top: float) -> None:
-    if not 0 < top < math.inf:
-        raise UsageError(f"top {top:g} is not a positive number; use the sample value of full brightness")
+        raise UsageError(f"images {sizes} have no samples to compare; use larger ones")
+    if not 0 < white < math.inf:
+        raise UsageError(f"top {white:g} is not a positive number; use the sample value of full brightness")

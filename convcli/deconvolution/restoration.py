@@ -5,27 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from convcli.arrays import device
 from convcli.arrays.library import Array, array_module
 from convcli.arrays.samples import samples_of
-from convcli.deconvolution import methods
+from convcli.deconvolution import checks, methods
 from convcli.deconvolution.borders import BORDERS, frame, grid_shape, is_mirrored
-from convcli.deconvolution.checks import (
-    check_options,
-    count_of,
-    judge_of,
-    noise_of,
-    planes_of,
-    point_spread,
-    positive,
-)
-from convcli.deconvolution.device import brought, library_for, require, room
-from convcli.deconvolution.iteration import Record, Watch, iterate
-from convcli.deconvolution.method import Settings
-from convcli.engine.problem import PRECISIONS
+from convcli.deconvolution.device import library_for, memory_budget, require, to_library
+from convcli.deconvolution.iteration import Iteration, Stopping, Watch, iterate
+from convcli.deconvolution.method import MethodOptions
 from convcli.spec import BORDER_ALIASES, PerAxis, choose, per_axis
 from convcli.system.resources import cpu_count
 from convcli.text import shape_text
@@ -33,8 +22,7 @@ from convcli.text import shape_text
 AUTO = "tv"
 """The method that `auto` is: on photographs it measured best in all six experiments of tests/quality."""
 
-# Of the grid's size, all that a method holds at a time; measured.
-ARRAYS, ARRAYS_PER_AXIS = 16, 3
+ARRAYS, ARRAYS_PER_AXIS = 16, 3  # of the grid's size, that a method holds at a time; measured
 
 NOT_MIRRORED = (
     "the PSF is not its own mirror image, as border mirror takes it to be; if it rings, use unknown"
@@ -49,24 +37,22 @@ class DeconvolutionResult:
     ----------
     image : (..., *spatial) array of float32 or float64
         Not clipped.
-    method : str
     noise : float
         Standard deviation of the noise, in the image's units, as estimated or given.
     balance : float or None
         Strength of the penalty, as found or given; None for a method without.
-    iterations : int
-    history : list of Record
-        One per iteration: residual, change, noise, balance and, with a reference, psnr, ssim, isnr.
+    history : list of Iteration
+        One entry per iteration: residual, change, noise, balance and, with a reference, psnr, ssim, isnr.
     psf : array
-        As used: normalised, and refined by method ``blind``.
+        PSF used: normalised, and refined by method ``blind``.
     residual : (..., *spatial) array
         y − h ∗ x; 0 where nothing is known.
     psnr, ssim, isnr : float or None
-        Against the reference.
+        Measures against the reference.
     interrupted : bool
         Ctrl-C ended the iterations.
     notes : list of str
-        What the user should know.
+        Remarks for the user.
     """
 
     image: Array
@@ -74,7 +60,7 @@ class DeconvolutionResult:
     noise: float
     balance: float | None
     iterations: int
-    history: list[Record]
+    history: list[Iteration]
     psf: Array
     residual: Array
     psnr: float | None = None
@@ -175,6 +161,7 @@ def deconvolve(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import convcli
     >>> scene = np.zeros((64, 64))
     >>> scene[20:40, 24:50] = 100
@@ -187,77 +174,59 @@ def deconvolve(
     require(backend)
     samples, weights = samples_of(image, "image", anywhere=True), samples_of(psf, "PSF")
     lib = library_for(backend, samples)
-    if method == "auto":
-        method = AUTO
+    method = AUTO if method == "auto" else method
     module = methods.load(method)
-    check_options(module.OPTIONS, method, balance, accelerate, damping, exponent)
-    weights, place = point_spread(samples.shape, weights, origin, normalize)
+    given = {"balance": balance != "auto", "accelerate": accelerate, "damping": damping != 0}
+    checks.check_options(method, {**given, "exponent": exponent != 2 / 3})
+    weights, place = checks.point_spread(samples.shape, weights, origin, normalize)
     spatial = samples.shape[-weights.ndim :]
     border = choose(BORDER_ALIASES.get(border, border), BORDERS, "border")
-    choose(precision, PRECISIONS, "precision")
-    narrow = samples.dtype.itemsize <= (4 if samples.dtype.kind == "f" else 2)
-    dtype = np.dtype(precision if precision != "auto" else "float32" if narrow else "float64")
+    dtype = checks.arithmetic(precision, samples.dtype)
+    workers = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
     size = math.prod(grid_shape(spatial, weights.shape, border)) * samples.size // math.prod(spatial)
     needed = (ARRAYS + ARRAYS_PER_AXIS * weights.ndim) * size * dtype.itemsize
 
-    def home(array: Array) -> Array:
-        """Return a result where the image came from."""
-        return brought(array, array_module(samples))
+    def present(part: Array) -> Array:
+        """Return a part of the grid as the caller is to see it: of the image's shape, and where that lies."""
+        return to_library(part.astype(dtype).reshape(samples.shape), array_module(samples))
 
-    with device.at(samples), room(lib, needed, max_memory, f"the image {shape_text(spatial)}"):
-        planes, low, scale = planes_of(brought(samples, lib), weights.ndim, dtype)
+    with device.at(samples), memory_budget(lib, needed, max_memory, f"the image {shape_text(spatial)}"):
+        planes, low, scale = checks.planes_of(to_library(samples, lib), weights.ndim, dtype)
         # What cannot be negative is measured from the lowest sample.
         raised = min(low, 0.0) if module.POSITIVE else 0.0
-        least, sigma = noise_of(noise, planes, weights.ndim, scale)
-        settings = Settings(
+        least, sigma = checks.noise_of(noise, planes, weights.ndim, scale)
+        options = MethodOptions(
             noise=sigma,
             least_noise=least,
             noise_given=noise != "auto",
-            balance=None if balance == "auto" else positive(balance, "balance"),
+            balance=None if balance == "auto" else checks.positive(balance, "balance"),
             accelerate=accelerate,
-            damping=positive(damping, "damping"),
+            damping=checks.positive(damping, "damping"),
             exponent=exponent,
             scale=scale,
         )
-        blur = frame(
-            planes - planes.dtype.type(raised * float(weights.sum())),
-            weights.astype(planes.dtype),
-            place,
-            border,
-            cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0],
+        observed = planes - planes.dtype.type(raised * float(weights.sum()))
+        blur = frame(observed, weights.astype(planes.dtype), place, border, workers)
+        stopping = Stopping(
+            iterations=module.ITERATIONS if iterations is None else checks.count_of(iterations),
+            tolerance=module.TOLERANCE if tolerance is None else checks.positive(tolerance, "tolerance"),
+            by_itself=iterations is None,
         )
-
-        def shown(part: Array) -> Array:
-            """Return a copy of a restored photo as the caller is to see it."""
-            whole: Array = (part + planes.dtype.type(raised)).astype(dtype)
-            return home(whole.reshape(samples.shape))
-
-        outcome = iterate(
-            module.restore(blur, settings),
-            blur,
-            iterations=module.ITERATIONS if iterations is None else count_of(iterations),
-            tolerance=module.TOLERANCE if tolerance is None else positive(tolerance, "tolerance"),
-            judge=None if reference is None else judge_of(reference, planes, samples.dtype, top, raised),
-            watch=watch and (lambda record, current: watch(record, lambda: shown(current()))),
-            stops=iterations is None,
-        )
-        notes = [outcome.note] if outcome.note else []
-        if border == "mirror" and not is_mirrored(weights, place):
-            notes.append(NOT_MIRRORED)
-        rest = blur.crop(blur.masked(blur.observed - blur.apply(outcome.whole)))
+        lift = planes.dtype.type(raised)
+        judge = None if reference is None else checks.judge_of(reference, planes, samples.dtype, top, raised)
+        seen = watch and (lambda entry, current: watch(entry, lambda: present(current() + lift)))
+        outcome = iterate(module.restore(blur, options), blur, stopping, judge, seen)
+        residual = blur.masked(blur.observed - blur.apply(outcome.image))
+        mirrored = border != "mirror" or is_mirrored(weights, place)
         last = outcome.history[-1]
         return DeconvolutionResult(
-            shown(blur.crop(outcome.whole)),
-            method,
-            last.noise,
-            last.balance,
-            last.iteration,
-            outcome.history,
-            home(blur.psf),
-            home(rest.reshape(samples.shape).astype(dtype)),
-            last.psnr,
-            last.ssim,
-            last.isnr,
-            outcome.interrupted,
-            notes,
+            image=present(blur.crop(outcome.image) + lift),
+            method=method,
+            iterations=last.iteration,
+            history=outcome.history,
+            psf=to_library(blur.psf, array_module(samples)),
+            residual=present(blur.crop(residual)),
+            interrupted=outcome.interrupted,
+            notes=[note for note in (outcome.note, "" if mirrored else NOT_MIRRORED) if note],
+            **{name: getattr(last, name) for name in ("noise", "balance", "psnr", "ssim", "isnr")},
         )

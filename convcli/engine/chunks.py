@@ -7,6 +7,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.arrays.borders import OUTSIDE
+from convcli.arrays.library import Array
 from convcli.spec import Axis, ConvSpec
 
 ROOM = 0.8
@@ -14,7 +19,7 @@ ROOM = 0.8
 
 
 @dataclass(frozen=True)
-class Slab:
+class Chunk:
     """Some of the outputs, and what they are made of.
 
     Attributes
@@ -26,7 +31,7 @@ class Slab:
     padded : tuple of slice
         Samples of the padded image that they need.
     spec : ConvSpec
-        Of the slab alone: mode ``valid``, of the samples that it needs.
+        Of the chunk alone: mode ``valid``, of the samples that it needs.
     bytes : int
         Of those samples and of the outputs.
     """
@@ -38,8 +43,8 @@ class Slab:
     bytes: int
 
 
-def slabs(spec: ConvSpec, sample_bytes: int, free_bytes: float, groups: int = 1) -> Iterator[Slab]:
-    """Cut a convolution into slabs, each as large as fits; the longest axis is halved until one does.
+def chunks(spec: ConvSpec, sample_bytes: int, free_bytes: float, groups: int = 1) -> Iterator[Chunk]:
+    """Cut a convolution into chunks, each as large as fits; the longest axis is halved until one does.
 
     Parameters
     ----------
@@ -52,7 +57,7 @@ def slabs(spec: ConvSpec, sample_bytes: int, free_bytes: float, groups: int = 1)
 
     Examples
     --------
-    >>> [s.outputs[0] for s in slabs(ConvSpec((100, 10), (3, 3)), 4, 8_000)]
+    >>> [s.outputs[0] for s in chunks(ConvSpec((100, 10), (3, 3)), 4, 8_000)]
     [slice(0, 50, None), slice(50, 100, None)]
     """
     items = max(1, spec.batch)
@@ -74,7 +79,7 @@ def slabs(spec: ConvSpec, sample_bytes: int, free_bytes: float, groups: int = 1)
             spec, batch=count, image_shape=lengths, mode="valid", padding=None, origin=None, border="zero"
         )
         size = _bytes(spec, count, [o.stop - o.start for o in outputs], sample_bytes)
-        yield Slab(batch, tuple(outputs), padded, own, size)
+        yield Chunk(batch, tuple(outputs), padded, own, size)
 
 
 def _cuts(length: int, step: int) -> list[slice]:
@@ -93,3 +98,19 @@ def _bytes(spec: ConvSpec, items: int, shape: list[int], sample_bytes: int) -> i
         for n, axis in zip(shape, spec.axes, strict=True)
     )
     return items * (spec.channels * samples * sample_bytes + spec.outputs * math.prod(shape) * spec.itemsize)
+
+
+def needed(image: Array, indices: list[NDArray[np.intp]]) -> tuple[Array, list[NDArray[np.intp]]]:
+    """Leave out the samples that no index speaks of, and number the others anew."""
+    first = image.ndim - len(indices)
+    renumbered = []
+    for axis, index in enumerate(indices, first):
+        found = np.unique(index[index != OUTSIDE])
+        if len(found) == 0:
+            found = np.zeros(1, np.intp)  # nothing but border; there has to be something
+        if found[-1] - found[0] == len(found) - 1:
+            image = image[(slice(None),) * axis + (slice(found[0], found[-1] + 1),)]
+        else:
+            image = image.take(found, axis=axis)
+        renumbered.append(np.where(index == OUTSIDE, OUTSIDE, np.searchsorted(found, index)))
+    return image, renumbered

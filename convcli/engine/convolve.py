@@ -96,8 +96,9 @@ def convolve(
     split = pixels.ndim - axes
     lead, spatial = pixels.shape[:split], pixels.shape[split:]
     with device.at(pixels):
+        planes = pixels.reshape(math.prod(lead), 1, *spatial)
         result = prepare(
-            pixels.reshape(math.prod(lead), 1, *spatial),
+            planes,
             weights[None, None],
             mode=mode,
             border=border,
@@ -110,5 +111,5 @@ def convolve(
             precision=precision,
             backend=backend,
             threads=threads,
-        ).compute()
+        ).compute(planes)
     return result.reshape(*lead, *result.shape[2:])

@@ -10,17 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from convcli import backends
-from convcli.engine import rates as profile
-from convcli.engine.polyphase import piece_spec, pieces
+from convcli.engine import rates
+from convcli.engine.polyphase import piece_spec
+from convcli.engine.schedule import Schedule, schedule
 from convcli.errors import LimitError, unusable
 from convcli.spec import ConvSpec, Cost, choose, per_axis
 from convcli.system.resources import cpu_count
-from convcli.text import bytes_text
+from convcli.text import bytes_text, shape_text
 
 BUDGET_BYTES = 48 << 20
 """What the temporaries of all threads may take together, beyond twice the image and result."""
-
-PASS_SAMPLES = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,17 @@ class Candidate:
         Separable terms run as 1-D passes; 0 for the kernel as a whole.
     cost : Cost or None
         Over all threads; None if it cannot be used.
-    threads : int
-        That it can keep busy, within the bounds on memory.
     reason : str or None
-        Why it cannot be used.
+        Reason why it cannot be used.
+    schedule : Schedule or None
+        Every decision on how it is carried out, on as many threads as it can keep busy.
     """
 
     backend: str
     rank: int
     cost: Cost | None
-    threads: int = 1
     reason: str | None = None
+    schedule: Schedule | None = None
 
     @property
     def name(self) -> str:
@@ -56,7 +55,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plan:
-    """A decision: print it, or run it.
+    """A decision: print it, or run it. It holds no samples, and can be sent to another process.
 
     Attributes
     ----------
@@ -66,6 +65,16 @@ class Plan:
         All that were considered, the chosen one too.
     why : str
         One sentence.
+
+    Examples
+    --------
+    >>> print(plan(ConvSpec((480, 640), (3, 3), border="nearest"), "direct", threads=1))  # doctest: +ELLIPSIS
+    convolve   480×640 with 3×3, mode same, border nearest: 480×640
+    arithmetic float32
+    backend    direct (asked for): about ...
+    kernel     as a whole, 3×3
+    tiles      1 of 480×640
+    threads    1
     """
 
     spec: ConvSpec
@@ -84,6 +93,28 @@ class Plan:
         assert self.chosen.cost is not None
         return self.chosen.cost
 
+    @property
+    def schedule(self) -> Schedule:
+        """Every decision on how it is carried out."""
+        assert self.chosen.schedule is not None
+        return self.chosen.schedule
+
+    def __str__(self) -> str:
+        spec, cost = self.spec, self.cost
+        extent = f"mode {spec.mode}" if spec.padding is None else f"padding {spec.padding}"
+        shapes = f"{shape_text(spec.image_shape)} with {shape_text(spec.kernel_shape)}"
+        lines = [
+            (spec.op, f"{shapes}, {extent}, border {spec.border}: {shape_text(spec.output_shape)}"),
+            ("arithmetic", spec.dtype + (", exact integers" if spec.exact else "")),
+            (
+                "backend",
+                f"{self.backend} ({self.why}): about {1e3 * cost.seconds:.3g} ms, "
+                f"{bytes_text(cost.memory_bytes)} of memory",
+            ),
+            *self.schedule.lines(),
+        ]
+        return "\n".join(f"{name:10} {text}" for name, text in lines)
+
 
 def plan(
     spec: ConvSpec,
@@ -92,6 +123,7 @@ def plan(
     threads: int | None = None,
     max_memory: int | None = None,
     resident: bool = False,
+    groups: int = 1,
 ) -> Plan:
     """Choose how to compute `spec`.
 
@@ -107,6 +139,8 @@ def plan(
         Bytes that temporaries may take.
     resident : bool
         The image lies on the GPU, and the result is to lie there.
+    groups : int
+        Banks of kernels: item b of the batch meets bank b mod `groups`.
 
     Returns
     -------
@@ -143,7 +177,20 @@ def plan(
     others = len({c.backend for c in usable}) - 1
     several = backend == "auto" or backends.is_family(backend)
     why = f"least estimated time of {others + 1} backends" if several else "asked for"
-    return Plan(spec, chosen, tuple(found), why)
+    return Plan(spec, _for_groups(chosen, groups), tuple(found), why)
+
+
+def _for_groups(chosen: Candidate, groups: int) -> Candidate:
+    """With few tiles to a group every thread keeps another one's kernels: as many threads as fit memory."""
+    cost, made = chosen.cost, chosen.schedule
+    if groups == 1 or cost is None or made is None:
+        return chosen
+    fitting = int(BUDGET_BYTES // max(1, cost.kept_bytes))
+    tiles = made.tile_count * made.part.batch // len(made.phases)
+    return replace(
+        chosen,
+        schedule=replace(made, threads=max(1, min(made.threads, max(tiles // groups, fitting)))),
+    )
 
 
 def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterator[Candidate]:
@@ -185,7 +232,7 @@ def _start_seconds(name: str) -> float:
     imports = [what for what in backends.load(name).RATES if what.startswith("import ")]
     missing = [what for what in imports if what.removeprefix("import ") not in sys.modules]
     missing = [what for what in missing if _installed(what.removeprefix("import "))]
-    return sum(profile.rates(name)[what] for what in missing)
+    return sum(rates.rates(name)[what] for what in missing)
 
 
 @functools.cache
@@ -194,8 +241,20 @@ def _installed(module: str) -> bool:
 
 
 def _candidates(name: str, spec: ConvSpec, threads: int, resident: bool) -> tuple[Candidate, ...]:
-    loaded = tuple(what.removeprefix("import ") in sys.modules for what in backends.load(name).RATES)
-    return _considered(name, spec, threads, resident, loaded, profile.current())
+    return _considered(name, spec, threads, resident, state(name))
+
+
+def state(backend: str) -> tuple[object, ...]:
+    """Return all that estimates depend on besides the convolution: imports already made, and the rates."""
+    return (rates.current(), *(module in sys.modules for module in _imports(backend)))
+
+
+@functools.cache
+def _imports(backend: str) -> tuple[str, ...]:
+    """Return the modules that a backend, or all of them for ``auto``, import when they are first used."""
+    names = backends.names() if backend == "auto" else backends.members(backend)
+    found = (what for name in names for what in backends.load(name).RATES)
+    return tuple(what.removeprefix("import ") for what in found if what.startswith("import "))
 
 
 @functools.lru_cache(maxsize=256)
@@ -204,78 +263,51 @@ def _considered(
     spec: ConvSpec,
     threads: int,
     resident: bool,
-    *state: object,  # noqa: ARG001 - what else it depends on
+    state: object,  # noqa: ARG001 - the estimates depend on it
 ) -> tuple[Candidate, ...]:
-    """Estimate every way to use a backend; whoever filters many small images pays once."""
+    """Estimate every way to use a backend; many small images filtered alike are estimated once."""
     module = backends.load(name)
     part = piece_spec(spec)
     reason = module.unavailable() or module.unsupported(part)
     if reason is not None:
         return (Candidate(name, 0, None, reason=reason),)
-    count = len(pieces(spec))
-    busy = 1 if backends.on_device(module) else threads
+    threads = 1 if backends.on_device(module) else threads
     carried = backends.on_device(module) and not resident
-    found = [Candidate(name, 0, *_on_threads(name, part, [part] * count, 0, busy, carried))]
-    if part.rank and module.IN_PASSES:
-        together = backends.fused(module, part) is not None
-        passes = [part] * count if together else pass_specs(part) * count * part.rank
-        found.append(Candidate(name, part.rank, *_on_threads(name, part, passes, part.rank, busy, carried)))
-    return tuple(found)
+    ranks = (0, part.rank) if part.rank and module.IN_PASSES else (0,)
+    return tuple(_estimated(schedule(name, spec, rank, part), threads, carried) for rank in ranks)
 
 
-def tile_shape(module: backends.Backend, part: ConvSpec, rank: int) -> tuple[int, ...]:
-    """Return the shape of the pieces of output that are computed at a time.
-
-    In 1-D passes, one after the other, a tile is at least as large as the overlap that its neighbours
-    compute again, and it and the intermediate result stay in cache.
-    """
-    if not rank or backends.fused(module, part) or backends.on_device(module):
-        return module.tile(part)
-    shape = [min(axis.output, max(32, 2 * axis.taps)) for axis in part.axes]
-    room = PASS_SAMPLES // math.prod(shape)
-    if room > 1:
-        shape[-1] = min(part.axes[-1].output, shape[-1] * room)
-    return tuple(shape)
-
-
-def pass_specs(spec: ConvSpec) -> list[ConvSpec]:
-    """Return the 1-D passes of a separable kernel, the last axis first."""
-    axes = range(len(spec.kernel_shape))
-    shapes = [
-        tuple(n if a == axis else 1 for a, n in enumerate(spec.kernel_shape)) for axis in reversed(axes)
-    ]
-    return [replace(spec, kernel_shape=s, taps=None, rank=0, origin=None) for s in shapes if math.prod(s) > 1]
-
-
-def _on_threads(
-    name: str, part: ConvSpec, steps: list[ConvSpec], rank: int, threads: int, carried: bool
-) -> tuple[Cost, int]:
-    """Estimate all steps that `part` takes, on as many threads as it can use.
+def _estimated(found: Schedule, threads: int, carried: bool) -> Candidate:
+    """Estimate a schedule, on as many threads as it can use.
 
     Where the data are `carried`, they have to be brought to a GPU and back.
     """
-    module = backends.load(name)
-    fused = backends.fused(module, part) if rank else None
-    costs = {step: fused[0] if fused else module.cost(step) for step in set(steps)}
-    rates = profile.rates(name)
-    tile = tile_shape(module, part, rank)
-    items = 1 if backends.batched(module) else part.batch
-    tiles = items * math.prod(-(-n // t) for n, t in zip(part.output_shape, tile, strict=True))
-    source = part.channels * math.prod(t + k - 1 for t, k in zip(tile, part.kernel_shape, strict=True))
-    held = (source + 2 * part.outputs * math.prod(tile)) * part.itemsize
+    module, part = backends.load(found.backend), found.part
+    if found.fused:
+        steps, whole = [part], backends.fused_cost(module, part)
+        costs = {part: whole} if whole else {}
+    else:
+        steps = [*found.passes] * found.rank or [part]
+        costs = {step: module.cost(step) for step in set(steps)}
+    steps = steps * len(found.pieces)
+    seconds = rates.rates(found.backend)
+    items = 1 if backends.batched(module) else part.batch // len(found.phases)
+    tiles = items * found.tile_count
+    source = part.channels * math.prod(t + k - 1 for t, k in zip(found.tile, part.kernel_shape, strict=True))
+    held = (source + 2 * part.outputs * math.prod(found.tile)) * part.itemsize
     peak = held + max(cost.peak_bytes for cost in costs.values())
     image = part.batch * part.channels * math.prod(part.image_shape)
     kept = sum(costs[step].kept_bytes for step in steps)
-    room = BUDGET_BYTES + 2 * (image + part.samples) * part.itemsize - kept
-    most = max(1, min(threads, tiles, int(room // max(1, peak))))
+    budget = BUDGET_BYTES + 2 * (image + part.samples) * part.itemsize - kept
+    most = max(1, min(threads, tiles, int(budget // max(1, peak))))
     moved = (image + part.samples) * part.itemsize
     between = part.samples * part.itemsize * (len(steps) - 1)
     work: dict[str, float] = {"step": len(steps), "tile": tiles, "memory": moved, "between": between}
     for step in steps:
         for what, count in costs[step].work.items():
             work[what] = work.get(what, 0) + count
-    alone = sum(rates[what] * count for what, count in work.items())
-    useful = min(range(1, most + 1), key=lambda n: alone / n + rates["thread"] * (n - 1))
+    alone = sum(seconds[what] * count for what, count in work.items())
+    useful = min(range(1, most + 1), key=lambda n: alone / n + seconds["thread"] * (n - 1))
     work = {what: count / useful for what, count in work.items()}
     start: dict[str, float] = {"thread": useful - 1}
     if carried:
@@ -288,6 +320,6 @@ def _on_threads(
         peak_bytes=peak * useful,
         work=work,
         start=start,
-        seconds=sum(rates[what] * count for what, count in (*work.items(), *start.items())),
+        seconds=sum(seconds[what] * count for what, count in (*work.items(), *start.items())),
     )
-    return total, useful
+    return Candidate(found.backend, found.rank, total, schedule=replace(found, threads=useful))

@@ -50,10 +50,13 @@ class Phase:
         Which outputs.
     offset : tuple of int
         Sample of the padded image that belongs to the first of them, for the first kernel cell.
+    sizes : tuple of int
+        Number of outputs per axis.
     """
 
     outputs: tuple[slice, ...]
     offset: tuple[int, ...]
+    sizes: tuple[int, ...]
 
 
 def reduced(axis: Axis) -> tuple[int, int, int]:
@@ -78,7 +81,7 @@ def steps(spec: ConvSpec) -> tuple[int, ...]:
     return tuple(math.prod(reduced(axis)) for axis in spec.axes)
 
 
-def pieces(spec: ConvSpec) -> list[Piece]:
+def pieces(spec: ConvSpec) -> tuple[Piece, ...]:
     """Cut the kernel into residues, and those into runs of bounded size.
 
     >>> [p.cells for p in pieces(ConvSpec((9,), (5,), stride=2))]
@@ -94,25 +97,25 @@ def pieces(spec: ConvSpec) -> list[Piece]:
             for run in (cells[i : i + limit] for i in range(0, len(cells), limit)):
                 parts.append((slice(run[0], run[-1] + 1, stride), axis.dilation * run[0]))
         per_axis.append(parts)
-    return [
+    return tuple(
         Piece(*map(tuple, zip(*combination, strict=True))) for combination in itertools.product(*per_axis)
-    ]
+    )
 
 
-def phases(spec: ConvSpec) -> list[Phase]:
+def phases(spec: ConvSpec) -> tuple[Phase, ...]:
     """Split the outputs by the lattice that the dilation makes them read."""
     per_axis = []
     for axis in spec.axes:
         stride, dilation, common = reduced(axis)
         per_axis.append(
             [
-                (slice(p, axis.output, dilation), common * stride * p)
+                (slice(p, axis.output, dilation), common * stride * p, len(range(p, axis.output, dilation)))
                 for p in range(min(dilation, axis.output))
             ]
         )
-    return [
+    return tuple(
         Phase(*map(tuple, zip(*combination, strict=True))) for combination in itertools.product(*per_axis)
-    ]
+    )
 
 
 def piece_spec(spec: ConvSpec) -> ConvSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,9 @@ from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
 from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
-from convcli.filtering.filter import Filtered, finished
+from convcli.filtering.filter import Filtered, Prepared, finished
 from convcli.filtering.options import BankOptions, Filter
+from convcli.filtering.response import engine_options
 from convcli.kernels import Kernel
 from convcli.layers import conv_transpose
 from convcli.layers.checks import add_bias, bias_of, refuse_groups
@@ -24,32 +26,9 @@ from convcli.text import shape_text
 
 
 def apply_bank(
-    planes: Array,
-    kernel: Kernel,
-    how: Filter,
-    layer: BankOptions,
-    *,
-    photo: bool = False,
-    dry_run: bool = False,
+    planes: Array, kernel: Kernel, options: Filter, layer: BankOptions, *, photo: bool = False
 ) -> Filtered:
-    """Apply a bank of kernels.
-
-    Parameters
-    ----------
-    planes : (C, *spatial) or (N, C, *spatial) array; (*spatial) for one channel
-    kernel : Kernel
-        A bank: (outputs, C / groups, *taps), or (C, outputs / groups, *taps) if transposed.
-    how : Filter
-    layer : BankOptions
-    photo : bool
-        Samples are brightness: the result returns to the type they came in.
-    dry_run : bool
-        Stop at the plan.
-
-    Returns
-    -------
-    Filtered
-        One output with as many leading axes as `planes`.
+    """Apply a bank of kernels; arguments as of `prepare_bank`.
 
     Examples
     --------
@@ -57,6 +36,24 @@ def apply_bank(
     >>> planes = np.arange(4).reshape(2, 1, 2)
     >>> apply_bank(planes, bank, Filter(op="correlate"), BankOptions()).outputs[0].tolist()
     [[[2, 4]]]
+    """
+    return prepare_bank(planes, kernel, options, layer, photo=photo).run()
+
+
+def prepare_bank(
+    planes: Array, kernel: Kernel, options: Filter, layer: BankOptions, *, photo: bool = False
+) -> Prepared:
+    """Plan the application of a bank of kernels: one output with as many leading axes as `planes`.
+
+    Parameters
+    ----------
+    planes : (C, *spatial) or (N, C, *spatial) array; (*spatial) for one channel
+    kernel : Kernel
+        A bank: (outputs, C / groups, *taps), or (C, outputs / groups, *taps) if transposed.
+    options : Filter
+    layer : BankOptions
+    photo : bool
+        Samples are brightness: the result returns to the type they came in.
     """
     began = time.perf_counter()
     image = samples_of(planes, "image")
@@ -70,43 +67,43 @@ def apply_bank(
         )
     images = image if image.ndim == axes + 2 else image[None]
     bank = kernel.values if kernel.divisor == 1 else kernel.weights
-    if layer.padding is None and how.mode is None:
+    if layer.padding is None and options.mode is None:
         layer = replace(layer, padding=0)
-    how = how.for_kernels([kernel])
-    if how.origin is None:
-        how = replace(how, origin=kernel.origin)
-    _check_channels(bank, images, how, layer)
+    options = options.for_kernels([kernel])
+    if options.origin is None:
+        options = replace(options, origin=kernel.origin)
+    _check_channels(bank, images, options, layer)
     outputs = layer.outputs(bank)
     bias = bias_of(layer.bias_values, outputs)
     if layer.transposed:
-        problem, spatial = _transposed_part(images, bank, how, layer)
+        problem, spatial = _transposed_part(images, bank, options, layer)
     else:
-        problem = _posed(images, bank, how, layer)
+        problem = _posed(images, bank, options, layer)
         spatial = problem.plan.spec.output_shape
     leading = image.shape[: image.ndim - axes - 1]
-    _check_memory(images, len(images) * outputs, spatial, problem, how, layer)
-    filtered = Filtered([], problem.plan, shape=(*leading, outputs, *spatial))
-    filtered.plan_seconds = time.perf_counter() - began
-    if dry_run:
-        return filtered
-    began = time.perf_counter()
-    with np.errstate(all="ignore"):  # what overflows is infinite, and clipped or shown as such
-        result = _transposed(images, bank, how, layer) if layer.transposed else problem.compute()
+    _check_memory(images, len(images) * outputs, spatial, problem, options, layer)
+    found = Filtered([], problem.plan, shape=(*leading, outputs, *spatial))
+
+    def work() -> Iterable[tuple[Array, int]]:
+        if layer.transposed:
+            result = _transposed(images, bank, options, layer)
+        else:
+            result = problem.compute(_in_groups(images, layer))
         result = add_bias(result.reshape(len(images), outputs, *spatial), bias)
-        output, filtered.clipped = finished(
-            result.reshape(filtered.shape),
-            image.dtype,
-            how,
-            alpha=False,
-            photo=photo,
-            snap=photo and bank.dtype.kind == "f",
-        )
-    filtered.outputs.append(output)
-    filtered.compute_seconds = time.perf_counter() - began
-    return filtered
+        snap = photo and bank.dtype.kind == "f"
+        result = result.reshape(found.shape)
+        yield finished(result, image.dtype, options, alpha=False, photo=photo, snap=snap)
+
+    found.plan_seconds = time.perf_counter() - began
+    return Prepared(found, work)
 
 
-def _check_channels(bank: Array, images: Array, how: Filter, layer: BankOptions) -> None:
+def _in_groups(images: Array, layer: BankOptions) -> Array:
+    """View the channels of each group as an image of its own."""
+    return images.reshape(len(images) * layer.groups, -1, *images.shape[2:])
+
+
+def _check_channels(bank: Array, images: Array, options: Filter, layer: BankOptions) -> None:
     channels = images.shape[1]
     refuse_groups(layer.groups, len(bank), "kernels" if not layer.transposed else "channels of the bank")
     refuse_groups(layer.groups, channels, "channels of the image")
@@ -119,41 +116,25 @@ def _check_channels(bank: Array, images: Array, how: Filter, layer: BankOptions)
             "the bank is (out, in / groups, *taps)"
             + (", or (in, out / groups, *taps) with --transposed" if layer.transposed else "")
         )
-    if layer.groups > 1 and how.nan == "interpolate":
+    if layer.groups > 1 and options.nan == "interpolate":
         raise UsageError(
             f"nan interpolate renormalises all channels together, and there are {layer.groups} groups; "
             "use propagate or fill:V"
         )
 
 
-def _posed(images: Array, bank: Array, how: Filter, layer: BankOptions) -> Convolution:
+def _posed(images: Array, bank: Array, options: Filter, layer: BankOptions) -> Convolution:
     """Plan a convolution."""
     spatial = images.shape[2:]
     padding = None
     if layer.padding is not None:
-        padding = geometry(spatial, bank.shape[2:], how.stride, layer.padding, how.dilation).padding
-    return prepare(
-        images.reshape(len(images) * layer.groups, -1, *spatial),
-        bank,
-        groups=layer.groups,
-        mode=how.mode,
-        padding=padding,
-        border=how.border,
-        border_value=how.border_value,
-        op=how.op,
-        origin=how.origin if padding is None else None,
-        stride=how.stride,
-        dilation=how.dilation,
-        nan=how.nan,
-        precision=how.precision,
-        backend=how.backend,
-        threads=how.threads,
-        max_memory=how.max_memory,
-    )
+        padding = geometry(spatial, bank.shape[2:], options.stride, layer.padding, options.dilation).padding
+    more = {"origin": None, "padding": padding} if padding is not None else {}
+    return prepare(_in_groups(images, layer), bank, groups=layer.groups, **(engine_options(options) | more))
 
 
 def _transposed_part(
-    images: Array, bank: Array, how: Filter, layer: BankOptions
+    images: Array, bank: Array, options: Filter, layer: BankOptions
 ) -> tuple[Convolution, tuple[int, ...]]:
     """Plan the first convolution of a transposed one, which has one per residue of the stride.
 
@@ -165,46 +146,51 @@ def _transposed_part(
     sizes, taps = images.shape[2:], bank.shape[2:]
     padding = 0 if layer.padding is None else layer.padding
     strides, dilations, _, shape = transposed_geometry(
-        sizes, taps, how.stride, padding, layer.output_padding, how.dilation
+        sizes, taps, options.stride, padding, layer.output_padding, options.dilation
     )
     common = [math.gcd(s, d) for s, d in zip(strides, dilations, strict=True)]
     kernels = transposed_bank(bank, layer.groups)
     kernels = kernels.reshape(-1, *kernels.shape[2:])
     steps = [slice(None, None, min(s // g, k)) for s, g, k in zip(strides, common, taps, strict=True)]
     problem = prepare(
-        images.reshape(len(images) * layer.groups, -1, *sizes),
+        _in_groups(images, layer),
         kernels[(slice(None), slice(None), *steps)],
         groups=layer.groups,
         mode="full",
         dilation=tuple(d // g for d, g in zip(dilations, common, strict=True)),
-        precision=how.precision,
-        backend=how.backend,
-        threads=how.threads,
-        max_memory=how.max_memory,
+        precision=options.precision,
+        backend=options.backend,
+        threads=options.threads,
+        max_memory=options.max_memory,
     )
     return problem, shape
 
 
-def _transposed(images: Array, bank: Array, how: Filter, layer: BankOptions) -> Array:
+def _transposed(images: Array, bank: Array, options: Filter, layer: BankOptions) -> Array:
     return conv_transpose(
         images,
-        np.flip(bank, tuple(range(2, bank.ndim))) if how.op == "convolve" else bank,
-        stride=how.stride,
+        np.flip(bank, tuple(range(2, bank.ndim))) if options.op == "convolve" else bank,
+        stride=options.stride,
         padding=0 if layer.padding is None else layer.padding,
         output_padding=layer.output_padding,
-        dilation=how.dilation,
+        dilation=options.dilation,
         groups=layer.groups,
-        precision=how.precision,
-        backend=how.backend,
-        threads=how.threads,
+        precision=options.precision,
+        backend=options.backend,
+        threads=options.threads,
     )
 
 
 def _check_memory(
-    images: Array, planes: int, shape: tuple[int, ...], problem: Convolution, how: Filter, layer: BankOptions
+    images: Array,
+    planes: int,
+    shape: tuple[int, ...],
+    problem: Convolution,
+    options: Filter,
+    layer: BankOptions,
 ) -> None:
     """Refuse what would not fit, before it is begun."""
     samples = planes * math.prod(shape)
     needed = images.nbytes + 2 * samples * 8 + problem.plan.cost.memory_bytes
     way = "a smaller stride or dilation" if layer.transposed else "--stride or less padding"
-    check_memory(needed, how.max_memory, f"the result {shape_text(shape)}", way)
+    check_memory(needed, options.max_memory, f"the result {shape_text(shape)}", way)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
 from convcli.engine.planner import Plan, plan
-from convcli.engine.problem import PRECISIONS, Convolution, gap_rule
+from convcli.engine.precision import PRECISIONS, nan_rule
+from convcli.engine.problem import Convolution
 from convcli.errors import UsageError
 from convcli.filtering.options import Filter
-from convcli.filtering.response import Response
-from convcli.images.colour import finish, from_linear, luma, refuse_clipped, to_linear, top
+from convcli.filtering.response import Response, Samples, engine_options
+from convcli.images.colour import finish, from_linear, luma, refuse_clipped, to_linear, white
 from convcli.kernels import Kernel
 from convcli.spec import ConvSpec, choose
 from convcli.system.resources import available_memory, check_memory
@@ -25,21 +27,21 @@ from convcli.text import shape_text
 
 @dataclass
 class Filtered:
-    """What filtering gave.
+    """The results of filtering.
 
     Attributes
     ----------
     outputs : list of (channels, height, width) arrays
         One per kernel, or a single one if they were combined; empty after a dry run.
     plan : Plan
-        Of the first kernel's first pass over the colours.
+        Plan of the first kernel's first pass over the colours.
     clipped : int
         Samples cut off at the ends of the range.
     plan_seconds, compute_seconds : float
     shape : tuple of int
-        Of an output, where `plan` does not tell.
+        Shape of an output, where `plan` does not tell.
     notes : list of str
-        What the user should know.
+        Remarks for the user.
     """
 
     outputs: list[Array]
@@ -51,33 +53,36 @@ class Filtered:
     notes: list[str] = field(default_factory=list)
 
 
-def filter_planes(
-    planes: Array,
-    kernels: Sequence[Kernel],
-    how: Filter,
-    *,
-    alpha: bool = False,
-    photo: bool = True,
-    dry_run: bool = False,
-) -> Filtered:
-    """Filter an image, or an array, with every kernel.
+@dataclass(frozen=True)
+class Prepared:
+    """Work that was planned, and waits to be done.
 
-    Parameters
+    Attributes
     ----------
-    planes : (channels, height, width) array; any array of 1 or more axes if not `photo`
-        Leading axes are independent of each other.
-    kernels : sequence of Kernel
-    how : Filter
-    alpha : bool
-        The last plane is alpha.
-    photo : bool
-        Samples are brightness: results return to the type they came in.
-    dry_run : bool
-        Stop at the plan.
+    filtered : Filtered
+        All that is known before the work is done.
+    work : callable
+        Returns the outputs, each with the number of samples that were clipped.
+    """
 
-    Returns
-    -------
-    Filtered
+    filtered: Filtered
+    work: Callable[[], Iterable[tuple[Array, int]]]
+
+    def run(self) -> Filtered:
+        """Do the work; once."""
+        began = time.perf_counter()
+        with np.errstate(all="ignore"):  # what overflows is infinite, and clipped or shown as such
+            for output, clipped in self.work():
+                self.filtered.outputs.append(output)
+                self.filtered.clipped += clipped
+        self.filtered.compute_seconds = time.perf_counter() - began
+        return self.filtered
+
+
+def filter_planes(
+    planes: Array, kernels: Sequence[Kernel], options: Filter, *, alpha: bool = False, photo: bool = True
+) -> Filtered:
+    """Filter an image, or an array, with every kernel; arguments as of `prepare_filter`.
 
     Examples
     --------
@@ -86,113 +91,145 @@ def filter_planes(
     >>> filter_planes(chart, [parse_kernel("box:3")], Filter()).outputs[0].tolist()[0][0]
     [7, 7, 7, 7]
     """
+    return prepare_filter(planes, kernels, options, alpha=alpha, photo=photo).run()
+
+
+def prepare_filter(
+    planes: Array, kernels: Sequence[Kernel], options: Filter, *, alpha: bool = False, photo: bool = True
+) -> Prepared:
+    """Plan the filtering of an image, or an array, with every kernel.
+
+    Parameters
+    ----------
+    planes : (channels, height, width) array; any array of 1 or more axes if not `photo`
+        Leading axes are independent of each other.
+    kernels : sequence of Kernel
+    options : Filter
+    alpha : bool
+        The last plane is alpha.
+    photo : bool
+        Samples are brightness: results return to the type they came in.
+    """
     began = time.perf_counter()
-    how = how.for_kernels(kernels)
+    options = options.for_kernels(kernels)
     planes = samples_of(planes, "image")
     source_type = planes.dtype
-    colours = len(planes) - alpha
-    if how.linear:
-        planes = np.concatenate([to_linear(planes[:colours]), planes[colours:]])
-    if how.gray and colours == 3:
-        planes = np.concatenate([luma(planes[:3]), planes[3:]])
     notes: list[str] = []
     responses = [
-        Response(_scaled(fitted(kernel, planes, photo), how, notes), how, source_type, photo)
+        Response(_scaled(fitted(kernel, planes, photo), options, notes), options, source_type, photo)
         for kernel in kernels
     ]
-    problems = [r.prepare(planes[:-1] if alpha else planes) for r in responses]
-    problem = problems[0]
-    apart = _apart(responses, planes, alpha)
-    _check_memory(problems, planes, how, source_type, alpha=alpha, photo=photo, apart=apart)
-    filtered = Filtered([], problem.plan, plan_seconds=time.perf_counter() - began, notes=notes)
-    if dry_run:
-        return filtered
-    began = time.perf_counter()
-    whole = how.precision == "auto" and all(r.kernel.values.dtype.kind == "i" for r in responses)
+    samples = _samples(planes, options, alpha)
+    convolutions = [response.first(planes, samples, alpha) for response in responses]
+    apart = options.combine == "none" and all(r.in_one_go(planes, alpha) for r in responses)
+    _check_memory(convolutions, planes, samples, options, alpha=alpha, photo=photo, apart=apart)
+    whole = options.precision == "auto" and all(r.kernel.values.dtype.kind == "i" for r in responses)
     snap = photo and not whole
-    with np.errstate(all="ignore"):  # what overflows is infinite, and clipped or shown as such
+
+    def work() -> Iterable[tuple[Array, int]]:
+        seen = _converted(planes, options, alpha)
+        pairs = list(zip(responses, convolutions, strict=True))
         if apart:
-            made = (_streamed(r, p, how, snap) for r, p in zip(responses, problems, strict=True))
-        else:
-            results = _combined((r.respond(planes, alpha) for r in responses), how.combine, alpha)
-            made = (finished(r, source_type, how, alpha=alpha, photo=photo, snap=snap) for r in results)
-        for output, clipped in made:
-            filtered.outputs.append(output)
-            filtered.clipped += clipped
-    filtered.compute_seconds = time.perf_counter() - began
-    return filtered
+            return (_streamed(response, seen, first, snap) for response, first in pairs)
+        results = _combined((r.respond(seen, alpha, first) for r, first in pairs), options.combine, alpha)
+        return (finished(r, source_type, options, alpha=alpha, photo=photo, snap=snap) for r in results)
+
+    found = Filtered([], convolutions[0].plan, notes=notes, plan_seconds=time.perf_counter() - began)
+    return Prepared(found, work)
 
 
-def _apart(responses: list[Response], planes: Array, alpha: bool) -> bool:
-    """Whether every sample of every output follows from one sample of one response."""
-    return responses[0].how.combine == "none" and all(r.in_one_go(planes, alpha) for r in responses)
+def _converted(planes: Array, options: Filter, alpha: bool) -> Array:
+    """Turn samples into light, and colours into brightness, if that is asked for."""
+    colours = len(planes) - alpha
+    if options.linear:
+        planes = np.concatenate([to_linear(planes[:colours]), planes[colours:]])
+    if options.gray and colours == 3:
+        planes = np.concatenate([luma(planes[:3]), planes[3:]])
+    return planes
 
 
-def _streamed(response: Response, problem: Convolution, how: Filter, snap: bool) -> tuple[Array, int]:
-    dtype, rule = _target(np.dtype(problem.result_type), response.source_type, how, True)
-    output, clipped = response.respond_into(problem, dtype, rule, snap=snap)
+def _samples(planes: Array, options: Filter, alpha: bool) -> Samples:
+    """Describe what `_converted` will return."""
+    colours = len(planes) - alpha if planes.ndim else 0
+    gray = options.gray and colours == 3
+    one = planes[(slice(-1, None), *(slice(1),) * (planes.ndim - 1))]  # a sample is converted in no time
+    if not (options.linear or gray or alpha):
+        return Samples(planes.shape, planes.dtype, 0)
+    dtype = _converted(np.broadcast_to(one, (len(planes), *one.shape[1:])), options, alpha).dtype
+    largest = white(planes.dtype)
+    if planes.dtype.kind == "f":
+        largest = float(np.max(np.abs(planes), where=np.isfinite(planes), initial=0))
+        largest = max(largest, float(to_linear(np.array([largest]))[0])) if options.linear else largest
+    return Samples((1 + alpha if gray else len(planes), *planes.shape[1:]), dtype, largest)
+
+
+def _streamed(response: Response, planes: Array, first: Convolution, snap: bool) -> tuple[Array, int]:
+    options = response.options
+    dtype, rule = _target(np.dtype(first.result_type), response.source_type, options, True)
+    output, clipped = response.respond_into(planes, first, dtype, rule, snap=snap)
     if dtype.kind != "f":
         refuse_clipped(clipped, dtype, rule)
     return output, clipped
 
 
 def _check_memory(
-    problems: list[Convolution],
+    convolutions: list[Convolution],
     planes: Array,
-    how: Filter,
-    source_type: np.dtype[Any],
+    samples: Samples,
+    options: Filter,
     *,
     alpha: bool,
     photo: bool,
     apart: bool,
 ) -> None:
     """Refuse what would not fit, before it is begun: an estimate of all that is held at a time."""
-    limit = how.max_memory if how.max_memory is not None else available_memory()
+    limit = options.max_memory if options.max_memory is not None else available_memory()
     if limit is None:
         return
-    results = 2 if how.combine != "none" else 1
+    results = 2 if options.combine != "none" else 1
     copies = 0  # of 8 bytes a sample
-    if alpha and how.alpha == "premultiply":
+    if alpha and options.alpha == "premultiply":
         results += 3  # products, their quotient and the opacity
-    if (how.linear and not apart) or how.repeat > 1:
+    if (options.linear and not apart) or options.repeat > 1:
         copies += 3  # light or intermediate results, the same in whole steps
-    if problems[0].result_type == "int64" or how.range == "minmax":
+    if convolutions[0].result_type == "int64" or options.range == "minmax":
         copies += 1
+    size, itemsize = math.prod(samples.shape), samples.dtype.itemsize
     written = 0
-    for problem in problems:
-        spec = problem.plan.spec
-        result = np.dtype(problem.result_type).itemsize
-        output = _target(np.dtype(problem.result_type), source_type, how, photo)[0].itemsize
-        # A result that is finished tile by tile is never there as a whole, unless there are gaps in it.
-        gaps = result + planes.itemsize + 3 if planes.dtype.kind == "f" and not how.linear else 0
-        size: float = (output + gaps if apart else results * result) * spec.samples
-        size += planes.nbytes + written + 8 * copies * max(planes.size, spec.samples)
-        size += 24 * sum(spec.padded_shape)  # where each sample of the border comes from
-        size += problem.plan.cost.memory_bytes
-        check_memory(size, limit, f"the result {shape_text(spec.output_shape)}", "--stride or --mode valid")
-        written += output * spec.samples if how.combine == "none" else 0
+    for made in convolutions:
+        spec, dtype = made.plan.spec, np.dtype(made.result_type)
+        output = _target(dtype, planes.dtype, options, photo)[0].itemsize
+        # A result that is finished tile by tile is never there as a whole, unless samples are not finite.
+        floats = samples.dtype.kind == "f" and not options.linear
+        whole = dtype.itemsize + itemsize + 3 if floats else 0
+        needed: float = (output + whole if apart else results * dtype.itemsize) * spec.samples
+        needed += size * itemsize + written + 8 * copies * max(size, spec.samples)
+        needed += 24 * sum(spec.padded_shape)  # where each sample of the border comes from
+        needed += made.plan.cost.memory_bytes
+        check_memory(needed, limit, f"the result {shape_text(spec.output_shape)}", "--stride or --mode valid")
+        written += output * spec.samples if options.combine == "none" else 0
 
 
-def check_options(kernels: Sequence[Kernel], how: Filter) -> None:
+def check_options(kernels: Sequence[Kernel], options: Filter) -> None:
     """Raise what is wrong with the options whatever the image, before any is read."""
-    how = how.for_kernels(kernels)
-    choose(how.precision, PRECISIONS, "precision")
-    gap_rule(how.nan)
+    known = engine_options(options.for_kernels(kernels))
+    choose(options.precision, PRECISIONS, "precision")
+    nan_rule(options.nan)
     for kernel in kernels:
         spec = ConvSpec(
             kernel.taps,
             kernel.taps,
-            mode="full" if how.mode == "valid" else how.mode,
-            border=how.border,
-            op=how.op,
-            stride=how.stride if isinstance(how.stride, int) else 1,
-            dilation=how.dilation if isinstance(how.dilation, int) else 1,
+            mode="full" if known["mode"] == "valid" else known["mode"],
+            border=known["border"],
+            op=known["op"],
+            stride=options.stride if isinstance(options.stride, int) else 1,
+            dilation=options.dilation if isinstance(options.dilation, int) else 1,
         )
-        plan(replace(spec, stride=1, dilation=1), how.backend, threads=how.threads)
+        plan(replace(spec, stride=1, dilation=1), options.backend, threads=options.threads)
 
 
 def finished(
-    result: Array, source_type: np.dtype[Any], how: Filter, *, alpha: bool, photo: bool, snap: bool
+    result: Array, source_type: np.dtype[Any], options: Filter, *, alpha: bool, photo: bool, snap: bool
 ) -> tuple[Array, int]:
     """Bring one result into the type and range that are asked for.
 
@@ -201,7 +238,7 @@ def finished(
     result : (channels, height, width) array of a photo; any array
     source_type : data-type
         Of the image's samples.
-    how : Filter
+    options : Filter
     alpha, photo : bool
         As in `filter_planes`.
     snap : bool
@@ -212,10 +249,10 @@ def finished(
     (array, int)
         The result, and how many samples were clipped.
     """
-    if how.linear:
+    if options.linear:
         for plane in result[:-1] if alpha else result:
-            plane[...] = from_linear(plane, top(source_type))
-    dtype, rule = _target(result.dtype, source_type, how, photo)
+            plane[...] = from_linear(plane, white(source_type))
+    dtype, rule = _target(result.dtype, source_type, options, photo)
     # An array, whatever its axes, is one plane; so is a 1-D signal.
     output, clipped = finish(result if photo else result[None], alpha, dtype, rule, snap=snap)
     return output if photo else output[0], clipped
@@ -233,19 +270,19 @@ def fitted(kernel: Kernel, planes: Array, photo: bool) -> Kernel:
     return replace(kernel, values=values, origin=origin)
 
 
-def _scaled(kernel: Kernel, how: Filter, notes: list[str]) -> Kernel:
+def _scaled(kernel: Kernel, options: Filter, notes: list[str]) -> Kernel:
     """Put the divisor that the options ask for into the kernel."""
-    if how.divisor is not None:
-        return replace(kernel, divisor=how.divisor * kernel.scale)
-    if how.normalize == "none":
+    if options.divisor is not None:
+        return replace(kernel, divisor=options.divisor * kernel.scale)
+    if options.normalize == "none":
         return kernel
     total, weight = float(kernel.values.sum()), float(np.abs(kernel.values).sum())
     zero_sum = abs(total) <= 1e-12 * weight
-    divisor = weight if how.normalize == "abs" or (how.normalize == "auto" and zero_sum) else total
+    divisor = weight if options.normalize == "abs" or (options.normalize == "auto" and zero_sum) else total
     if weight == 0:
         notes.append(f"kernel {kernel.name} is all zeros and was not divided")
         return kernel
-    if how.normalize == "sum" and zero_sum:
+    if options.normalize == "sum" and zero_sum:
         notes.append(f"kernel {kernel.name} sums to 0 and was not divided; --normalize abs would")
         return kernel
     return replace(kernel, divisor=divisor)
@@ -298,13 +335,13 @@ def _add(total: Array, more: Array, rule: str) -> None:
 
 
 def _target(
-    dtype: np.dtype[Any], source_type: np.dtype[Any], how: Filter, photo: bool
+    dtype: np.dtype[Any], source_type: np.dtype[Any], options: Filter, photo: bool
 ) -> tuple[np.dtype[Any], str]:
     """Type of the output, of results of type `dtype`, and what happens to samples outside its range."""
-    if how.dtype != "keep":
-        dtype = np.dtype(how.dtype)
-    elif photo or (how.range in ("clamp", "minmax") and source_type.kind in "ui"):
+    if options.dtype != "keep":
+        dtype = np.dtype(options.dtype)
+    elif photo or (options.range in ("clamp", "minmax") and source_type.kind in "ui"):
         dtype = source_type
-    if how.range == "clamp" and dtype.kind == "f":
+    if options.range == "clamp" and dtype.kind == "f":
         raise UsageError(f"range clamp has no limits for {dtype}; use --range minmax, or --dtype uint8")
-    return dtype, how.range or ("clamp" if photo or how.dtype != "keep" else "none")
+    return dtype, options.range or ("clamp" if photo or options.dtype != "keep" else "none")

@@ -37,10 +37,10 @@ class Percent(float):
     """A number in percent of full brightness."""
 
 
-def bias(text: str, what: str) -> float:
+def number_or_percent(text: str, what: str) -> float:
     """Read a number, or a percentage of full brightness.
 
-    >>> bias("128", "bias"), type(bias("50%", "bias")).__name__
+    >>> number_or_percent("128", "bias"), type(number_or_percent("50%", "bias")).__name__
     (128.0, 'Percent')
     """
     number = real(text.removesuffix("%"), what)
@@ -89,7 +89,7 @@ class Filter:
             "zero (the default in Python), constant, nearest, symmetric, mirror, wrap.  "
             "[default: nearest; a bank: zero]",
             metavar="NAME",
-            words=BORDERS,
+            words=tuple(BORDERS),
             not_with=("transposed bank",),
         ),
     ] = None
@@ -123,7 +123,7 @@ class Filter:
             "Kernel",
             "Add to the result; P% of full brightness.",
             metavar="B|P%",
-            parse=bias,
+            parse=number_or_percent,
             not_with=("bank",),
         ),
     ] = None

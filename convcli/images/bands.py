@@ -15,19 +15,8 @@ R = TypeVar("R")
 
 
 def encode_bands(encode: Callable[[int, int], R], height: int, rows: int, threads: int) -> list[R]:
-    """Return what `encode` makes of every band of rows, from the top down.
+    """Return what `encode` makes of every band, given its first row and the one after it, from the top down.
 
-    Parameters
-    ----------
-    encode : callable
-        Called with the first row of a band and the first row after it.
-    height, rows : int
-        Of the image, and of a band.
-    threads : int
-        At least 1.
-
-    Examples
-    --------
     >>> encode_bands(lambda top, bottom: (top, bottom), height=5, rows=2, threads=2)
     [(0, 2), (2, 4), (4, 5)]
     """
@@ -42,12 +31,7 @@ def encode_bands(encode: Callable[[int, int], R], height: int, rows: int, thread
 
 
 def packed(pixels: Array) -> Array:
-    """Return pixels one after the other in memory; the very array if they are so.
-
-    Parameters
-    ----------
-    pixels : (height, width) or (height, width, channels) array
-    """
+    """Return (height, width) or (height, width, channels) without gaps in memory; the array if it is so."""
     if pixels.ndim == 3 and not pixels.flags.c_contiguous:
         return np.stack(list(np.moveaxis(pixels, -1, 0)), axis=-1)  # a third of the time of one copy
     return np.ascontiguousarray(pixels)

@@ -16,24 +16,14 @@ SNAP = 4096
 LUMA = (0.2126, 0.7152, 0.0722)
 
 
-def top(dtype: np.dtype[Any]) -> float:
+def white(dtype: np.dtype[Any]) -> float:
     """Sample value of full brightness: 255, 65535, or 1.0 for floats."""
     return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
 
 
 def luma(planes: Array) -> Array:
-    """Reduce RGB planes to one of brightness, in the same type.
+    """Reduce RGB planes (3, height, width) to one of brightness, in the same type (ITU-R BT.709-6, item 3.2).
 
-    Parameters
-    ----------
-    planes : (3, height, width) array
-
-    References
-    ----------
-    ITU-R BT.709-6, item 3.2.
-
-    Examples
-    --------
     >>> luma(np.array([[[255]], [[255]], [[0]]], dtype=np.uint8)).tolist()
     [[[237]]]
     """
@@ -43,13 +33,8 @@ def luma(planes: Array) -> Array:
 
 
 def to_linear(planes: Array) -> Array:
-    """Turn sRGB samples into light, in float32 on the same scale.
-
-    References
-    ----------
-    IEC 61966-2-1, the inverse transfer function.
-    """
-    scale = top(planes.dtype)
+    """Turn sRGB samples into light, in float32 on the same scale (IEC 61966-2-1, inverse function)."""
+    scale = white(planes.dtype)
     if planes.dtype.kind == "f":
         return _light(planes).astype(np.float32)
     table = _light(np.arange(scale + 1) / scale) * scale
@@ -61,14 +46,8 @@ def _light(v: Array) -> Array:
 
 
 def from_linear(planes: Array, scale: float) -> Array:
-    """Turn light back into sRGB samples; negative responses as their opposites.
+    """Turn light back into sRGB samples (IEC 61966-2-1); negative responses as their opposites.
 
-    References
-    ----------
-    IEC 61966-2-1, the transfer function.
-
-    Examples
-    --------
     >>> samples = np.arange(256, dtype=np.uint8)
     >>> bool((np.rint(from_linear(to_linear(samples), 255.0)) == samples).all())
     True
@@ -80,18 +59,14 @@ def from_linear(planes: Array, scale: float) -> Array:
 def premultiply(colour: Array, alpha: Array) -> Array:
     """Multiply colour by alpha: exactly, in the smallest type that holds the products.
 
-    Parameters
-    ----------
-    colour : (channels, height, width) array
-    alpha : (1, height, width) array
-
-    Returns
-    -------
-    (channels, height, width) array
-        On the scale of colour times the scale of alpha.
+    The result (channels, height, width) is on the scale of colour times the scale of alpha.
     """
-    products: Any = {"uint8": np.uint16, "uint16": np.uint32}.get(colour.dtype.name)
-    return np.multiply(colour, alpha, dtype=products or np.result_type(colour, alpha))
+    return np.multiply(colour, alpha, dtype=premultiplied_type(np.result_type(colour, alpha)))
+
+
+def premultiplied_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the smallest type that holds products of two samples."""
+    return np.dtype({"uint8": np.uint16, "uint16": np.uint32}.get(dtype.name, dtype))
 
 
 def finish(
@@ -108,20 +83,15 @@ def finish(
     dtype : data-type
         uint8, uint16, float32, or the type of an array's result.
     rule : {"clamp", "abs", "minmax", "none"}
+        "none" refuses samples that do not fit.
     snap : bool
         Round to steps of 1/4096 first: what is half-way but for the last bits of its sum, which
         differ from backend to backend, is half-way.
 
     Returns
     -------
-    planes : (channels, height, width) array of `dtype`
-    clipped : int
-        Samples that were out of range; NaN counts, and becomes 0 in an integer type.
-
-    Raises
-    ------
-    UsageError
-        If the rule is "none" and samples do not fit.
+    (planes, clipped) : (array of `dtype`, int)
+        Samples that were out of range are counted; NaN is one of them, and becomes 0 in an integer type.
     """
     choose(rule, RANGES, "range")
     if rule == "minmax" and planes.dtype.kind != "f":
@@ -130,7 +100,7 @@ def finish(
     if rule == "abs":
         np.abs(colour, out=colour)
     elif rule == "minmax":
-        _stretch(colour, top(dtype))
+        _stretch(colour, white(dtype))
     if dtype.kind == "f" or (dtype == planes.dtype and rule == "none"):
         return planes.astype(dtype, copy=False), 0
     if planes.size == 0:
@@ -162,27 +132,11 @@ def store(
     absolute: bool = False,
     snap: bool = False,
 ) -> int:
-    """Divide, shift, round half to even, cut off and convert, all at once.
+    """Divide, shift, take magnitudes, round half to even, cut off and convert into `target`, all at once.
 
-    Parameters
-    ----------
-    values : array of numbers
-        Overwritten.
-    target : array of the same shape
-        Filled.
-    divisor, bias : float
-    absolute : bool
-        Take magnitudes.
-    snap : bool
-        As in `finish`.
+    Return how many samples were out of the range of an integer type, where NaN becomes 0. `values` are
+    overwritten; `snap` is that of `finish`.
 
-    Returns
-    -------
-    int
-        Samples that were out of the range of an integer type, where NaN becomes 0.
-
-    Examples
-    --------
     >>> target = np.empty((1, 1, 3), np.uint8)
     >>> store(np.array([[[-1.0, 2.5, 300.0]]]), target), target.tolist()
     (2, [[[0, 2, 255]]])

@@ -21,20 +21,16 @@ def print_labels(
 ) -> Pixels:
     """Print short texts, each in the middle of its box, all in the size that lets the longest fit.
 
-    Where that would be too small to read, none is: zeros alone would say that there is nothing else.
+    Where that would be too small to read, none is printed: zeros alone would say that there is nothing else.
 
     Parameters
     ----------
     pixels : (height, width, 3) array of uint8
+        Returned itself if there is nothing to print.
     labels : sequence of (x, y, text, colour)
         Middles of the boxes.
     box : (int, int)
         Height and width of each box, in pixels.
-
-    Returns
-    -------
-    (height, width, 3) array of uint8
-        `pixels` itself if there is nothing to print.
 
     Examples
     --------

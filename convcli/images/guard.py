@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 import threading
 import warnings
@@ -11,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from convcli.errors import ConvcliError, InputError, LimitError
-from convcli.images.formats import Format
 from convcli.system.files import printable
 
 # Pillow's switches and Python's warning filters belong to the process: one thread decodes at a time.
@@ -20,22 +18,8 @@ _CUT_SHORT = "truncat|not enough image data|unexpected end|reached eof"
 
 
 @contextmanager
-def guarded_reading(
-    name: str, source: Format, *, max_pixels: int | None, allow_truncated: bool
-) -> Iterator[None]:
-    """Run Pillow's readers so that nothing but a `ConvcliError` comes out.
-
-    Parameters
-    ----------
-    name : str
-        What messages call the file.
-    source : Format
-        Recognised by its first bytes.
-    max_pixels : int or None
-        Refuse images, pages and frames with more, before they are decoded.
-    allow_truncated : bool
-        Take what is there of an incomplete file.
-    """
+def guarded_reading(name: str, kind: str, max_pixels: int | None, allow_truncated: bool) -> Iterator[None]:
+    """Run Pillow's readers so that nothing but a `ConvcliError` comes out; `name` is for messages."""
     from PIL import Image, ImageFile, UnidentifiedImageError
 
     _silence()
@@ -52,7 +36,7 @@ def guarded_reading(
             raise LimitError(_too_large(name, error, max_pixels)) from None
         except UnidentifiedImageError:
             raise InputError(
-                f"{name} starts like a {source.name} file but cannot be read as one: "
+                f"{name} starts like a {kind} file but cannot be read as one: "
                 "it is damaged, cut short, or of a kind that Pillow does not know"
             ) from None
         except Exception as error:
@@ -67,23 +51,6 @@ def _silence() -> None:
     import logging
 
     logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Keep what libtiff says, straight to descriptor 2, off the terminal; the exception tells as much."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # closed: nobody listens
-        yield
-        return
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _too_large(name: str, error: Exception | Warning, max_pixels: int | None) -> str:

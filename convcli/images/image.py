@@ -9,7 +9,7 @@ from convcli.arrays.library import Array
 
 @dataclass(frozen=True)
 class Metadata:
-    """What travels with the pixels.
+    """Metadata of an image.
 
     Attributes
     ----------
@@ -18,8 +18,7 @@ class Metadata:
     dpi : (float, float), optional
         Horizontal and vertical resolution, pixels per inch.
     exif : bytes, optional
-        EXIF block, without the orientation, which has been applied, and without sizes and thumbnail,
-        which would no longer fit.
+        EXIF block, without orientation, which has been applied, nor sizes and thumbnail, which no longer fit.
     """
 
     icc: bytes | None = None
@@ -27,7 +26,7 @@ class Metadata:
     exif: bytes | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Image:
     """An image in memory.
 

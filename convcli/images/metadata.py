@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from convcli.images.formats import Format
 from convcli.images.image import Metadata
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ KEPT = (DESCRIPTION, MAKE, MODEL, SOFTWARE, TIME, ARTIST, COPYRIGHT, CAMERA_TAGS
 WIDTH, HEIGHT, INTEROPERABILITY = 40962, 40963, 40965
 
 ICC_SPACE = slice(16, 20)  # of an ICC profile: the colour space it is for
-JPEG_EXIF_LIMIT = 65533
 
 
 def read_metadata(image: PillowImage.Image) -> tuple[Metadata, list[str]]:
@@ -33,23 +33,17 @@ def read_metadata(image: PillowImage.Image) -> tuple[Metadata, list[str]]:
     return Metadata(icc, plausible_resolution(image.info.get("dpi")), exif), warnings
 
 
-def save_options(metadata: Metadata, format_name: str, *, colour: bool) -> dict[str, Any]:
-    """Return options of Pillow's ``save`` that write `metadata`.
+def save_options(metadata: Metadata, target: Format, *, colour: bool) -> dict[str, Any]:
+    """Return options of Pillow's ``save`` that write `metadata` for an image in colour or gray.
 
-    Parameters
-    ----------
-    metadata : Metadata
-    format_name : str
-    colour : bool
-        The image written has colour; a profile for the other kind is left out, as viewers reject it.
+    A profile for the other kind is left out, as viewers reject it.
     """
     options: dict[str, Any] = {}
-    space = b"RGB " if colour else b"GRAY"
-    if metadata.icc and metadata.icc[ICC_SPACE] == space and format_name in {"PNG", "JPEG", "TIFF", "WEBP"}:
+    if target.icc and metadata.icc and metadata.icc[ICC_SPACE] == (b"RGB " if colour else b"GRAY"):
         options["icc_profile"] = metadata.icc
     if metadata.dpi:
         options["dpi"] = metadata.dpi
-    if metadata.exif and not (format_name == "JPEG" and len(metadata.exif) > JPEG_EXIF_LIMIT):
+    if metadata.exif and len(metadata.exif) <= target.largest_exif:
         options["exif"] = metadata.exif
     return options
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.errors import InputError
-from convcli.images.formats import FORMATS, MODES, Format, recognise
-from convcli.images.guard import guarded_reading, quiet_stderr
-from convcli.images.image import Image, Metadata
-from convcli.images.metadata import plausible_resolution, read_metadata
-from convcli.images.plainpng import read_plain_png
+from convcli.images.formats import Format, Samples, recognise, table
+from convcli.images.guard import guarded_reading
+from convcli.images.image import Image
+from convcli.images.metadata import read_metadata
 from convcli.system.files import open_input, shown
 
 if TYPE_CHECKING:
@@ -29,10 +27,6 @@ HEAD_BYTES = 32
 STRIP_PIXELS = 2**18
 
 GRAY = ("1", "L", "LA", "La")
-PNG_DEPTH, PNG_COLOUR = 24, 25  # offsets in the file
-PNG_GRAY_ALPHA = 4
-TIFF_BITS, TIFF_SAMPLE_FORMAT, TIFF_PHOTOMETRIC = 258, 339, 262
-TIFF_SIGNED = 2
 
 
 def read_image(
@@ -45,7 +39,7 @@ def read_image(
     allow_8bit: bool = False,
     to_rgb: bool = False,
 ) -> Image:
-    """Read one page of an image file.
+    """Read one page of an image file, or of its content; the type of the samples is kept.
 
     Gray, RGB and either with alpha keep their channels; a palette is read as RGB, or RGBA if it has
     transparency, 1-bit as 0 and 255. The EXIF orientation is applied.
@@ -53,13 +47,12 @@ def read_image(
     Parameters
     ----------
     source : Path or bytes
-        The file, or its content.
     name : str, optional
-        What messages call it.
+        Name of the file in messages.
     page : int, optional
         Page or frame, from 0; by default the first, with a warning if there are more.
     max_pixels : int or None
-        Refuse more, before decoding; None for no limit.
+        Refuse more, before decoding, with a LimitError; None for no limit.
     allow_truncated : bool
         Take what is there of an incomplete file.
     allow_8bit : bool
@@ -67,62 +60,43 @@ def read_image(
     to_rgb : bool
         Convert CMYK, without colour management.
 
-    Returns
-    -------
-    image : Image
-
-    Raises
-    ------
-    InputError
-        For a file that is missing, not an image, damaged, or of a kind that would lose something.
-    LimitError
-        For more than `max_pixels`.
-
     Examples
     --------
-    >>> image = read_image(b"P5 3 1 255 abc", name="example")
-    >>> image.pixels
+    >>> read_image(b"P5 3 1 255 abc", name="example").pixels
     array([[97, 98, 99]], dtype=uint8)
     """
     name = name or (shown(source) if isinstance(source, os.PathLike) else "standard input")
     with io.BytesIO(source) if isinstance(source, bytes) else open_input(source) as opened:
         file, head, kind = _recognised(opened, name)
-        if kind.name == "PNG" and not page:
-            plain = read_plain_png(file, max_pixels)
-            if plain is not None:
-                return _plain_image(*plain)
+        image = kind.read(file, max_pixels) if kind.read and not page else None
+        if image is None:
+            if not kind.pillow:
+                raise InputError(f"{name} is damaged, or not a {kind.name} file of a kind that is read")
             file.seek(0)
-        with guarded_reading(name, kind, max_pixels=max_pixels, allow_truncated=allow_truncated):
-            import_module(f"PIL.{kind.module}")  # sparing Pillow the search through all 40
-            from PIL import Image as Pillow
+            with guarded_reading(name, kind.name, max_pixels, allow_truncated):
+                import_module(f"PIL.{kind.pillow}ImagePlugin")  # sparing Pillow the search through all 40
+                from PIL import Image as Pillow
 
-            with Pillow.open(file, formats=[kind.name]) as picture:
-                warnings = _turn_to_page(picture, page, name)
-                bits = _bits(picture, kind, head)
-                _check_kind(picture, bits, name, allow_8bit=allow_8bit, to_rgb=to_rgb)
-                gray_alpha = kind.name == "PNG" and head[PNG_COLOUR] == PNG_GRAY_ALPHA
-                image = _decoded(picture, bits, gray_alpha=gray_alpha)
+                with Pillow.open(file, formats=[kind.pillow.upper()]) as picture:
+                    warnings = _turn_to_page(picture, page, name)
+                    samples = kind.samples(picture, head)
+                    _check_kind(picture, samples, name, allow_8bit=allow_8bit, to_rgb=to_rgb)
+                    with kind.decoding():
+                        picture.load()
+                    image = _decoded(picture, samples)
+            image.warnings = warnings + [f"{name}: {text}" for text in image.warnings]
     image.format = kind.name
-    image.warnings = warnings + [f"{name}: {text}" for text in image.warnings]
     return image
 
 
-def _plain_image(pixels: Array, dpi: tuple[float, float] | None) -> Image:
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    metadata = Metadata(dpi=plausible_resolution(dpi))
-    return Image(pixels, channels in (2, 4), "PNG", MODES["uint8", channels], metadata)
-
-
-def _decoded(picture: PillowImage.Image, bits: int, *, gray_alpha: bool) -> Image:
+def _decoded(picture: PillowImage.Image, samples: Samples) -> Image:
     mode = picture.mode
-    with quiet_stderr() if picture.format == "TIFF" else nullcontext():
-        picture.load()
     _turn_upright(picture)
     metadata, warnings = read_metadata(picture)
     if mode == "CMYK":
         metadata = replace(metadata, icc=None)
         warnings.append("converted from CMYK without colour management")
-    pixels = _pixels(picture, bits, gray=gray_alpha)
+    pixels = _pixels(picture, samples)
     return Image(pixels, pixels.ndim == 3 and pixels.shape[2] in (2, 4), "", mode, metadata, warnings)
 
 
@@ -133,8 +107,8 @@ def _recognised(opened: BinaryIO, name: str) -> tuple[BinaryIO, bytes, Format]:
         if not head:
             raise InputError(f"{name} is empty; an image was expected")
         kind = recognise(head)
-        if kind is None:
-            names = " ".join(made.name for made in FORMATS.values())
+        if kind is None or not kind.modes:
+            names = " ".join(made.name for made in table().values() if made.modes)
             raise InputError(
                 f"{name} is not an image that convcli reads: it starts with {head[:8]!r}; {names} are read"
             )
@@ -158,29 +132,19 @@ def _turn_to_page(picture: PillowImage.Image, page: int | None, name: str) -> li
     return []
 
 
-def _bits(picture: Any, kind: Format, head: bytes) -> int:
-    """Bits of a sample in the file, which Pillow's mode no longer tells."""
-    if kind.name == "PNG":
-        return head[PNG_DEPTH]
-    if kind.name == "TIFF":
-        return int(max(picture.tag_v2.get(TIFF_BITS, (1,))))
-    if kind.name == "PPM" and picture.mode != "F":
-        arguments = picture.tile[0][3]  # (raw mode, largest value) unless that is 255
-        return 16 if isinstance(arguments, tuple) and int(arguments[-1]) > 255 else 8
-    return 8
-
-
-def _check_kind(picture: Any, bits: int, name: str, *, allow_8bit: bool, to_rgb: bool) -> None:
-    mode = picture.mode
+def _check_kind(
+    picture: PillowImage.Image, samples: Samples, name: str, *, allow_8bit: bool, to_rgb: bool
+) -> None:
+    """Refuse what would not be read as it was meant, or would lose bits."""
+    mode, bits = picture.mode, samples.bits
     if mode == "CMYK" and not to_rgb:
         raise InputError(f"{name} is CMYK, and filters need RGB or gray; --to-rgb converts it")
     if mode in ("LAB", "HSV"):
         raise InputError(f"{name} is in {mode} colours, which are not read; save it as RGB")
-    tags = getattr(picture, "tag_v2", {})
-    signed = "signed" if TIFF_SIGNED in tags.get(TIFF_SAMPLE_FORMAT, ()) else "unsigned"
-    if signed == "signed" or (mode == "I" and bits > 16):
+    if samples.signed or (mode == "I" and bits > 16):
+        sign = "signed" if samples.signed else "unsigned"
         raise InputError(
-            f"{name} has {signed} {bits}-bit samples; unsigned 8 and 16 bits "
+            f"{name} has {sign} {bits}-bit samples; unsigned 8 and 16 bits "
             "and 32-bit float are read, or any of them from .npy"
         )
     narrowed = mode not in ("I", "F") and not mode.startswith("I;16")
@@ -201,21 +165,21 @@ def _turn_upright(picture: PillowImage.Image) -> None:
         return
 
 
-def _pixels(picture: PillowImage.Image, bits: int, *, gray: bool) -> Array:
-    mode, clear = picture.mode, picture.info.get("transparency")
+def _pixels(picture: PillowImage.Image, samples: Samples) -> Array:
+    mode, bits, clear = picture.mode, samples.bits, picture.info.get("transparency")
     if mode == "I" or mode.startswith("I;16"):
-        samples = _gathered(picture, mode).astype(np.uint16, copy=False)
-        if getattr(picture, "tag_v2", {}).get(TIFF_PHOTOMETRIC) == 0:
-            samples = ~samples  # white is zero
+        wide = _gathered(picture, mode).astype(np.uint16, copy=False)
+        if samples.inverted:
+            wide = ~wide
         if clear is None:
-            return samples
-        return np.stack([samples >> 8, np.where(samples == clear, 0, 255)], axis=-1).astype(np.uint8)
+            return wide
+        return np.stack([wide >> 8, np.where(wide == clear, 0, 255)], axis=-1).astype(np.uint8)
     if mode == "F":
         return _gathered(picture, mode)
     if mode in ("1", "L") and isinstance(clear, int) and clear < 2**bits:
         # A PNG of 1, 2 or 4 bits: Pillow stretches the samples to 8 bits, but not the transparent one.
         picture.info["transparency"] = clear * (255 // (2**bits - 1))
-    colour = "L" if mode in GRAY or gray else "RGB"
+    colour = "L" if mode in GRAY or samples.gray else "RGB"
     return _gathered(picture, colour + ("A" if picture.has_transparency_data else ""))
 
 

@@ -16,16 +16,13 @@ from convcli.errors import FileError, UsageError
 from convcli.images.bands import packed
 from convcli.images.formats import Format, check_holds, format_for, format_named
 from convcli.images.image import Image
-from convcli.images.jpeg import write_jpeg
 from convcli.images.metadata import save_options
-from convcli.images.png import write_png
 from convcli.system.files import atomic_write, shown, write_errors
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
 PALETTE_COLOURS = 256
-CLASSIC_TIFF_BYTES = 2**32 - 2**20  # offsets have 32 bits; some room for tags
 
 
 def write_image(
@@ -41,14 +38,12 @@ def write_image(
 ) -> None:
     r"""Write an image, whole or not at all.
 
-    A palette source becomes a palette again if at most 256 colours came out, a 1-bit source
-    1-bit if only black and white did; both without loss. GIF takes the nearest 256 colours otherwise,
-    and alpha from half up as opaque.
+    A palette source becomes a palette again if at most 256 colours came out, a 1-bit source 1-bit if only
+    black and white did; both without loss. GIF takes the nearest 256 colours otherwise.
 
     Parameters
     ----------
     target : Path or BinaryIO
-    image : Image
     format : str, optional
         By default what the extension says, or the source's format for a stream.
     force : bool
@@ -58,17 +53,9 @@ def write_image(
     strip : bool
         Leave out colour profile, resolution and EXIF.
     quality : int, optional
-        JPEG and WEBP: 1 to 100. By default JPEG is written at 95 with full colour resolution, and
-        WEBP without loss.
+        1 to 100; by default JPEG is written at 95 with full colour resolution, and WEBP without loss.
     threads : int, optional
-        For PNG and JPEG; by default one for each processor. The file is the same for any number.
-
-    Raises
-    ------
-    UsageError
-        If the format cannot hold the image, or the target exists.
-    FileError
-        If the system refuses.
+        By default one for each processor. The file is the same for any number.
 
     Examples
     --------
@@ -82,10 +69,18 @@ def write_image(
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     mode = check_holds(where.name, pixels.shape, pixels.dtype)
-    options = _encoder_options(where, pixels, compress, quality)
+    check_levels(compress, quality)
+    options = where.options(pixels, {"compress": compress, "quality": quality}.get(where.level))
+    pixels = where.adapted(pixels)
     if not strip:
-        options |= save_options(image.metadata, where.name, colour=mode.startswith("RGB"))
-    encode = _encoder(pixels, mode, where, image.mode, options, threads)
+        options |= save_options(image.metadata, where, colour=mode.startswith("RGB"))
+    indexed = _indexed(pixels, mode, where, image.mode)
+    encode: Callable[[BinaryIO], None]
+    if where.write and indexed is None:
+        encode = functools.partial(where.write, pixels=pixels, threads=threads, **options)
+    else:
+        picture, extra = indexed or (_from_array(pixels, mode), {})
+        encode = functools.partial(_save_by_pillow, picture, where.pillow.upper(), options | extra)
     if isinstance(target, Path):
         with atomic_write(target, force=force) as file:
             _save(encode, file, where, shown(target))
@@ -103,50 +98,15 @@ def check_levels(compress: int | None, quality: int | None) -> None:
         raise UsageError(f"--quality {quality} is not between 1 (smallest) and 100 (best)")
 
 
-def _encoder_options(
-    where: Format, pixels: Array, compress: int | None, quality: int | None
-) -> dict[str, Any]:
-    check_levels(compress, quality)
-    if where.name == "PNG":
-        return {"compress_level": 1 if compress is None else compress}
-    if where.name == "JPEG":
-        return {"quality": quality or 95}
-    if where.name == "WEBP":
-        # Without loss, quality means effort; exact keeps colours under transparency.
-        return (
-            {"quality": quality} if quality else {"lossless": True, "quality": 75, "method": 0, "exact": True}
-        )
-    if where.name == "GIF":
-        return {"optimize": False}  # a full gray palette is read as gray again
-    if where.name == "TIFF" and pixels.nbytes > CLASSIC_TIFF_BYTES:
-        return {"big_tiff": True}
-    return {}
-
-
-def _encoder(
-    pixels: Array, mode: str, where: Format, source_mode: str, options: dict[str, Any], threads: int | None
-) -> Callable[[BinaryIO], None]:
-    """Return what writes an image to a file."""
-    if where.name == "JPEG":
-        return functools.partial(write_jpeg, pixels=pixels, threads=threads, **options)
-    if where.name == "GIF" and mode in ("LA", "RGBA"):
-        pixels = _one_bit_alpha(pixels)
-    indexed = _indexed(pixels, mode, where, source_mode)
-    if where.name == "PNG" and indexed is None:
-        return functools.partial(write_png, pixels=pixels, threads=threads, **options)
-    picture, extra = indexed or (_from_array(pixels, mode), {})
-    return functools.partial(_save_by_pillow, picture, where.plugin, options | extra)
-
-
 def _indexed(
     pixels: Array, mode: str, where: Format, source_mode: str
 ) -> tuple[PillowImage.Image, dict[str, Any]] | None:
     """Return a picture of 1 bit or with a palette, and options that belong to it, where it is to be one."""
-    if source_mode == "1" and mode == "L" and "1" in where.modes and ((pixels == 0) | (pixels == 255)).all():
+    if source_mode == "1" and mode == "L" and where.holds("1") and ((pixels == 0) | (pixels == 255)).all():
         from PIL import Image as Pillow
 
         return _from_array(pixels, mode).convert("1", dither=Pillow.Dither.NONE), {}
-    palette = where.name == "GIF" or (source_mode in ("P", "PA") and "P" in where.modes)
+    palette = where.indexed or (source_mode in ("P", "PA") and where.holds("P"))
     if palette and mode in ("LA", "RGB", "RGBA"):
         return _with_palette(_from_array(pixels, mode), where)
     return None
@@ -159,13 +119,6 @@ def _from_array(pixels: Array, mode: str) -> PillowImage.Image:
     raw = {"I;16": "<u2", "F": "=f4"}.get(mode, "u1")
     data = packed(pixels).astype(raw, copy=False)
     return Pillow.frombuffer(mode, size, data, "raw", "F;32NF" if mode == "F" else mode, 0, 1)
-
-
-def _one_bit_alpha(pixels: Array) -> Array:
-    opaque = pixels[..., -1:] >= 128
-    return np.where(
-        opaque, np.concatenate([pixels[..., :-1], np.full_like(pixels[..., -1:], 255)], axis=-1), 0
-    ).astype(np.uint8)
 
 
 def _with_palette(
@@ -181,14 +134,14 @@ def _with_palette(
     table = np.sort(np.array([colour for _, colour in colours], np.uint8).view("<u4")[:, 0])
     channels = table.view(np.uint8).reshape(-1, 4)
     alpha = channels[:, 3]
-    if alpha.min() < 255 and where.name not in ("PNG", "GIF"):
+    if alpha.min() < 255 and not where.palette_alpha:
         return None
     codes = np.searchsorted(table, np.asarray(rgba).view("<u4")[..., 0]).astype(np.uint8)
     indexed = Pillow.frombuffer("P", picture.size, codes, "raw", "P", 0, 1)
     indexed.putpalette(channels[:, :3].tobytes())
-    if alpha.min() == 255:
+    if alpha.min() == 255 or not where.palette_alpha:
         return indexed, {}
-    return indexed, {"transparency": alpha.tobytes() if where.name == "PNG" else int(alpha.argmin())}
+    return indexed, {"transparency": where.palette_alpha(alpha)}
 
 
 def _save_by_pillow(picture: PillowImage.Image, plugin: str, options: dict[str, Any], file: BinaryIO) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.errors import InputError, LimitError, UsageError
 from convcli.images.colour import LUMA
-from convcli.images.formats import FORMATS
+from convcli.images.formats import table as image_formats
 from convcli.kernels.cells import SEPARATOR, number, table
 from convcli.kernels.kernel import LIMITS, MAX_CELLS, Kernel, brief, check_shape
 
@@ -186,5 +186,5 @@ READERS = {
     ".json": read_json_kernel,
     ".npy": read_npy_kernel,
     ".npz": read_npz_kernel,
-    **dict.fromkeys((e for made in FORMATS.values() for e in made.extensions), read_image_kernel),
+    **{e: read_image_kernel for made in image_formats().values() if made.modes for e in made.extensions},
 }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.spec import per_axis
+from convcli.spec import checked_origin
 from convcli.system.files import printable
 from convcli.text import shape_text
 
@@ -79,13 +79,7 @@ class Kernel:
                 f"divisor {self.divisor:g} cannot divide the kernel; use a larger one, or leave it out"
             )
         if self.origin is not None:
-            taps = self.taps
-            origin = per_axis(self.origin, len(taps), "origin", 0)
-            if any(o >= n for o, n in zip(origin, taps, strict=True)):
-                raise UsageError(
-                    f"origin {origin} is outside the kernel {shape_text(taps)}; cells are counted from 0"
-                )
-            put(self, "origin", origin)
+            put(self, "origin", checked_origin(self.origin, self.taps))
 
     @property
     def is_bank(self) -> bool:

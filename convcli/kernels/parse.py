@@ -11,6 +11,7 @@ from convcli.kernels.cells import SEPARATOR, is_number, table
 from convcli.kernels.files import has_known_extension, read_kernel_file
 from convcli.kernels.kernel import Kernel, brief, check_shape
 from convcli.kernels.registry import build_named, names
+from convcli.text import nearest
 
 GEOMETRY = re.compile(r"\s*(\d{1,9})(?:x(\d{1,9}))?(?:\+(\d{1,9})\+(\d{1,9}))?\s*:(.*)", re.ASCII | re.DOTALL)
 NUMBER_START = re.compile(r"[+-]?\.?\d|[+-]?(nan|inf)\b|-$", re.ASCII | re.IGNORECASE)
@@ -62,11 +63,9 @@ def _is_inline(text: str) -> bool:
 
 
 def _unknown(text: str) -> UsageError:
-    import difflib
-
     name = text.partition(":")[0]
-    close = difflib.get_close_matches(name.lower()[:60], names(), n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else ";"
+    close = nearest(name.lower(), names())
+    hint = f'; did you mean "{close}"?' if close else ";"
     return UsageError(f'unknown kernel "{brief(name)}"{hint} `convcli kernels` lists them')
 
 

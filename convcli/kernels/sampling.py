@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.kernels.kernel import MAX_AXIS
+from convcli.spec import default_origin
 
 Floats = NDArray[np.float64]
 
@@ -68,5 +69,5 @@ def gaussian_weights(shape: tuple[int, int], sigma: float) -> Floats:
 def delta(shape: tuple[int, int] = (3, 3)) -> NDArray[np.int64]:
     """Return the kernel that changes nothing, with its 1 on the default origin."""
     values = np.zeros(shape, dtype=np.int64)
-    values[tuple((n - 1) // 2 for n in shape)] = 1
+    values[default_origin(shape)] = 1
     return values

@@ -95,8 +95,9 @@ def conv(
     offsets = bias_of(bias, len(bank))
     spec = geometry(tuple(spatial), bank.shape[2:], stride, padding, dilation)
     with device.at(image):
+        grouped = image.reshape(batch * groups, channels // groups, *spatial)
         result = prepare(
-            image.reshape(batch * groups, channels // groups, *spatial),
+            grouped,
             bank,
             groups=groups,
             op="correlate",
@@ -106,7 +107,7 @@ def conv(
             precision=precision,
             backend=backend,
             threads=threads,
-        ).compute()
+        ).compute(grouped)
         return add_bias(result.reshape(batch, len(bank), *spec.output_shape), offsets)
 
 
@@ -181,8 +182,9 @@ def conv_weight_grad(
     bank = samples_of(np.where(finite, gradient, 0), "kernel").swapaxes(0, 1)
     grouped = image.reshape(len(image), groups, channels // groups, *spec.image_shape)
     planes = np.moveaxis(grouped, 0, 2).swapaxes(0, 1)  # (C / groups, groups, N, *spatial)
+    planes = planes.reshape(channels, *planes.shape[2:])
     result = prepare(
-        planes.reshape(channels, *planes.shape[2:]),
+        planes,
         bank,
         groups=groups,
         op="correlate",
@@ -192,7 +194,7 @@ def conv_weight_grad(
         precision=precision,
         backend=backend,
         threads=threads,
-    ).compute()
+    ).compute(planes)
     result = result.reshape(channels // groups, outputs, *taps).swapaxes(0, 1)
     if not finite.all():
         result[~finite.all(axis=(0, *range(2, finite.ndim)))] = np.nan

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from convcli.errors import UsageError
-from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis
+from convcli.spec import (
+    ConvSpec,
+    PerAxis,
+    ceil_div,
+    choose,
+    halved,
+    paddings,
+    per_axis,
+    span,
+    transposed_size,
+)
 from convcli.text import shape_text
 
 Padding = int | str | Iterable[int]
@@ -16,51 +26,23 @@ PADDING_NAMES = ("valid", "same", "same-upper", "same-lower")
 
 
 def padding_pairs(padding: Padding, totals: Sequence[int], stride: Sequence[int]) -> Pairs:
-    """Write padding as (before, after) per spatial axis.
+    """Write padding as (before, after) per axis; names with ``same`` share out the totals.
 
-    Parameters
-    ----------
-    padding : int, iterable of int or str
-        One number, one per axis, all begins and then all ends, or a name of `PADDING_NAMES`.
-    totals : one int per axis
-        What the names with ``same`` share out between both sides.
-    stride : one int per axis
-        ``same`` goes with stride 1.
-
-    Raises
-    ------
-    UsageError
-        For anything else.
-
-    Examples
-    --------
     >>> padding_pairs((0, 1, 2, 3), (0, 0), (1, 1))
     ((0, 2), (1, 3))
     >>> padding_pairs("same-lower", (3, 2), (2, 2))
     ((2, 1), (1, 1))
     """
-    axes = len(totals)
-    if isinstance(padding, str):
-        name = choose(padding, PADDING_NAMES, "padding")
-        if name == "same" and max(stride) > 1:
-            raise UsageError(
-                f'padding "same" goes with stride 1, not {shape_text(stride)}; '
-                'use "same-upper" or "same-lower"'
-            )
-        if name == "valid":
-            return ((0, 0),) * axes
-        return tuple(shared(total, name) for total in totals)
-    return paddings(padding, axes)
-
-
-def shared(total: int, name: str) -> tuple[int, int]:
-    """Halve a total; an odd sample goes to the end, for ``same-lower`` to the beginning.
-
-    >>> shared(3, "same"), shared(3, "same-lower")
-    ((1, 2), (2, 1))
-    """
-    less, more = total // 2, total - total // 2
-    return (more, less) if name == "same-lower" else (less, more)
+    if not isinstance(padding, str):
+        return paddings(padding, len(totals))
+    name = choose(padding, PADDING_NAMES, "padding")
+    if name == "same" and max(stride) > 1:
+        raise UsageError(
+            f'padding "same" goes with stride 1, not {shape_text(stride)}; use "same-upper" or "same-lower"'
+        )
+    if name == "valid":
+        return ((0, 0),) * len(totals)
+    return tuple(halved(total, more_first=name == "same-lower") for total in totals)
 
 
 def resolve(
@@ -79,7 +61,7 @@ def resolve(
     strides = per_axis(stride, axes, "stride", 1)
     dilations = per_axis(dilation, axes, "dilation", 1)
     totals = [
-        max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+        max(transposed_size(ceil_div(n, s), span(k, d), s) - n, 0)
         for n, k, s, d in zip(image_shape, kernel_shape, strides, dilations, strict=True)
     ]
     return strides, dilations, padding_pairs(padding, totals, strides)
@@ -92,38 +74,14 @@ def geometry(
     padding: Padding,
     dilation: PerAxis,
 ) -> ConvSpec:
-    """Work out a layer's axes from what its caller wrote.
+    """Work out a layer's axes from what its caller wrote, or refuse what contradicts itself.
 
-    Parameters
-    ----------
-    image_shape, kernel_shape : tuple of int
-        Spatial.
-    stride, padding, dilation
-        As in `convcli.layers.conv`.
-
-    Returns
-    -------
-    ConvSpec
-        With stride, dilation and padding per axis.
-
-    Raises
-    ------
-    UsageError
-        If they contradict each other, or no window fits.
-
-    Examples
-    --------
     >>> geometry((5, 6), (3, 2), 2, "same-upper", 1).output_shape
     (3, 3)
     """
     strides, dilations, pairs = resolve(image_shape, kernel_shape, stride, padding, dilation)
     return ConvSpec(
-        image_shape=image_shape,
-        kernel_shape=kernel_shape,
-        op="correlate",
-        stride=strides,
-        dilation=dilations,
-        padding=pairs,
+        image_shape, kernel_shape, op="correlate", stride=strides, dilation=dilations, padding=pairs
     )
 
 
@@ -154,22 +112,8 @@ def transposed_geometry(
     dilation: PerAxis,
     output_shape: int | Iterable[int] | None = None,
 ) -> Enlarged:
-    """Work out the axes of a transposed convolution from what its caller wrote.
+    """Work out the axes of a transposed convolution, or refuse what contradicts itself or leaves nothing.
 
-    Parameters
-    ----------
-    image_shape, kernel_shape : tuple of int
-        Spatial.
-    stride, padding, output_padding, dilation, output_shape
-        As in `convcli.layers.conv_transpose`.
-
-    Raises
-    ------
-    UsageError
-        If they contradict each other, or nothing is left.
-
-    Examples
-    --------
     >>> transposed_geometry((5, 6), (3, 2), 2, 1, 0, 1)
     Enlarged(stride=(2, 2), dilation=(1, 1), ahead=(1, 1), output=(9, 10))
     """
@@ -183,7 +127,7 @@ def transposed_geometry(
         )
     wanted = None if output_shape is None else per_axis(output_shape, axes, "output shape", 1)
     uncut = [
-        s * (n - 1) + e + d * (k - 1) + 1
+        transposed_size(n, span(k, d), s) + e
         for n, k, s, d, e in zip(image_shape, kernel_shape, strides, dilations, extra, strict=True)
     ]
     return Enlarged(strides, dilations, *_cut(uncut, image_shape, strides, padding, wanted))
@@ -198,7 +142,7 @@ def _cut(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Samples cut off at the beginning, and the shape of what is left."""
     pairs = padding_pairs(padding, [n - m for n, m in zip(uncut, sizes, strict=True)], stride)
-    by_name = padding in ("same-upper", "same-lower") if isinstance(padding, str) else False
+    by_name = isinstance(padding, str) and padding in ("same-upper", "same-lower")
     if wanted is not None and not by_name and any(map(any, pairs)):
         raise UsageError(
             f"padding {padding} and output_shape {shape_text(wanted)} do not go together, for one follows "
@@ -207,10 +151,9 @@ def _cut(
     if by_name and wanted is None:
         wanted = tuple(n * s for n, s in zip(sizes, stride, strict=True))
     if wanted is not None:
-        totals = [n - m for n, m in zip(uncut, wanted, strict=True)]
-        if by_name:
-            return tuple(shared(total, str(padding))[0] for total in totals), wanted
-        return tuple(max(shared(total, "same-lower")[0], 0) for total in totals), wanted
+        more_first = padding != "same-upper"
+        cut = (halved(n - m, more_first=more_first)[0] for n, m in zip(uncut, wanted, strict=True))
+        return tuple(n if by_name else max(n, 0) for n in cut), wanted
     output = tuple(n - sum(pair) for n, pair in zip(uncut, pairs, strict=True))
     if min(output) < 1:
         raise UsageError(

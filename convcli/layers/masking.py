@@ -19,8 +19,8 @@ from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
 from convcli.layers.checks import add_bias, bank_of, bias_of, image_of, refuse_channels
 from convcli.layers.geometry import Padding, geometry
-from convcli.spec import ConvSpec, PerAxis, per_axis
-from convcli.system.resources import cpu_count
+from convcli.spec import ConvSpec, PerAxis
+from convcli.system.resources import thread_count
 from convcli.system.threads import run
 
 STRIP_BYTES = 1 << 20
@@ -90,7 +90,7 @@ def masked_conv(
     offsets = bias_of(bias, len(bank))
     layout = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
     masks = _masks_of(mask, image, layout)
-    workers = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
+    workers = thread_count(threads)
     problem = prepare(  # for its arithmetic: a mask makes no sum larger
         image,
         bank,
@@ -102,7 +102,7 @@ def masked_conv(
         backend="im2col",
     )
     result = np.empty((len(image), len(bank), *layout.output_shape), dtype=problem.result_type)
-    product = _Product(problem, masks, result)
+    product = _Product(problem, image, masks, result)
     jobs = (partial(product.compute, *strip) for strip in _strips(problem.plan.spec))
     run(jobs, workers, one_blas_thread=True)
     return add_bias(result, offsets)
@@ -146,8 +146,8 @@ def _strips(spec: ConvSpec) -> Iterator[tuple[int, Window]]:
 class _Product:
     """W · (M ∘ X_conv), for some outputs at a time."""
 
-    def __init__(self, problem: Convolution, masks: Array, result: Array) -> None:
-        self.spec, self.image = problem.plan.spec, problem.image
+    def __init__(self, problem: Convolution, image: Array, masks: Array, result: Array) -> None:
+        self.spec, self.image = problem.plan.spec, image
         self.masks, self.result = masks, result
         self.rows = problem.kernels.reshape(len(problem.kernels), -1).astype(self.spec.dtype)
         self.indices = border_indices(self.spec)

@@ -14,7 +14,7 @@ from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.layers.checks import image_of
 from convcli.layers.geometry import Padding, Pairs, resolve
-from convcli.spec import Axis, ConvSpec, PerAxis, per_axis
+from convcli.spec import Axis, ConvSpec, PerAxis, per_axis, span, transposed_size, window_count
 from convcli.text import shape_text
 
 
@@ -177,16 +177,13 @@ def _windows(
     sizes = image.shape[2:]
     taps = per_axis(kernel_shape, len(sizes), "kernel shape", 1)
     strides, dilations, pairs = resolve(sizes, taps, taps if stride is None else stride, padding, dilation)
-    extents = tuple((k - 1) * d + 1 for k, d in zip(taps, dilations, strict=True))
+    extents = tuple(map(span, taps, dilations))
     if any(max(pair) >= extent for pair, extent in zip(pairs, extents, strict=True)):
         raise UsageError(
             f"padding {padding} is as wide as the window {shape_text(extents)}, which would then see "
             "nothing else; use less"
         )
-    reach = pairs
-    if ceil_mode:
-        axes = zip(sizes, extents, strides, pairs, strict=True)
-        reach = tuple(_rounded_up(*axis) for axis in axes)
+    reach = tuple(map(_rounded_up, sizes, extents, strides, pairs)) if ceil_mode else pairs
     spec = ConvSpec(sizes, taps, op="correlate", stride=strides, dilation=dilations, padding=reach)
     refuse_wide_borders(spec)
     return spec, pairs
@@ -195,6 +192,5 @@ def _windows(
 def _rounded_up(size: int, extent: int, stride: int, padding: tuple[int, int]) -> tuple[int, int]:
     """Padding as far as the last window goes that begins inside the image or the padding before it."""
     before, after = padding
-    output = -(-(before + size + after - extent) // stride) + 1
-    output = min(output, -(-(before + size) // stride))
-    return before, max(after, (output - 1) * stride + extent - before - size)
+    count = window_count(size, padding, extent, stride, ceil=True)
+    return before, max(after, transposed_size(count, extent, stride) - before - size)

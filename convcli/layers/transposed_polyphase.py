@@ -43,17 +43,8 @@ class Family:
 
 
 def families(size: int, taps: int, stride: int, dilation: int, ahead: int, output: int) -> list[Family]:
-    """Sort the residues of the stride along one axis.
+    """Sort the residues of the stride along one axis; `ahead` and `output` are those of `Enlarged`.
 
-    Parameters
-    ----------
-    size, taps : int
-        Samples of x, cells of the kernel.
-    ahead, output : int
-        Samples cut off at the beginning (negative: zeros added), and samples kept after those.
-
-    Examples
-    --------
     >>> [len(f.members) for f in families(5, 3, 3, 1, 0, 15)]
     [3]
     """
@@ -84,20 +75,9 @@ def spread(
     output: tuple[int, ...],
     **options: Any,
 ) -> Array:
-    """Let every sample of x put down its kernel, and add up.
+    """Let every sample of x (N, in, *spatial) put down its kernel, and add up to (N, out, *output).
 
-    Parameters
-    ----------
-    x : (N, in, *spatial) array
-    bank : (in, out / groups, *taps) array
-    ahead, output : tuple of int
-        Per axis as for `families`.
-    **options
-        For `convcli.engine.problem.prepare`.
-
-    Returns
-    -------
-    (N, out, *output) array
+    The bank is (in, out / groups, *taps); `options` are those of `convcli.engine.problem.prepare`.
     """
     batch, channels, *spatial = x.shape
     planes = x.reshape(batch * groups, channels // groups, *spatial)
@@ -117,7 +97,7 @@ def spread(
             dilation=tuple(d // math.gcd(s, d) for s, d in zip(stride, dilation, strict=True)),
             padding=tuple(family.padding for family in chosen),
             **options,
-        ).compute()
+        ).compute(planes)
         sums = sums.reshape(batch, groups, len(members), kernels.shape[1], *sums.shape[2:])
         if result is None:
             result = _zeros(shape, sums.dtype)

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from convcli.errors import LimitError
+from convcli.spec import per_axis
 from convcli.text import bytes_text
 
 
@@ -25,6 +26,11 @@ def cpu_count() -> int:
         count = os.cpu_count() or 1
     quota = _cpu_quota()
     return max(1, min(count, round(quota) if quota else count))
+
+
+def thread_count(threads: int | None) -> int:
+    """Return a number of threads that is at least 1: by default, that of all processors."""
+    return cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
 
 
 @functools.cache

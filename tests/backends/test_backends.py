@@ -18,6 +18,7 @@ from scipy import signal
 
 import convcli
 from convcli import backends
+from convcli.engine import planner
 from convcli.engine.planner import BUDGET_BYTES, plan
 from convcli.engine.polyphase import pieces
 from convcli.engine.problem import prepare
@@ -45,7 +46,7 @@ def test_a_bank_sums_over_channels_and_stacks_outputs(backend, taps):
     spatial = (23, 17, 9)[: len(taps)]
     image = RNG.integers(-9, 9, (2, 3, *spatial)).astype(float)
     kernels = RNG.integers(-9, 9, (4, 3, *taps)).astype(float)
-    result = prepare(image, kernels, mode="valid", op="correlate", backend=backend).compute()
+    result = prepare(image, kernels, mode="valid", op="correlate", backend=backend).compute(image)
     expected = np.stack([bank_reference(item, kernels) for item in image])
     np.testing.assert_allclose(result, expected, atol=1e-10)
 
@@ -56,7 +57,9 @@ def test_a_bank_with_stride_and_dilation_keeps_its_channels_apart(backend):
     result = prepare(image, kernels, mode="valid", op="correlate", stride=2, dilation=(1, 3), backend=backend)
     wide = np.zeros((3, 2, 3, 7))
     wide[..., ::3] = kernels
-    np.testing.assert_allclose(result.compute()[0], bank_reference(image[0], wide)[:, ::2, ::2], atol=1e-12)
+    np.testing.assert_allclose(
+        result.compute(image)[0], bank_reference(image[0], wide)[:, ::2, ::2], atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
@@ -65,7 +68,7 @@ def test_no_backend_needs_more_than_four_times_its_input_and_output(backend, siz
     if backend == "toeplitz:sparse":
         pytest.skip("stores the whole matrix: that is its purpose")
     if backend.startswith("cuda"):
-        pytest.skip("the memory of a GPU is kept within its bounds by slabs: see test_cuda.py")
+        pytest.skip("the memory of a GPU is kept within its bounds by chunks: see test_cuda.py")
     side = 1024 if size < 30 else 300
     image = (RNG.random((side, side)) * 255).astype(dtype)
     kernel = RNG.standard_normal((size, size))
@@ -86,7 +89,7 @@ def test_only_as_many_threads_run_as_memory_is_promised_for(backend, taps):
     spec = ConvSpec((2048, 2048), (taps, taps))
     made = plan(spec, backend, threads=64)
     assert made.cost.memory_bytes <= 3 * 4 * (2048**2 + spec.samples) + (64 << 20)
-    assert made.chosen.threads >= 2 or taps > 100
+    assert made.schedule.threads >= 2 or taps > 100
 
 
 def watch_preparations(monkeypatch, around=None):
@@ -111,6 +114,13 @@ def watch_preparations(monkeypatch, around=None):
     return counts
 
 
+def on_threads(convolution, threads):
+    """Return the same convolution, to run on that many threads."""
+    chosen = convolution.plan.chosen
+    chosen = replace(chosen, schedule=replace(chosen.schedule, threads=threads))
+    return replace(convolution, plan=replace(convolution.plan, chosen=chosen))
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 def test_every_group_is_prepared_once_when_it_is_its_turn(monkeypatch, threads):
     # All tiles of a group are drawn before the next one is prepared, and all threads wait for each other.
@@ -119,26 +129,35 @@ def test_every_group_is_prepared_once_when_it_is_its_turn(monkeypatch, threads):
     problem = prepare(
         image, kernels, groups=8, mode="valid", op="correlate", backend="direct", threads=threads
     )
-    all_busy = replace(problem.plan.chosen, threads=threads)
-    problem = replace(problem, plan=replace(problem.plan, chosen=all_busy))
+    problem = on_threads(problem, threads)
     expected = [bank_reference(item, kernels[[n % 8]]) for n, item in enumerate(image)]
-    np.testing.assert_array_equal(problem.compute(), expected)
+    np.testing.assert_array_equal(problem.compute(image), expected)
     assert len(counts) == 8
     assert max(counts) == 2
 
 
-def test_groups_of_one_tile_run_on_no_more_threads_than_their_kernels_have_room(monkeypatch):
+@pytest.mark.parametrize(("kept_bytes", "used"), [(BUDGET_BYTES // 3, 3), (0, 8)])
+def test_groups_of_one_tile_run_on_no_more_threads_than_their_kernels_have_room(
+    monkeypatch, kept_bytes, used
+):
+    spec = ConvSpec((20, 20), (3, 3), batch=8)
+    (light,) = plan(spec, "direct", threads=8).candidates
+    heavy = replace(
+        light,
+        cost=replace(light.cost, kept_bytes=kept_bytes),
+        schedule=replace(light.schedule, threads=8),
+    )
+    monkeypatch.setattr(planner, "_considered", lambda *_: (heavy,))
+    assert plan(spec, "direct", threads=8, groups=8).schedule.threads == used
+
+
+def test_as_many_threads_run_as_the_schedule_says(monkeypatch):
     image, kernels = RNG.integers(0, 9, (8, 1, 20, 20)), RNG.integers(0, 9, (8, 1, 3, 3))
-    problem = prepare(image, kernels, groups=8, backend="direct", threads=8)
-    light = replace(problem.plan.chosen, threads=8)
-    problem = replace(problem, plan=replace(problem.plan, chosen=light))
-    chosen = replace(light, cost=replace(problem.plan.cost, kept_bytes=BUDGET_BYTES // 3))
-    used = []
-    run = threads.run
+    problem = on_threads(prepare(image, kernels, groups=8, backend="direct"), 5)
+    used, run = [], threads.run
     monkeypatch.setattr(threads, "run", lambda jobs, n, **options: (used.append(n), run(jobs, n, **options)))
-    heavy = replace(problem, plan=replace(problem.plan, chosen=chosen))
-    np.testing.assert_array_equal(heavy.compute(), problem.compute())
-    assert used == [3, 8]
+    problem.compute(image)
+    assert used == [5]
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -153,11 +172,10 @@ def test_what_fails_while_a_group_is_prepared_is_raised(monkeypatch, threads):
         return original(*arguments)
 
     monkeypatch.setattr(module, "prepare", failing)
-    problem = prepare(
-        np.ones((8, 1, 6, 6)), np.ones((4, 1, 3, 3)), groups=4, backend="direct", threads=threads
-    )
+    image = np.ones((8, 1, 6, 6))
+    problem = prepare(image, np.ones((4, 1, 3, 3)), groups=4, backend="direct", threads=threads)
     with pytest.raises(RuntimeError, match="no room for the kernel"):
-        problem.compute()
+        problem.compute(image)
 
 
 def test_names_lists_the_folder_without_importing_a_backend():

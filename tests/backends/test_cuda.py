@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import gpu
 import numpy as np
@@ -23,7 +24,7 @@ import convcli
 from convcli import backends, layers
 from convcli.arrays import device
 from convcli.arrays.device import kernels
-from convcli.engine.chunks import ROOM, slabs
+from convcli.engine.chunks import ROOM, chunks
 from convcli.engine.planner import plan
 from convcli.engine.problem import prepare
 from convcli.errors import BackendError, UsageError
@@ -149,10 +150,11 @@ def test_banks_with_channels_outputs_and_groups_are_summed_as_on_the_host(backen
     images = RNG.standard_normal((4, 3, 12, 13))
     bank = RNG.standard_normal((10, 3, 3, 3))
     options = {"mode": "valid", "op": "correlate", "groups": 2}
-    expected = prepare(images, bank, backend="direct", **options).compute()
-    found = prepare(images, bank, backend=backend, **options).compute()
+    expected = prepare(images, bank, backend="direct", **options).compute(images)
+    found = prepare(images, bank, backend=backend, **options).compute(images)
     np.testing.assert_allclose(found, expected, atol=1e-12)
-    there = prepare(on_gpu(images), bank, backend=backend, **options).compute()
+    moved = on_gpu(images)
+    there = prepare(moved, bank, backend=backend, **options).compute(moved)
     np.testing.assert_allclose(there.get(), expected, atol=1e-12)
 
 
@@ -161,10 +163,11 @@ def test_more_cells_than_constant_memory_holds_take_several_launches(state, monk
     monkeypatch.setattr(kernels, "CONSTANT_BYTES", 1 << 10)
     images = RNG.standard_normal((1, 5, 20, 21))
     bank = RNG.standard_normal((outputs, 5, 5, 4))
-    expected = prepare(images, bank, mode="valid", backend="direct").compute()
-    problem = prepare(on_gpu(images), bank, mode="valid", backend="cuda:direct")
+    expected = prepare(images, bank, mode="valid", backend="direct").compute(images)
+    images = on_gpu(images)
+    problem = prepare(images, bank, mode="valid", backend="cuda:direct")
     state.log.clear()
-    np.testing.assert_allclose(problem.compute().get(), expected, atol=1e-12)
+    np.testing.assert_allclose(problem.compute(images).get(), expected, atol=1e-12)
     assert len(launches(state)) >= outputs * 5 * 5 * 4 * 8 / (1 << 10)
 
 
@@ -186,11 +189,12 @@ def test_gaps_are_those_of_the_oracle(backend, nan, bad):
 def test_a_separable_kernel_is_applied_in_passes_that_pad_by_themselves(state, backend):
     kernel = np.outer(RNG.random(9), RNG.random(7)) + np.outer(RNG.random(9), RNG.random(7))
     image = RNG.standard_normal((2, 60, 70))
-    problem = prepare(on_gpu(image)[:, None], kernel[None, None], border="symmetric", backend=backend)
+    moved = on_gpu(image)[:, None]
+    problem = prepare(moved, kernel[None, None], border="symmetric", backend=backend)
     passes = next(c for c in problem.plan.candidates if c.rank == 2)
-    problem.plan.__dict__["chosen"] = passes
+    problem = replace(problem, plan=replace(problem.plan, chosen=passes))
     state.log.clear()
-    found = problem.compute()[:, 0]
+    found = problem.compute(moved)[:, 0]
     np.testing.assert_allclose(
         found.get(), convcli.convolve(image, kernel, border="symmetric", backend="direct"), atol=1e-11
     )
@@ -294,15 +298,15 @@ def test_what_is_no_image_is_refused_on_the_gpu_as_on_the_host():
 # Memory --------------------------------------------------------------------------------------------
 
 
-def test_slabs_are_all_outputs_once_and_hold_what_these_need():
+def test_chunks_are_all_outputs_once_and_hold_what_these_need():
     for batch, stride, dilation, free in itertools.product((1, 3), (1, 2), (1, 3), (800, 3000, 1e9)):
         spec = ConvSpec((17, 23), (3, 2), batch=batch, stride=stride, dilation=dilation, border="wrap")
         seen = np.zeros((batch, *spec.output_shape), int)
-        for slab in slabs(spec, 1, free):
-            seen[(slab.items, *slab.outputs)] += 1
-            assert slab.bytes <= ROOM * free or slab.spec.samples == 1
-            assert slab.spec.output_shape == tuple(o.stop - o.start for o in slab.outputs)
-            for axis, out, padded in zip(spec.axes, slab.outputs, slab.padded, strict=True):
+        for chunk in chunks(spec, 1, free):
+            seen[(chunk.items, *chunk.outputs)] += 1
+            assert chunk.bytes <= ROOM * free or chunk.spec.samples == 1
+            assert chunk.spec.output_shape == tuple(o.stop - o.start for o in chunk.outputs)
+            for axis, out, padded in zip(spec.axes, chunk.outputs, chunk.padded, strict=True):
                 assert padded.start == out.start * axis.stride
                 assert padded.stop == (out.stop - 1) * axis.stride + axis.extent <= axis.padded
         assert (seen == 1).all()
@@ -310,15 +314,15 @@ def test_slabs_are_all_outputs_once_and_hold_what_these_need():
 
 def test_items_of_several_groups_stay_together():
     spec = ConvSpec((64, 64), (3, 3), batch=12)
-    for slab in slabs(spec, 4, 500_000, groups=3):
-        assert slab.items.start % 3 == 0
-        assert (slab.items.stop - slab.items.start) % 3 == 0
+    for chunk in chunks(spec, 4, 500_000, groups=3):
+        assert chunk.items.start % 3 == 0
+        assert (chunk.items.stop - chunk.items.start) % 3 == 0
 
 
 @pytest.mark.parametrize(
     ("backend", "border"), [*(("cuda:direct", b) for b in BORDERS), *((m, "wrap") for m in MEMBERS[1:])]
 )
-def test_an_image_larger_than_the_memory_is_filtered_slab_by_slab(state, backend, border):
+def test_an_image_larger_than_the_memory_is_filtered_chunk_by_chunk(state, backend, border):
     image = RNG.integers(0, 255, (3, 80, 90)).astype(np.uint8)
     kernel = RNG.integers(-3, 4, (5, 6))
     state.total_bytes = state.used_bytes + 80_000

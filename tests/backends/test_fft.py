@@ -102,7 +102,7 @@ def test_a_signal_of_any_length_is_cut_into_rows(taps, length):
 
 def test_a_bank_for_signals_in_tiles_of_several_rows():
     image, kernels = RNG.random((2, 3, 40_000)), RNG.random((4, 3, 17))
-    result = prepare(image, kernels, mode="valid", op="correlate", backend="fft").compute()
+    result = prepare(image, kernels, mode="valid", op="correlate", backend="fft").compute(image)
     for item, found in zip(image, result, strict=True):
         rows = [sum(map(np.correlate, item, bank)) for bank in kernels]
         np.testing.assert_allclose(found, rows, atol=1e-10)

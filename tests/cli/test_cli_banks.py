@@ -12,7 +12,7 @@ from shell import contents, convcli, load, save, succeed, within
 
 from convcli import backends
 from convcli.errors import UsageError
-from convcli.filtering.banks import BankOptions, apply_bank
+from convcli.filtering.banks import BankOptions, prepare_bank
 from convcli.filtering.options import Filter
 from convcli.kernels import Kernel
 from convcli.layers import conv
@@ -665,7 +665,7 @@ def test_error_is_named_and_no_file_changes(folder, command, status, text):
 
 
 def test_a_format_that_cannot_hold_the_outputs_is_refused_before_they_are_computed(folder, monkeypatch):
-    monkeypatch.setattr("convcli.filtering.banks.apply_bank", lambda *_, **__: pytest.fail("computed"))
+    monkeypatch.setattr("convcli.filtering.banks.prepare_bank", lambda *_, **__: pytest.fail("computed"))
     done = within("convolve", "rgb.png", "-k", "to5.npy", "-o", "out.png", cwd=folder)
     assert done.status == 2
 
@@ -693,10 +693,11 @@ def test_a_layer_knows_its_channels():
 def test_a_plan_comes_without_outputs():
     kernel = Kernel(bank("up"), "up")
     layer = BankOptions(transposed=True)
-    filtered = apply_bank(X, kernel, Filter(op="correlate", stride=2, backend="direct"), layer, dry_run=True)
+    options = Filter(op="correlate", stride=2, backend="direct")
+    filtered = prepare_bank(X, kernel, options, layer).filtered
     assert (filtered.outputs, filtered.shape, filtered.plan.backend) == ([], (3, 13, 14), "direct")
     with pytest.raises(UsageError, match="is not below stride"):
-        apply_bank(X, kernel, Filter(), BankOptions(transposed=True, output_padding=1), dry_run=True)
+        prepare_bank(X, kernel, Filter(), BankOptions(transposed=True, output_padding=1))
 
 
 # convcli kernels

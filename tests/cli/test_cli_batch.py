@@ -102,7 +102,7 @@ def test_file_that_was_there_before_is_refused_in_its_turn(folder):
 
 def test_memory_for_all_together_is_what_one_may_take(folder, monkeypatch):
     begun = []
-    begin = batch.Ahead._begin
+    begin = batch.Prefetch._begin
 
     def watched(ahead, task):
         early = begin(ahead, task)
@@ -110,7 +110,7 @@ def test_memory_for_all_together_is_what_one_may_take(folder, monkeypatch):
         begun.append((early, sum(under_way)))
         return early
 
-    monkeypatch.setattr(batch.Ahead, "_begin", watched)
+    monkeypatch.setattr(batch.Prefetch, "_begin", watched)
     whole = together(folder, *GAUSS, "-o", "one/", "--json")
     assert all(early for early, _ in begun)
     begun.clear()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from oracle import convolve_exactly
 from PIL import Image as Pillow
-from shell import contents, convcli, exactly, load, save, succeed
+from shell import contents, convcli, exactly, load, save, succeed, within
 
+from convcli.engine import planner, problem
 from convcli.images.colour import from_linear, luma, to_linear
 
 RNG = np.random.default_rng(5)
@@ -615,3 +616,18 @@ def test_direct_writes_what_the_definition_says(filtered):
         np.testing.assert_array_equal(
             filtered("direct", "auto")[f"{path.stem}_box-3.png"], np.rint(total / 9)
         )
+
+
+@pytest.mark.parametrize("options", [(), ("--linear",), ("--gray",), ("--combine", "max", "-k", "sobel-x")])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_an_image_is_planned_once_on_its_way(tmp_path, monkeypatch, options, channels):
+    shape = (30, 40) if channels == 1 else (30, 40, channels)
+    save(tmp_path / "in.png", np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    plans = []
+    plan = planner.plan
+    monkeypatch.setattr(planner, "plan", lambda *args, **more: plans.append(args[0]) or plan(*args, **more))
+    problem._known.cache_clear()
+    done = within("convolve", "in.png", "-k", "gaussian:2", *options, "-o", "out.png", cwd=tmp_path)
+    assert done.status == 0
+    # Opacity is a second image.
+    assert len(plans) == (1 + ("sobel-x" in options)) * (1 + (channels == 4))

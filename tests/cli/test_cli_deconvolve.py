@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 from shell import contents, convcli, load, on_terminal, save, start, succeed, within
 
 from convcli import convolve, parse_kernel
+from convcli.deconvolution import methods
 from convcli.deconvolution.quality import isnr
 
 SIZE = 96
@@ -320,3 +321,46 @@ def test_a_disk_that_is_full_leaves_the_old_file(blurred):
                    cwd=blurred)  # fmt: skip
     assert done.status == 1
     assert "No space left on device" in done.err
+
+
+MADE_UP = '''
+"""Van Cittert: add the difference between the observation and the blurred image, again and again."""
+
+from convcli.deconvolution.method import Step
+
+SUMMARY = "for a test"
+ITERATIONS, TOLERANCE, OPTIONS, POSITIVE = 4, 0.0, (), False
+
+
+def restore(blur, options):
+    image = blur.filled
+    while True:
+        image = image + blur.observed - blur.masked(blur.apply(image))
+        yield Step(image, 0.0, options.noise)
+'''
+
+
+def test_a_method_is_one_file(blurred, monkeypatch):
+    (blurred / "methods").mkdir()
+    (blurred / "methods" / "made_up.py").write_text(MADE_UP)
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(blurred / "methods")])
+    done = within(
+        "deconvolve", "blurred.png", "-k", "gaussian:1.6", "--method", "made_up", "-o", "sharp.png",
+        cwd=blurred,
+    )  # fmt: skip
+    assert "method      made_up (asked for)" in done.err
+    assert "iterations  4" in done.err
+    assert gain(blurred) > 2
+    refused = within(
+        "deconvolve",
+        "blurred.png",
+        "-k",
+        "gaussian:1.6",
+        "--method",
+        "made_up",
+        "--balance",
+        "1",
+        cwd=blurred,
+    )
+    assert refused.status == 2
+    assert "balance means nothing to method made_up" in refused.err

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convcli.deconvolution import proximal as shrink
-from convcli.deconvolution.proximal import shrink_power, shrink_together
+from convcli.deconvolution import proximal
+from convcli.deconvolution.proximal import shrink_power, shrink_vectors
 from convcli.errors import UsageError
 
 RNG = np.random.default_rng(21)
@@ -119,7 +119,7 @@ def test_vectors_shrink_by_the_threshold_and_keep_their_direction(x, y, threshol
     length = math.hypot(*v[:, 0].astype(float))
     expected = v.astype(float) * (max(0, 1 - threshold / length) if length else 0)
     rounding = 8 * np.finfo(dtype).eps * length + math.sqrt(np.finfo(dtype).tiny)
-    np.testing.assert_allclose(shrink_together(v, threshold), expected, rtol=0, atol=rounding)
+    np.testing.assert_allclose(shrink_vectors(v, threshold), expected, rtol=0, atol=rounding)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 9), (2, 1, 5, 7), (2, 3, 6, 4), (3, 1, 4, 5, 6)], ids=str)
@@ -130,7 +130,7 @@ def test_vectors_are_shrunk_as_their_formula_says(shape, dtype):
     expected = v * np.maximum(0, 1 - 0.8 / length)
     assert 0 < np.count_nonzero(expected) < expected.size
     eps = np.finfo(dtype).eps
-    np.testing.assert_allclose(shrink_together(v, 0.8), expected, rtol=0, atol=8 * eps)
+    np.testing.assert_allclose(shrink_vectors(v, 0.8), expected, rtol=0, atol=8 * eps)
 
 
 def test_vectors_are_shrunk_to_the_minimum_that_a_search_finds():
@@ -139,16 +139,16 @@ def test_vectors_are_shrunk_to_the_minimum_that_a_search_finds():
     x, y = np.meshgrid(grid, grid, indexing="ij")
     height = ((x - v[0]) ** 2 + (y - v[1]) ** 2) / 2 + 0.9 * np.hypot(x, y)
     i, j = np.unravel_index(np.argmin(height), height.shape)
-    np.testing.assert_allclose(shrink_together(v[:, None], 0.9)[:, 0], [grid[i], grid[j]], atol=2e-3)
+    np.testing.assert_allclose(shrink_vectors(v[:, None], 0.9)[:, 0], [grid[i], grid[j]], atol=2e-3)
 
 
 def test_vectors_of_one_component_have_a_soft_threshold():
     v = RNG.standard_normal((1, 2, 50))
-    np.testing.assert_allclose(shrink_together(v, 0.5), shrink_power(v, 0.5, 1.0), atol=1e-15)
+    np.testing.assert_allclose(shrink_vectors(v, 0.5), shrink_power(v, 0.5, 1.0), atol=1e-15)
 
 
 MAPS = {
-    "together": shrink_together,
+    "together": shrink_vectors,
     "1/2": lambda v, t: shrink_power(v, t, 1 / 2),
     "2/3": lambda v, t: shrink_power(v, t, 2 / 3),
     "1": lambda v, t: shrink_power(v, t, 1),
@@ -206,7 +206,7 @@ def test_the_argument_stays_and_its_layout_does_not_matter(shorten, dtype):
 def test_blocks_make_no_difference(shorten, monkeypatch):
     v = RNG.standard_normal((2, 1, 13, 17)).astype(np.float32)
     whole = shorten(v, 0.4)
-    monkeypatch.setattr(shrink, "BLOCK_BYTES", 28)
+    monkeypatch.setattr(proximal, "BLOCK_BYTES", 28)
     # Libraries of vector instructions may round the odd samples at the end of a block otherwise.
     np.testing.assert_allclose(shorten(v, 0.4), whole, rtol=1e-6)
 

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import convolve_exactly
 
-from convcli.cli.options import amount, axes, real
 from convcli.errors import LimitError, UsageError
-from convcli.filtering.filter import Filter, filter_planes
-from convcli.images.colour import LUMA, finish, from_linear, luma, premultiply, to_linear, top
+from convcli.filtering.filter import Filter, filter_planes, prepare_filter
+from convcli.filtering.options import Percent
+from convcli.images.colour import LUMA, finish, from_linear, luma, premultiply, to_linear, white
 from convcli.kernels import Kernel, parse_kernel
+from convcli.options import amount, axes, real
 
 RNG = np.random.default_rng(8)
 RGB = RNG.integers(0, 256, (3, 9, 11), dtype=np.uint8)
@@ -186,7 +187,7 @@ def test_linear_light_is_the_mean_of_light():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_light_and_back_is_the_identity_on_every_sample(dtype):
     samples = np.arange(np.iinfo(dtype).max + 1).astype(dtype)
-    assert (np.rint(from_linear(to_linear(samples), top(np.dtype(dtype)))) == samples).all()
+    assert (np.rint(from_linear(to_linear(samples), white(np.dtype(dtype)))) == samples).all()
 
 
 def test_linear_leaves_alpha_alone():
@@ -320,7 +321,7 @@ def test_divisor_and_bias_of_the_options_take_the_place_of_the_kernels_own():
         ({"divisor": 3.0}, 3, 10),
         ({"bias": -1.0}, 6, -1),
         ({"bias": 0.0}, 6, 0),
-        ({"normalize": "sum", "bias": 20.0, "bias_percent": True}, 6, 51),
+        ({"normalize": "sum", "bias": Percent(20)}, 6, 51),
         ({"normalize": "abs"}, 6, 10),
     ):
         output = one(RGB[:1], kernel, precision="float64", **options)
@@ -329,7 +330,7 @@ def test_divisor_and_bias_of_the_options_take_the_place_of_the_kernels_own():
 
 @pytest.mark.parametrize(("dtype", "half"), [(np.uint8, 127.5), (np.uint16, 32767.5), (np.float32, 0.5)])
 def test_bias_in_percent_is_of_full_brightness(dtype, half):
-    output = one(np.zeros((1, 3, 3), dtype), "identity", bias=50.0, bias_percent=True, dtype="float32")
+    output = one(np.zeros((1, 3, 3), dtype), "identity", bias=Percent(50), dtype="float32")
     np.testing.assert_array_equal(output, np.full((1, 3, 3), half, np.float32))
 
 
@@ -483,8 +484,8 @@ def test_memory_limit_counts_the_result():
         apply(RGB, "box:3", mode="full", dilation=400, max_memory=1_000_000)
 
 
-def test_dry_run_gives_a_plan_and_no_output():
-    filtered = filter_planes(RGB, [parse_kernel("box:3")], Filter(backend="fft"), dry_run=True)
+def test_what_is_prepared_has_a_plan_and_no_output():
+    filtered = prepare_filter(RGB, [parse_kernel("box:3")], Filter(backend="fft")).filtered
     assert (filtered.outputs, filtered.clipped, filtered.plan.backend) == ([], 0, "fft")
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from convcli.images import jpeg
-from convcli.images.jpeg import write_jpeg
+from convcli.images.formats import jpeg
+from convcli.images.formats.jpeg import write_jpeg
 
 EXIF = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"
 

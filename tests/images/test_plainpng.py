@@ -12,7 +12,7 @@ from test_images_read import chunk, png
 
 from convcli.arrays import native
 from convcli.images import read_image
-from convcli.images.plainpng import read_plain_png
+from convcli.images.formats.png.read import read_plain_png
 
 RANDOM = np.random.default_rng(0)
 SHAPES = {0: (7, 9), 4: (7, 9, 2), 2: (7, 9, 3), 6: (7, 9, 4)}
@@ -55,10 +55,10 @@ def read(data, max_pixels=None):
 @pytest.mark.parametrize("filters", [[0], [1], [2], [3], [4], [4, 3, 2, 1, 0]], ids=str)
 def test_every_filter_is_undone(colour, filters):
     data = encoded(colour, filtered(PIXELS[colour], filters))
-    pixels, dpi = read(data)
+    pixels = read(data).pixels
     np.testing.assert_array_equal(pixels, PIXELS[colour], strict=True)
     np.testing.assert_array_equal(pixels, np.asarray(Pillow.open(io.BytesIO(data))), strict=True)
-    assert dpi is None
+    assert read(data).metadata.dpi is None
 
 
 @COMPILED
@@ -87,9 +87,9 @@ def test_image_is_the_one_that_pillow_reads(mode, size, monkeypatch):
     ],
 )
 def test_what_changes_nothing_is_skipped(options):
-    pixels, dpi = read(encoded(**options) + b"anything")
-    np.testing.assert_array_equal(pixels, PIXELS[2])
-    assert dpi is None
+    image = read(encoded(**options) + b"anything")
+    np.testing.assert_array_equal(image.pixels, PIXELS[2])
+    assert image.metadata.dpi is None
 
 
 def broken(data, place):

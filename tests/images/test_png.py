@@ -17,8 +17,9 @@ from PIL import ImageCms
 from shell import within
 
 from convcli.errors import FileError
-from convcli.images import Image, png, write_image
-from convcli.images.png import write_png
+from convcli.images import Image, write_image
+from convcli.images.formats.png import write as png
+from convcli.images.formats.png.write import write_png
 
 SIZES = [(1, 1), (1, 9), (9, 1), (7, 5), (16, 8), (23, 31)]
 KINDS = [(dtype, channels) for dtype in (np.uint8, np.uint16) for channels in (1, 2, 3, 4)]

@@ -16,7 +16,6 @@ from oracle import MODES_AND_BORDERS, OPS, convolve_exactly
 from convcli import backends
 from convcli.cli.io.matrix_output import at_least
 from convcli.cli.io.sources import in_order
-from convcli.cli.options import amount
 from convcli.cli.report.grid import grid, print_lines
 from convcli.cli.toeplitz.summary import document, print_facts, print_steps
 from convcli.engine.verification import verify
@@ -29,6 +28,7 @@ from convcli.matrices.show.palette import colour_of
 from convcli.matrices.show.preview import preview
 from convcli.matrices.show.steps import steps
 from convcli.matrices.value_counts import nonzeros, value_counts
+from convcli.options import amount
 
 colour = colour_of((10, 10))
 

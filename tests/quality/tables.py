@@ -10,7 +10,7 @@ from experiments import Experiment, isnr, ring
 
 import convcli
 from convcli.deconvolution import methods
-from convcli.deconvolution.iteration import Record
+from convcli.deconvolution.iteration import Iteration
 
 Figures = dict[str, float]
 Images = dict[str, np.ndarray]
@@ -122,7 +122,7 @@ def best_count(
     """Gain at the best number of iterations, and that number over the one found."""
     gains: list[float] = []
 
-    def watch(record: Record, _: object) -> None:
+    def watch(record: Iteration, _: object) -> None:
         gains.append(record.isnr)
         if len(gains) > 20 + 1.3 * int(np.argmax(gains)):
             raise KeyboardInterrupt  # it only gets worse

@@ -1,6 +1,7 @@
-"""The GPU, by way of CuPy: whether there is one, what lies in its memory, and what goes wrong there.
+"""The GPU, by way of CuPy: whether there is one, its memory, its errors and its clock.
 
-CuPy is imported by the first question that only it can answer.
+Open ``kernels`` for our own kernels, which ``kernels.cu`` holds. Nothing else imports CuPy, and this does so
+when a question comes that only CuPy can answer. Imports ``errors`` and ``text``.
 """
 
 from __future__ import annotations
@@ -22,22 +23,20 @@ from numpy.typing import NDArray
 from convcli.errors import BackendError, ConvcliError
 from convcli.text import bytes_text
 
-Array = Any
-"""Of CuPy, wherever this module speaks of arrays that are not the host's."""
-
+Array = Any  # of CuPy: it may not be installed
 PATIENCE = 10.0  # seconds that a driver has to answer
 MISSING = re.compile(r"Failure finding|DynamicLib|lib\w+\.so|\w+\.dll", re.IGNORECASE)
 INSTALL = 'pip install "convcli[cuda]"'
 
 
 def unavailable() -> str | None:
-    """Why no GPU can be used, with what to do about it; None if one can. Looks once."""
+    """Reason why no GPU can be used, with a remedy; None if one can. Looks once."""
     return _found()[0]
 
 
 @functools.cache
 def _found() -> tuple[str | None, str]:
-    """Why there is none, and what there is."""
+    """Reason why there is none, and a description of the one there is."""
     if importlib.util.find_spec("cupy") is None:
         return f"CuPy is not installed; with an NVIDIA card and its driver: {INSTALL}", ""
     answer: list[tuple[str | None, str]] = []
@@ -54,7 +53,7 @@ def _asked() -> tuple[str | None, str]:
     try:
         runtime = cupy().cuda.runtime
         driver, built = runtime.driverGetVersion(), runtime.runtimeGetVersion()
-    except Exception as error:  # whatever is wrong with somebody's installation
+    except Exception as error:  # any fault of an installation
         return f"CuPy does not work here: {line(error)}; reinstall it: {INSTALL}", ""
     if driver == 0:
         return "there is no NVIDIA driver; install the one for your card", ""
@@ -84,11 +83,7 @@ def _asked() -> tuple[str | None, str]:
 
 
 def describe() -> str:
-    """Say what GPU there is, or why there is none.
-
-    >>> describe() == f"not used: {unavailable()}" or "CUDA" in describe()
-    True
-    """
+    """Describe the GPU, or say why there is none."""
     reason, text = _found()
     return text if reason is None else f"not used: {reason}"
 
@@ -98,7 +93,7 @@ def _version(number: int) -> str:
 
 
 def line(error: BaseException) -> str:
-    """The first line of what an exception says that has words in it, without the full stop."""
+    """First line with words in it of an exception's message, without the full stop."""
     lines = (text.strip() for text in str(error).splitlines())
     text = next((t for t in lines if any(c.isalpha() for c in t)), type(error).__name__)
     return text[:200].rstrip(".")
@@ -112,7 +107,7 @@ def cupy() -> Any:
 
 
 def owns(value: object) -> bool:
-    """Whether an array lies in the memory of a GPU, whoever made it."""
+    """Whether an array of any library lies in the memory of a GPU."""
     # PyTorch's arrays have the attribute by type, and only those on a GPU by value.
     return not isinstance(value, np.ndarray) and hasattr(value, "__cuda_array_interface__")
 
@@ -123,15 +118,7 @@ class OutOfDeviceMemoryError(MemoryError):
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-    """Give what goes wrong on the GPU meanwhile a line of its own.
-
-    Raises
-    ------
-    BackendError
-        For whatever CuPy and CUDA raise.
-    OutOfDeviceMemoryError
-        If it is for want of memory.
-    """
+    """Raise errors of CuPy and CUDA as `OutOfDeviceMemoryError`, or as `BackendError` in one line."""
     cuda = cupy().cuda
     try:
         yield
@@ -152,7 +139,7 @@ def errors() -> Iterator[None]:
 
 
 def free_bytes() -> int:
-    """Bytes that can be allocated, those that CuPy keeps for later included."""
+    """Bytes that can be allocated, including those that CuPy keeps for later."""
     library = cupy()
     free: int = library.cuda.runtime.memGetInfo()[0]
     pool = library.get_default_memory_pool()
@@ -162,7 +149,7 @@ def free_bytes() -> int:
 
 
 def release() -> None:
-    """Give back what CuPy keeps for later, and what the tracebacks of errors keep alive."""
+    """Give back memory that CuPy keeps for later, and that tracebacks of errors keep alive."""
     gc.collect()
     if "cupy.cuda.cufft" in sys.modules:  # plans of transforms hold memory to work in
         cupy().fft.config.get_plan_cache().clear()
@@ -183,17 +170,14 @@ def to_host(array: Array) -> NDArray[Any]:
 
 
 _phases: dict[str, list[Any]] | None = None
+_NOTHING = contextlib.nullcontext()
+compiled = [0.0]
+"""Seconds spent on compilation so far."""
 
 
 def phase(name: str) -> contextlib.AbstractContextManager[None]:
-    """Note how long the GPU works on what is asked of it meanwhile, if anybody wants to know.
-
-    What was noted within, of the same name, is closer to the work, and takes the place of it.
-    """
-    return _NOBODY if _phases is None else _timed(_phases.setdefault(name, []))
-
-
-_NOBODY = contextlib.nullcontext()
+    """Time the work of the GPU meanwhile, if it is `watched`; an inner phase of that name counts instead."""
+    return _NOTHING if _phases is None else _timed(_phases.setdefault(name, []))
 
 
 @contextlib.contextmanager
@@ -210,12 +194,10 @@ def _timed(noted: list[Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def watched() -> Iterator[dict[str, float]]:
-    """Time the phases of what is done meanwhile, by the clock of the GPU.
+    """Time the phases of the work meanwhile by the clock of the GPU.
 
-    Yields
-    ------
-    dict of str to float
-        Seconds by phase, once it is over: ``transfer`` and ``kernel``; and ``compile``, of the host.
+    The dictionary that it yields holds seconds by phase, once it is over: ``transfer`` and ``kernel``; and
+    ``compile``, of the host.
     """
     global _phases
     found: dict[str, float] = {}
@@ -232,12 +214,8 @@ def watched() -> Iterator[dict[str, float]]:
         _phases = before
 
 
-compiled = [0.0]
-"""Seconds spent on compilation so far."""
-
-
 def out_of_memory(needed: float) -> BackendError:
-    """Say that what is needed does not fit: so many bytes, as far as that is known."""
+    """Return the error for work that needs so many bytes, as far as that is known."""
     free, total = free_bytes(), cupy().cuda.runtime.memGetInfo()[1]
     known = f"at least {bytes_text(math.ceil(needed))} are needed" if needed > free else "more is needed"
     return BackendError(
@@ -247,13 +225,8 @@ def out_of_memory(needed: float) -> BackendError:
 
 
 def at(array: Array) -> contextlib.AbstractContextManager[None]:
-    """Work on the GPU that an array lies on, if it lies on one; what goes wrong there gets a line.
-
-    Raises
-    ------
-    BackendError
-    """
-    return _NOBODY if isinstance(array, np.ndarray) else _at(array)
+    """Work on the GPU that an array lies on, if it lies on one; `BackendError` if that fails."""
+    return _NOTHING if isinstance(array, np.ndarray) else _at(array)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ typedef long long Index;
 extern "C" __global__ void gather(
     const SAMPLE *image, Index item_step, Index channel_step, Index plane_step, Index row_step,
     Index column_step, const Index *planes, const Index *rows, const Index *columns, Index items,
-    Index channels, Index depth, Index height, Index width, REAL fill, REAL *copy, int *gaps)
+    Index channels, Index depth, Index height, Index width, REAL fill, REAL *copy, int *nonfinite)
 {
     REAL gap = 0; /* a NaN once there was a NaN or an infinity */
     Index parts = (width + PART - 1) / PART;
@@ -42,7 +42,7 @@ extern "C" __global__ void gather(
         }
     }
     if (!(gap == 0))
-        *gaps = 1;
+        *nonfinite = 1;
 }
 
 #ifdef HIGH
@@ -211,7 +211,7 @@ extern "C" __global__ void __launch_bounds__(ACROSS *DOWN) correlate(
     Index padded_height, Index padded_width, REAL fill, REAL *output, Index output_item_step,
     Index output_step, Index output_plane_step, Index output_row_step, unsigned outputs, unsigned depth,
     Index height, Index width, int taps_deep, int blocks_down, int blocks_across, int first, int stop,
-    int adds, int aligned, int dense, int *gaps)
+    int adds, int aligned, int dense, int *nonfinite)
 {
     __shared__ __align__(16) REAL tile[TILE_HIGH][TILE_WIDE];
     __align__(16) REAL sums[ROWS][LANES];
@@ -261,7 +261,7 @@ extern "C" __global__ void __launch_bounds__(ACROSS *DOWN) correlate(
         cells += HIGH * PITCH;
     }
     if (!(gap == 0))
-        *gaps = 1;
+        *nonfinite = 1;
 
     if (aligned && y + ROWS <= height && x + LANES <= width) {
 #pragma unroll

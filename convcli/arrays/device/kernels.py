@@ -67,26 +67,12 @@ def _module_on(_: int, definitions: tuple[tuple[str, object], ...]) -> Any:
 
 
 def gather(
-    image: Array, indices: Sequence[NDArray[np.intp]], fill: float, dtype: DTypeLike, gaps: Array | None
+    image: Array, indices: Sequence[NDArray[np.intp]], fill: float, dtype: DTypeLike, nonfinite: Array | None
 ) -> Array:
-    """Copy samples by position on the last axes.
+    """Copy samples by position on the last 1 to 3 axes, as `convcli.arrays.gathering.gather` does.
 
-    Parameters
-    ----------
-    image : (..., *spatial) array on the GPU
-        At most two axes before the spatial ones, of which there are 1 to 3.
-    indices : one int array per spatial axis
-        As `convcli.arrays.gather` takes them, of the host.
-    fill : float
-        Value for position -1.
-    dtype : data-type
-        Of the result: float32, float64 or int64.
-    gaps : (1,) array of int32 on the GPU, optional
-        Set to 1 if one of the samples is not a finite number.
-
-    Returns
-    -------
-    (..., *lengths) array on the GPU
+    The image has at most two other axes; the result is float32, float64 or int64; `nonfinite`, (1,) int32 on
+    the GPU, is set to 1 if one of the samples is not a finite number.
     """
     kind: Any = np.dtype(dtype)
     lengths = tuple(map(len, indices))
@@ -99,20 +85,14 @@ def gather(
     arguments = (
         *(image, *steps, *_positions(indices)),
         *map(np.int64, (items, channels, *_three(lengths))),
-        *(kind.type(fill), copy, _noted(gaps)),
+        *(kind.type(fill), copy, _flag(nonfinite)),
     )
     module.get_function("gather")((min(parts, MOST_BLOCKS),), (COPY_THREADS,), arguments)
     return copy
 
 
 class Correlation:
-    """A bank of kernels, cut into blocks as the compiled code wants them.
-
-    Parameters
-    ----------
-    kernels : (outputs, channels, *taps) array on the GPU
-        Of 1 to 3 axes, to be correlated with.
-    """
+    """A bank of kernels (outputs, channels, *spatial), cut into blocks as the compiled code wants them."""
 
     def __init__(self, kernels: Array) -> None:
         self.dtype = np.dtype(kernels.dtype)
@@ -149,7 +129,7 @@ class Correlation:
         )
 
     def _launches(self) -> Iterator[tuple[int, int, int, int]]:
-        """First output and how many, first block and how many: what fits into constant memory together."""
+        """First output and number of them, first block and number: as many as constant memory holds."""
         most = max(1, CONSTANT_BYTES // self.dtype.itemsize // self.cells.shape[2])
         if most >= self.blocks:
             together = most // self.blocks
@@ -167,7 +147,7 @@ class Correlation:
         indices: Sequence[NDArray[np.intp]],
         steps: Sequence[int],
         fill: float,
-        gaps: Array | None,
+        nonfinite: Array | None,
     ) -> None:
         """Fill `out` (items, outputs, *shape), whose rows have no gaps.
 
@@ -199,9 +179,10 @@ class Correlation:
                 *(self.dtype.type(fill), target, *map(np.int64, (item, step, plane, row))),
                 *(np.uint32(count), np.uint32(depth), np.int64(height), np.int64(width)),
                 *map(np.int32, (self.deep, self.down, self.across, first, first + blocks, first > 0)),
-                *(np.int32(aligned and target.data.ptr % VECTOR_BYTES == 0), np.int32(dense), _noted(gaps)),
+                *map(np.int32, (aligned and target.data.ptr % VECTOR_BYTES == 0, dense)),
+                _flag(nonfinite),
             )
-            # Constant memory is there once for all: whoever fills it lets no other in before he has launched.
+            # There is one constant memory: no other thread may fill it before this kernel is launched.
             with _constant, _after_the_last():
                 weights.copy_from_device_async(
                     cells.data, cells.nbytes, device.cupy().cuda.get_current_stream()
@@ -216,7 +197,7 @@ _last: list[Any] = []
 
 @contextlib.contextmanager
 def _after_the_last() -> Iterator[None]:
-    """Have the current stream wait for the kernel that was launched last, on whatever stream."""
+    """Have the current stream wait for the kernel that was launched last, on any stream."""
     stream = device.cupy().cuda.get_current_stream()
     if _last:
         stream.wait_event(_last[0])
@@ -260,11 +241,11 @@ def _steps(image: Array, axes: int) -> tuple[int, int, list[np.int64]]:
     return items, channels, [np.int64(s // image.dtype.itemsize) for s in steps]
 
 
-def no_gaps() -> Array:
-    """Return what `gather` and `Correlation` note a gap in."""
+def nonfinite_flag() -> Array:
+    """Return an array in which `gather` and `Correlation` note samples that are not finite."""
     return device.cupy().zeros(1, np.int32)
 
 
-def _noted(gaps: Array | None) -> Array:
-    """Somewhere to note a gap, where nobody wants to know."""
-    return device.cupy().empty(1, np.int32) if gaps is None else gaps
+def _flag(nonfinite: Array | None) -> Array:
+    """Return the flag, or a spare one where the answer is not used."""
+    return device.cupy().empty(1, np.int32) if nonfinite is None else nonfinite

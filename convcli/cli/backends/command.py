@@ -2,17 +2,22 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
+from convcli.cli.command import command
+from convcli.options import Option
 
-from convcli.cli.options import Debug
+
+@dataclass(frozen=True)
+class BackendsOptions:
+    """How to list."""
+
+    as_json: Annotated[bool, Option("Output", "Print one JSON document.", "--json")] = False
 
 
-def backends(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    debug: Debug = False,
-) -> None:
+@command(needs_arguments=False)
+def backends(options: BackendsOptions) -> None:
     """List the backends, and what they run on.
 
     \b
@@ -27,7 +32,7 @@ def backends(
         module = all_backends.load(name)
         found.append({"name": name, "summary": module.SUMMARY, "unavailable": module.unavailable()})
     facts = machine_facts()
-    if as_json:
+    if options.as_json:
         print(json.dumps({"backends": found, "machine": facts}))
         return
     rows = [

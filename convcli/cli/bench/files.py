@@ -13,6 +13,7 @@ from convcli.bench.import_json import from_json
 from convcli.bench.results import Case, Report
 from convcli.cli import report, settings
 from convcli.cli.bench import summary as benchtables
+from convcli.cli.bench.options import BenchOptions
 from convcli.errors import ConvcliError, InputError, UsageError, VerificationError
 from convcli.system.files import atomic_write, check_target, open_input, read_bounded, stdout_stream
 
@@ -22,66 +23,56 @@ FEWEST_RUNS = 3
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where results go besides the terminal.
+    """Where results go besides the terminal."""
 
-    Attributes
-    ----------
-    exports : dict of str to (str or None)
-        Target by format; ``-`` is stdout.
-    plot : str or None
-    as_json : bool
-        A document on stdout in place of the tables.
-    force : bool
-        Replace files that exist.
-    """
-
-    exports: dict[str, str | None]
-    plot: str | None
-    as_json: bool
-    force: bool
+    options: BenchOptions
 
     def check(self) -> None:
         """Refuse what cannot be written, before anything is timed."""
-        if [*self.exports.values()].count("-") + self.as_json > 1:
+        if [*self.options.exports.values()].count("-") + self.options.as_json > 1:
             raise UsageError("two documents would go to standard output; give all but one a file")
-        if self.plot is not None:
+        if self.options.plot is not None:
             from convcli.bench.plot import check_plot
 
-            check_plot(Path(self.plot))
-        targets = [t for t in (*self.exports.values(), self.plot) if t is not None and t != "-"]
+            check_plot(Path(self.options.plot))
+        targets = [t for t in (*self.options.exports.values(), self.options.plot) if t not in (None, "-")]
         for target in targets:
-            check_target(Path(target), force=self.force)
+            check_target(Path(target), force=self.options.force)
         if len({str(Path(target).resolve()) for target in targets}) < len(targets):
             raise UsageError("two outputs would go to the same file; give each its own")
 
     @property
     def to_stdout(self) -> bool:
         """Whether stdout is for a document, so that tables go to stderr."""
-        return self.as_json or "-" in self.exports.values()
+        return self.options.as_json or "-" in self.options.exports.values()
 
-    def write(self, found: Report, reference: str | None, sort: str) -> None:
+    def write(self, found: Report) -> None:
         """Write all that was asked for, stdout last; what cannot be written stops nothing else."""
         errors: list[ConvcliError] = []
-        wanted = [(form, target) for form, target in self.exports.items() if target is not None]
-        wanted += [("plot", self.plot)] if self.plot is not None else []
-        wanted += [("json", "-")] if self.as_json else []
+        wanted = [*self.options.exports.items()]
+        wanted += [("plot", self.options.plot)] if self.options.plot is not None else []
+        wanted += [("json", "-")] if self.options.as_json else []
         for form, target in sorted(wanted, key=lambda pair: pair[1] == "-"):
             try:
-                self._write_one(form, target, found, reference, sort)
+                self._write_one(form, target, found)
             except ConvcliError as error:
                 errors.append(error)
         if errors:
             raise errors[0]
 
-    def _write_one(self, form: str, target: str, found: Report, reference: str | None, sort: str) -> None:
+    def _write_one(self, form: str, target: str, found: Report) -> None:
         if form == "plot":
             from convcli.bench.plot import check_plot, plot
 
-            with atomic_write(Path(target), force=self.force) as file:
+            with atomic_write(Path(target), force=self.options.force) as file:
                 plot(found, file, check_plot(Path(target)))
             return
-        data = FORMATS[form](found, reference, sort).encode()
-        with stdout_stream() if target == "-" else atomic_write(Path(target), force=self.force) as stream:
+        data = FORMATS[form](found, self.options.reference, self.options.sort).encode()
+        with (
+            stdout_stream()
+            if target == "-"
+            else atomic_write(Path(target), force=self.options.force) as stream
+        ):
             stream.write(data)
 
 

@@ -25,8 +25,10 @@ from convcli.cli import report, settings
 from convcli.cli.backends.command import machine_facts
 from convcli.cli.bench import summary as benchtables
 from convcli.cli.bench.files import Comparison, Outputs
+from convcli.cli.bench.options import BenchOptions
 from convcli.cli.io.sources import read_source
 from convcli.errors import BackendError, InputError, UsageError, VerificationError
+from convcli.options import given, refuse
 from convcli.spec import choose
 from convcli.system.files import printable, shown
 from convcli.system.resources import available_memory, check_memory, cpu_count
@@ -63,33 +65,25 @@ def one_of(single: str | None, several: str | None, what: str, default: str) -> 
     return cases.shapes(default if several is None else several, what if several is None else f"{what}s")
 
 
-def scan(
-    image: str | None,
-    sizes: tuple[str | None, str | None],
-    kernels: list[str],
-    kernel_sizes: tuple[str | None, str | None],
-    dtypes: str | None,
-    threads: str | None,
-    *,
-    max_pixels: int | None,
-    max_memory: int | None,
-) -> cases.Scan:
+def scan(options: BenchOptions) -> cases.Scan:
     """Put together what varies; options that contradict each other are refused."""
-    if image is None and max_pixels is not None:
-        raise UsageError("--max-pixels is about images that are read; leave it out")
-    if image is not None and any(s is not None for s in sizes):
+    image, kernels = options.image, options.kernel
+    if image is None:
+        refuse("no image", "is about images that are read; leave it out", options)
+    elif options.size is not None or options.sizes is not None:
         raise UsageError("an image has its own size; leave out IMAGE, or --size and --sizes")
-    if kernels and any(s is not None for s in kernel_sizes):
+    if kernels and (options.kernel_size is not None or options.kernel_sizes is not None):
         raise UsageError("-k and --kernel-size both say what the kernel is; leave one out")
-    shapes = one_of(*sizes, "size", "512")
+    shapes = one_of(options.size, options.sizes, "size", "512")
     chosen: Sequence[str | cases.Shape] = list(dict.fromkeys(kernels)) or one_of(
-        *kernel_sizes, "kernel size", "5"
+        options.kernel_size, options.kernel_sizes, "kernel size", "5"
     )
-    pixels = image_of(image, max_pixels)
+    dtypes, threads = options.dtype, options.threads
+    pixels = image_of(image, options.max_pixels)
     own = "float32" if pixels is None or pixels.dtype.name not in cases.DTYPES else pixels.dtype.name
     types = [own] if dtypes is None else cases.words(dtypes, cases.DTYPES, "dtype")
     sized = shapes if pixels is None else [pixels.shape[-2:]]
-    _check_memory(sized, chosen, max_memory)
+    _check_memory(sized, chosen, options.max_memory)
     if pixels is not None and "uint8" in types and own != "uint8":
         raise UsageError(f"{image} is {pixels.dtype}, and --dtype uint8 would cut it; convert it before")
     return cases.Scan(
@@ -117,38 +111,36 @@ def _check_memory(
             check_memory(40 * whole + held, limit, what, "smaller ones")
 
 
-def contestants(
-    names: str | None, max_memory: int | None, *, peers: bool, programs: bool, reference: str | None
-) -> list[Contestant]:
+def contestants(options: BenchOptions) -> list[Contestant]:
     """List who takes part."""
     from convcli import backends
     from convcli.bench.backends import ours
 
+    names, max_memory = options.backends, options.max_memory
     allowed = ["auto", *backends.names()]
     limit = max_memory if max_memory is not None else min(STORED, available_memory() or STORED)
     found = ours(cases.words(names, allowed, "backend") if names else (), max_memory=limit)
-    if peers:
+    if options.peers:
         from convcli.bench.peers import peers as libraries
 
         found += libraries()
-    if programs:
+    if options.peers_cli:
         from convcli.bench.programs import programs as all_programs
 
         found += all_programs()
-    if reference is not None:
-        choose(reference, [contestant.name for contestant in found], "reference")
+    if options.reference is not None:
+        choose(options.reference, [contestant.name for contestant in found], "reference")
     return found
 
 
-def schedule(
-    warmup: int | None, runs: int | None, min_runs: int | None, max_runs: int | None, min_time: str | None
-) -> Schedule:
+def schedule(options: BenchOptions) -> Schedule:
     """Read how often to run."""
-    given = {"--runs": runs, "--min-runs": min_runs, "--max-runs": max_runs}
-    for option, number in given.items():
+    warmup, runs, min_time = options.warmup or 0, options.runs, options.min_time
+    min_runs, max_runs = options.min_runs, options.max_runs
+    counts = {"--runs": runs, "--min-runs": min_runs, "--max-runs": max_runs}
+    for option, number in counts.items():
         if number is not None and number < 1:
             raise UsageError(f"{option} {number} is below 1; at least one run is timed")
-    warmup = 0 if warmup is None else warmup
     if warmup < 0:
         raise UsageError(f"--warmup {warmup} is below 0")
     if runs is not None:
@@ -176,31 +168,29 @@ def _seconds(text: str) -> float:
 
 
 def run(
+    options: BenchOptions,
     what: cases.Scan,
     who: Sequence[Contestant],
     how: Schedule,
     outputs: Outputs,
     against: Comparison | None,
-    *,
-    reference: str | None,
-    sort: str,
 ) -> None:
     """Time everything, print it as it comes, and write it; interrupted, write the cases that are done."""
-    choose(sort, tuple(SORTS), "order")
+    reference, sort = options.reference, choose(options.sort, tuple(SORTS), "order")
     todo, names = what.cases(), [contestant.name for contestant in who]
     if against is not None:
         against.check(todo, names)
-    options: dict[str, Any] = {"backends": names, **asdict(how), "reference": reference, "sort": sort}
-    found = Report(machine_facts(), options, started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
-    lines = benchtables.Printer(reference, sort, to_stderr=outputs.to_stdout, shown=not outputs.as_json)
+    record: dict[str, Any] = {"backends": names, **asdict(how), "reference": reference, "sort": sort}
+    found = Report(machine_facts(), record, started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    lines = benchtables.Printer(reference, sort, to_stderr=outputs.to_stdout, shown=not options.as_json)
     try:
         _race_all(what, who, how, found, lines)
     except BaseException:
         if found.results:
-            outputs.write(found, reference, sort)
+            outputs.write(found)
         raise
     lines.conclusion(found)
-    outputs.write(found, reference, sort)
+    outputs.write(found)
     if not settings.quiet:
         for text in doubts(found):
             report.note(f"warning: {text}")
@@ -261,13 +251,14 @@ def doubts(found: Report) -> list[str]:
     ]
 
 
-def calibrate(threads: str | None, *, alone: bool) -> None:
+def calibrate(options: BenchOptions) -> None:
     """Measure this machine, and keep the rates for `auto`."""
     from convcli.bench import calibration
     from convcli.engine import rates as profile
 
-    if not alone:
+    if any(name not in ("calibrate", "threads", "force") for name, _ in given(options)):
         raise UsageError("--calibrate chooses what to run by itself; leave out the rest")
+    threads = options.threads
     counts = [cpu_count()] if threads is None else cases.counts(threads, "threads")
     if len(counts) > 1:
         raise UsageError(f"--threads {threads} is several; calibrate for one number of threads")

@@ -1,15 +1,15 @@
 """``convcli convolve``: filter images and arrays."""
 
-from convcli.cli import loading
 from convcli.cli.command import command
-from convcli.cli.convolve.options import Work
+from convcli.cli.convolve.options import ConvolveInOut
+from convcli.cli.loading import loading
 from convcli.cli.options import FileOptions
 from convcli.cli.settings import Messages
 from convcli.filtering.options import BankOptions, Filter
 
 
 @command(Messages)
-def convolve(work: Work, how: Filter, bank: BankOptions, files: FileOptions) -> int:
+def convolve(inout: ConvolveInOut, how: Filter, bank: BankOptions, files: FileOptions) -> int:
     """Filter images with a kernel.
 
     \b
@@ -28,19 +28,19 @@ def convolve(work: Work, how: Filter, bank: BankOptions, files: FileOptions) -> 
         from convcli.cli.io.files import Files
         from convcli.kernels import parse_kernel
 
-    kernels = [parse_kernel(text) for text in work.kernel]
+    kernels = [parse_kernel(text) for text in inout.kernel]
     layer = layer_of(kernels, how, bank)
-    batch = Batch(work, kernels, how, Files(**vars(files)), layer)
+    batch = Batch(inout, kernels, how, Files(**vars(files)), layer)
     try:
         status = batch.run()
     except Exception:
-        if work.as_json and batch.records:  # the only file failed, and its record says why
+        if inout.as_json and batch.records:  # the only file failed, and its record says why
             batch.print_json()
         raise
     if layer is not None and how.op is None and not settings.quiet:
         what = "the transpose of correlation" if layer.transposed else "correlation"
         report.note(
-            f"the bank {kernels[0].name} is applied as a layer: {what}, as in neural networks; "
+            f"the bank {kernels[0].name} is applied as a layer: {what}, as in neural netinouts; "
             "--op convolve turns its kernels round"
         )
     batch.summarize()

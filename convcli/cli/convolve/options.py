@@ -8,7 +8,7 @@ from convcli.options import Option, kernel_names
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work(InOut):
+class ConvolveInOut(InOut):
     """Inputs, kernels and results of a run."""
 
     kernel: Annotated[

@@ -10,18 +10,20 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from convcli.cli import report, settings
-from convcli.cli.convolve.options import Work
+from convcli.cli.convolve.options import ConvolveInOut
+from convcli.cli.convolve.record import Record
 from convcli.cli.convolve.summary import print_plan, print_summary
 from convcli.cli.io.files import NPY, Content, Files, Source
 from convcli.cli.io.jobs import run_jobs
-from convcli.cli.io.prefetch import Ahead
+from convcli.cli.io.prefetch import Prefetch
 from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
-from convcli.filtering.filter import Filtered, check_options, filter_planes
+from convcli.engine.planner import Plan
+from convcli.filtering.filter import Filtered, Prepared, check_options, prepare_filter
 from convcli.filtering.options import BankOptions, Filter
 from convcli.kernels import Kernel
 from convcli.system.files import is_stream, printable, shown
@@ -32,37 +34,12 @@ TOGETHER = 2**29  # bytes of the files that are worked on at a time; what is lar
 WIDEST, COPIES = 8, 8  # bytes of a sample; of the image, for what is not done in one go
 
 
-@dataclass
-class Record:
-    """What became of one input; the JSON document holds these."""
-
-    input: str
-    targets: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    error: str | None = None
-    size: str = ""
-    type: str = ""
-    output_size: str = ""
-    kernels: list[str] = field(default_factory=list)
-    backend: str = ""
-    why: str = ""
-    arithmetic: str = ""
-    threads: int = 0
-    read_seconds: float = 0.0
-    plan_seconds: float = 0.0
-    compute_seconds: float = 0.0
-    write_seconds: float = 0.0
-    megapixels_per_second: float = 0.0
-    clipped: int = 0
-    plan: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
 class Opened(NamedTuple):
-    """An input that was read, and the most memory that it takes, in bytes."""
+    """An input that was read, its plan, and the most memory that it takes, in bytes."""
 
     job: Job
     source: Source
+    prepared: Prepared
     size: float = 0
 
 
@@ -85,9 +62,14 @@ class Batch:
     """
 
     def __init__(
-        self, work: Work, kernels: Sequence[Kernel], how: Filter, files: Files, layer: BankOptions | None
+        self,
+        inout: ConvolveInOut,
+        kernels: Sequence[Kernel],
+        how: Filter,
+        files: Files,
+        layer: BankOptions | None,
     ) -> None:
-        self.work, self.kernels, self.layer = work, kernels, layer
+        self.inout, self.kernels, self.layer = inout, kernels, layer
         self.how, self.files = how, files
         self.records: list[Record] = []
         self.makes_folders = False
@@ -95,8 +77,8 @@ class Batch:
 
     def run(self) -> int:
         """Filter every input; return the exit status."""
-        sources, output = self.work.inputs, self.work.output
-        if output == STREAM and not self.work.dry_run:
+        sources, output = self.inout.inputs, self.inout.output
+        if output == STREAM and not self.inout.dry_run:
             refuse_terminal()
         names = [kernel.name for kernel in self.kernels]
         labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
@@ -106,17 +88,16 @@ class Batch:
         if len(todo) > 1:
             check_options(self.kernels, self.how)
             self._plan_helpers()
-        tasks = [
-            (job, Record(shown(job.source), kernels=[printable(t) for t in self.work.kernel])) for job in todo
-        ]
-        ahead = Ahead(
+        texts = [printable(text) for text in self.inout.kernel]
+        tasks = [(job, Record(shown(job.source), kernels=list(texts))) for job in todo]
+        ahead = Prefetch(
             tasks,
             self._read,
             self._make,
             size=lambda opened: opened.size,
             late=lambda task: is_stream(Path(task[0].source)) or task[0].source == STREAM,
             most=self.helpers and self.helpers + 1,
-            room=self.room,
+            budget=self.room,
         )
         coming = iter(tasks)
 
@@ -127,12 +108,12 @@ class Batch:
         def one(job: Job, record: Record) -> None:
             self._write(job, record, ahead.take())
 
-        return run_jobs(todo, begin, one, fail_fast=self.work.fail_fast)
+        return run_jobs(todo, begin, one, fail_fast=self.inout.fail_fast)
 
     def _plan_helpers(self) -> None:
         """Decide how many files are worked on at a time, and the memory for all of them together."""
         threads = cpu_count() if self.how.threads is None else self.how.threads
-        if threads > 1 and not self.work.dry_run and self.layer is None:
+        if threads > 1 and not self.inout.dry_run and self.layer is None:
             limit = self.files.room()
             self.helpers, self.room = threads, TOGETHER if limit is None else min(limit, TOGETHER)
 
@@ -158,10 +139,14 @@ class Batch:
                 "move channels to the front if those are meant"
             )
         if self.layer is not None:
-            return Opened(job, self._for_bank(job, record, source, self.layer))
+            source = self._for_bank(job, record, source, self.layer)
+            return Opened(job, source, self._prepared(source))
         for target in job.targets:
             self.files.check_holds(target, source, self.how)
-        return Opened(job, source, self._size(source) if self.helpers else 0)
+        prepared = self._prepared(source)
+        return Opened(
+            job, source, prepared, self._size(source, prepared.filtered.plan) if self.helpers else 0
+        )
 
     def _for_bank(self, job: Job, record: Record, source: Source, layer: BankOptions) -> Source:
         """Drop what the bank has no channel for, and refuse what cannot hold its outputs."""
@@ -175,9 +160,8 @@ class Batch:
             record.notes += self.files.check_bank_holds(target, source, self.how, layer.outputs(bank))
         return source
 
-    def _size(self, source: Source) -> float:
-        """Plan, so that what a file is filtered with depends on no other; return the most memory it takes."""
-        planned = self._filtered(source, dry_run=True).plan
+    def _size(self, source: Source, planned: Plan) -> float:
+        """Return the most memory that a file takes, in bytes."""
         for name in planned.cost.start:  # the next plan is to know that this was paid for
             if name.startswith("import "):
                 importlib.import_module(name.removeprefix("import "))
@@ -193,7 +177,7 @@ class Batch:
     def _make(self, opened: Opened) -> Made:
         """Filter an input and, if others are worked on meanwhile, encode the results."""
         job, source = opened.job, opened.source
-        filtered = self._filtered(source, dry_run=self.work.dry_run)
+        filtered = opened.prepared.filtered if self.inout.dry_run else opened.prepared.run()
         if not self.helpers or opened.size > self.room:
             return Made(source, filtered)
         began = time.perf_counter()
@@ -201,15 +185,14 @@ class Batch:
         encoded = [self.files.encode(target, output, source, self.how) for target, output in pairs]
         return Made(source, filtered, encoded, time.perf_counter() - began)
 
-    def _filtered(self, source: Source, *, dry_run: bool) -> Filtered:
+    def _prepared(self, source: Source) -> Prepared:
+        """Plan; here, so that the plan of a file depends on no other."""
         photo = source.image is not None
         if self.layer is None:
-            return filter_planes(
-                source.planes, self.kernels, self.how, alpha=source.alpha, photo=photo, dry_run=dry_run
-            )
-        from convcli.filtering.banks import apply_bank
+            return prepare_filter(source.planes, self.kernels, self.how, alpha=source.alpha, photo=photo)
+        from convcli.filtering.banks import prepare_bank
 
-        return apply_bank(source.planes, self.kernels[0], self.how, self.layer, photo=photo, dry_run=dry_run)
+        return prepare_bank(source.planes, self.kernels[0], self.how, self.layer, photo=photo)
 
     def _write(self, job: Job, record: Record, made: Made) -> None:
         """Write the results, and note what there is to say of them."""
@@ -221,7 +204,7 @@ class Batch:
                 self.files.save(target, content)
                 record.notes += notes
                 record.outputs.append(shown(target))
-        elif not self.work.dry_run:
+        elif not self.inout.dry_run:
             outputs = made.filtered.outputs
             for target, output in zip(job.targets, outputs, strict=len(job.targets) > 0):
                 record.notes += self.files.write(target, output, made.source, self.how)
@@ -238,12 +221,13 @@ class Batch:
         pixels = math.prod(shape[-len(plan.spec.kernel_shape) :])
         record.backend, record.why = plan.chosen.name, plan.why
         record.arithmetic = plan.spec.dtype + (", exact integers" if plan.spec.exact else "")
-        record.threads = plan.chosen.threads
+        record.threads = plan.schedule.threads
         record.plan_seconds, record.compute_seconds = filtered.plan_seconds, filtered.compute_seconds
         record.clipped = filtered.clipped
         record.notes += filtered.notes
         if filtered.compute_seconds:
             record.megapixels_per_second = pixels / 1e6 / filtered.compute_seconds
+        record.schedule = dict(plan.schedule.lines())
         for candidate in plan.candidates:
             cost = candidate.cost
             record.plan.append(
@@ -258,13 +242,13 @@ class Batch:
 
     def summarize(self) -> None:
         """Print what was done, unless quiet, and the plans, if asked for."""
-        if self.work.as_json:
+        if self.inout.as_json:
             self.print_json()
             return
         with contextlib.suppress(OSError):  # nobody listens; the work is done all the same
             if not settings.quiet:
-                print_summary(self.records, dry_run=self.work.dry_run)
-            if self.work.explain:
+                print_summary(self.records, dry_run=self.inout.dry_run)
+            if self.inout.explain:
                 for record in self.records:
                     print_plan(record)
             sys.stderr.flush()

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from convcli.arrays import device, native
 from convcli.cli import report, settings
+from convcli.cli.convolve.record import Record
 from convcli.text import bytes_text, milliseconds
-
-if TYPE_CHECKING:
-    from convcli.cli.convolve.run import Record
 
 
 def print_summary(records: Sequence[Record], *, dry_run: bool) -> None:
@@ -90,3 +87,4 @@ def print_plan(record: Record) -> None:
         file=sys.stderr,
         title=f"plan for {record.input} ({_where(record.backend)})",
     )
+    report.table(("", ""), list(record.schedule.items()), file=sys.stderr)

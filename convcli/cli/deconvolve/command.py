@@ -1,13 +1,13 @@
 """``convcli deconvolve``: undo a blur."""
 
 from convcli.cli.command import command
-from convcli.cli.deconvolve.options import How, Work
+from convcli.cli.deconvolve.options import DeconvolveInOut, DeconvolveOptions
 from convcli.cli.options import FileOptions
 from convcli.cli.settings import Messages
 
 
 @command(Messages)
-def deconvolve(work: Work, how: How, files: FileOptions) -> int:
+def deconvolve(inout: DeconvolveInOut, options: DeconvolveOptions, files: FileOptions) -> int:
     """Undo a blur.
 
     Noise and strength are found in the image unless they are given, and what lies outside the
@@ -21,11 +21,11 @@ def deconvolve(work: Work, how: How, files: FileOptions) -> int:
       convcli deconvolve sky.npy -k star.png --method clean --noise 3 -o sources.npy
       convcli deconvolve soft.png -k gaussian:2 --method blind --save-psf found.npy -o sharp.png
     """
-    from convcli.cli.deconvolve.run import Restoring
+    from convcli.cli.deconvolve.run import DeconvolveRun
     from convcli.cli.io.files import Files
 
-    restoring = Restoring(work, how, Files(**vars(files)))
+    run = DeconvolveRun(inout, options, Files(**vars(files)))
     try:
-        return restoring.run()
+        return run.run()
     finally:
-        restoring.tell()
+        run.tell()

@@ -1,19 +1,22 @@
 """Options of ``convcli deconvolve``."""
 
-from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from convcli.cli.options import InOut, one_kernel
 from convcli.deconvolution import methods
 from convcli.errors import UsageError
 from convcli.options import MaxMemory, Option, Origin, Precision, Threads, kernel_names, real, real_or_auto
 
+if TYPE_CHECKING:
+    from convcli.kernels import Kernel
+
 METHODS = ("auto", *methods.names())
 BORDERS = ("unknown", "wrap", "taper", "mirror")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work(InOut):
+class DeconvolveInOut(InOut):
     """Inputs, and all that is written."""
 
     save_every: Annotated[
@@ -36,16 +39,10 @@ class Work(InOut):
             text = f"--save-every {self.save_every}"
             raise UsageError(f"{text} is below 1; leave it out to write the result only")
 
-    @property
-    def extra(self) -> dict[str, str]:
-        """Files that are written beside the output, by option."""
-        files = {"residual": self.residual, "save-psf": self.save_psf}
-        return {option: path for option, path in files.items() if path is not None}
-
 
 @dataclass(frozen=True, kw_only=True)
-class How:
-    """What to do with every image; the names are those of `convcli.deconvolve` but for the PSF."""
+class DeconvolveOptions:
+    """What to do with every image, by the names of `convcli.deconvolve`."""
 
     kernel: Annotated[
         list[str],
@@ -123,9 +120,9 @@ class How:
         """The kernel, as it was given."""
         return one_kernel(self.kernel) or ""
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """Return what `deconvolve` takes, but for the PSF and its origin."""
-        apart = ("kernel", "origin", "no_psf_normalize")
-        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in apart}
-        return found | {"normalize": not self.no_psf_normalize}
+    def arguments(self, kernel: "Kernel") -> dict[str, Any]:
+        """Return the arguments of `deconvolve` that they make, for a PSF."""
+        arguments = {**vars(self), "psf": kernel.weights, "normalize": not self.no_psf_normalize}
+        del arguments["kernel"], arguments["no_psf_normalize"]
+        arguments["origin"] = kernel.origin if self.origin is None else self.origin
+        return arguments

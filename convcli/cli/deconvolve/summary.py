@@ -1,20 +1,44 @@
-"""What is printed about restored images, on stderr."""
+"""The record of a restored image, and its summary on stderr."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from convcli.arrays import device
 from convcli.cli import report, settings
+from convcli.cli.io.jobs import FileRecord, print_records
+from convcli.deconvolution.iteration import Iteration
 from convcli.text import milliseconds
 
-if TYPE_CHECKING:
-    from convcli.cli.deconvolve.run import Record
+
+@dataclass
+class DeconvolveRecord(FileRecord):
+    """Facts on one input; the JSON document holds these."""
+
+    output: str | None = None
+    psf: str = ""
+    psf_size: str = ""
+    method: str = ""
+    why: str = ""
+    backend: str = ""
+    border: str = ""
+    noise: float | None = None
+    noise_found: bool = False
+    balance: float | None = None
+    balance_found: bool = False
+    iterations: int = 0
+    interrupted: bool = False
+    psnr: float | None = None
+    ssim: float | None = None
+    isnr: float | None = None
+    clipped: int = 0
+    saved: list[str] = field(default_factory=list)
+    history: list[Iteration] = field(default_factory=list)
 
 
-def print_history(record: Record, *, title: str | None = None) -> None:
+def print_history(record: DeconvolveRecord, *, title: str | None = None) -> None:
     """Print the iterations if there is a reference: 1, 2, 5, 10, … and the last, or all if verbose."""
     if record.psnr is None and not settings.verbose:
         return
@@ -40,40 +64,29 @@ def _round(number: int) -> bool:
     >>> [n for n in range(1, 100) if _round(n)]
     [1, 2, 5, 10, 20, 50]
     """
-    while number % 10 == 0:
-        number //= 10
-    return number in (1, 2, 5)
+    return str(number).rstrip("0") in ("1", "2", "5")
 
 
-def print_restored(records: Sequence[Record]) -> None:
+def print_summary(records: Sequence[DeconvolveRecord]) -> None:
     """Print one file in full, several as a line each; every one in full if verbose."""
-    if len(records) == 1 or settings.verbose:
-        for record in records:
-            report.table(("", ""), _facts(record), file=sys.stderr)
-        return
-    rows = [
-        (
-            r.input,
-            "failed" if r.error else r.output or "not written",
-            r.size,
-            r.method,
-            "" if r.noise is None else f"{r.noise:.3g}",
-            str(r.iterations),
-            milliseconds(r.read_seconds + r.compute_seconds + r.write_seconds),
-        )
-        for r in records
-    ]
-    report.table(("input", "output", "size", "method", "noise", "iterations", "time"), rows, file=sys.stderr)
+    header = ("input", "output", "size", "method", "noise", "iterations", "time")
+    print_records(records, _facts, header, _row)
 
 
-def _facts(record: Record) -> list[tuple[str, str]]:
-    if record.error:
-        return [("input", record.input), ("error", record.error)]
-    times = (
-        ("read", record.read_seconds),
-        ("compute", record.compute_seconds),
-        ("write", record.write_seconds),
+def _row(record: DeconvolveRecord) -> tuple[str, ...]:
+    return (
+        record.input,
+        "failed" if record.error else record.output or "not written",
+        record.size,
+        record.method,
+        "" if record.noise is None else f"{record.noise:.3g}",
+        str(record.iterations),
+        milliseconds(record.read_seconds + record.compute_seconds + record.write_seconds),
     )
+
+
+def _facts(record: DeconvolveRecord) -> list[tuple[str, str]]:
+    times = [(name, getattr(record, f"{name}_seconds")) for name in ("read", "compute", "write")]
     facts = [
         ("input", f"{record.input}  {record.size} {record.type}"),
         ("PSF", f"{record.psf}  {record.psf_size}"),

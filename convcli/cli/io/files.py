@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Content = memoryview | Array
 """The bytes of a file, or an array that is to be one."""
 NPY = "npy"
-NPY_MAGIC = b"\x93NUMPY"
 
 
 class Source(NamedTuple):
@@ -76,7 +75,9 @@ class Files(FileOptions):
 
             check_levels(self.compress, self.quality)
         if self.format is not None:
-            _format_name(self.format)
+            from convcli.images.formats import format_named
+
+            format_named(self.format)
 
     @property
     def extension(self) -> str | None:
@@ -104,14 +105,12 @@ class Files(FileOptions):
 
     def kind(self, target: str, source_kind: str) -> str:
         """Name of the format for a target: asked for, by extension, or as the input's."""
+        from convcli.images.formats import format_for, format_named
+
         if self.format:
-            return _format_name(self.format)
+            return format_named(self.format).name
         if target == STREAM or is_stream(Path(target)):
             return source_kind
-        if target.lower().endswith(".npy"):
-            return NPY
-        from convcli.images import format_for
-
         return format_for(target)
 
     def read(self, source: str, how: Filter) -> Source:
@@ -132,7 +131,8 @@ class Files(FileOptions):
                 head = file.read(16)
             except OSError as error:
                 raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
-            if head.startswith(NPY_MAGIC) or (name.lower().endswith(".npy") and not recognise(head)):
+            found = recognise(head)
+            if found.name == NPY if found else name.lower().endswith(".npy"):
                 file.seek(0)
                 return self._read_array(file, name, how)
         from convcli.images import MAX_PIXELS, read_image
@@ -174,10 +174,12 @@ class Files(FileOptions):
                 f"what the bank makes of an array {shape_text(source.planes.shape)} is no image; "
                 "write it to a .npy file"
             )
+        from convcli.images import check_holds
+
         dtype = source.planes.dtype if how.dtype == "keep" else np.dtype(how.dtype)
         if not source.image and how.dtype == "keep":  # the type of the result is not known yet
             dtype = np.dtype(np.uint8)
-        check_planes(kind, source.planes.shape[1:], outputs, dtype, "output")
+        check_holds(kind, (*source.planes.shape[1:], outputs), dtype, planes="output")
         if outputs in (2, 4):
             return [f"{outputs} outputs become {'gray' if outputs == 2 else 'RGB'} and alpha"]
         return []
@@ -274,52 +276,10 @@ def _array(output: Array, source: Source) -> Array:
     return output[0] if source.image and len(output) == 1 else output
 
 
-def check_planes(kind: str, shape: tuple[int, ...], count: int, dtype: np.dtype[Any], what: str) -> None:
-    """Refuse an image format that cannot hold so many planes of a type.
-
-    Parameters
-    ----------
-    kind : str
-    shape : (height, width)
-    count : int
-    what : str
-        What a plane is.
-    """
-    from convcli.images import check_holds
-    from convcli.images.formats import FORMATS, MODES
-
-    try:
-        check_holds(kind, (*shape, count), dtype)
-    except UsageError as error:
-        if "cannot hold" not in str(error):
-            raise
-        mode = MODES.get((dtype.name, count))
-        able = [made.extensions[0] for made in FORMATS.values() if mode in made.modes]
-        narrow = MODES.get(("uint8", count)) in FORMATS[kind].modes
-        raise UsageError(
-            f"{kind} cannot hold {count} {what}{'s' if count > 1 else ''} of {dtype}; "
-            f"use {' or '.join([*able, '.npy'])}" + (", or --dtype uint8" if narrow else "")
-        ) from None
-
-
-def _format_name(text: str) -> str:
-    """Return the name of the format that ``--format`` asks for."""
-    name = text.lower().removeprefix(".")
-    if name == NPY:
-        return NPY
-    from convcli.images.formats import FORMATS, format_named
-
-    try:
-        return format_named(name).name
-    except UsageError:
-        known = ", ".join(made.name.lower() for made in FORMATS.values())
-        raise UsageError(f'unknown format "{text}"; use one of {known}, npy') from None
-
-
 def _drops_alpha(kind: str) -> bool:
-    from convcli.images.formats import FORMATS
+    from convcli.images.formats import format_named
 
-    return "RGBA" not in FORMATS[kind].modes
+    return not format_named(kind).holds("RGBA")
 
 
 def _make_folder_of(target: str) -> None:

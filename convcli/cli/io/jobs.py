@@ -1,23 +1,97 @@
-"""Do the same for every input: one bad file does not stop the rest."""
+"""The common part of commands that do the same for every input: checks, reading, records, their summary."""
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from convcli.cli import report, settings
-from convcli.cli.io.targets import Job
+from convcli.cli.io.files import Files, Source
+from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
 from convcli.errors import ConvcliError, sentence
+from convcli.filtering.options import Filter
+from convcli.text import shape_text
+
+
+@dataclass
+class FileRecord:
+    """Facts on one input; the JSON document holds these and those that a command adds."""
+
+    input: str
+    error: str | None = None
+    size: str = ""
+    type: str = ""
+    read_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    write_seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
 
 
 class Account(Protocol):
-    """What a record of one input has, whatever the command."""
+    """Those facts that `run_jobs` needs."""
 
     input: str
     error: str | None
 
 
 R = TypeVar("R", bound=Account)
+S = TypeVar("S", bound=FileRecord)
+
+
+class JobList:
+    """All inputs of a command and where their results go, checked before anything is read.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    output : str or None
+        Value of ``-o``.
+    labels : sequence of str
+        One name per result of an input.
+    files : Files
+    dry_run : bool
+        Nothing is written.
+    extra : sequence of str
+        Paths that are written besides.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str],
+        output: str | None,
+        labels: Sequence[str],
+        files: Files,
+        *,
+        dry_run: bool = False,
+        extra: Sequence[str] = (),
+    ) -> None:
+        if output == STREAM and not dry_run:
+            refuse_terminal()
+        self.files = files
+        self.todo = jobs(sources, output, labels, files.extension)
+        self.makes_folders = output is not None and (len(self.todo) > 1 or self.todo[0].targets != [output])
+        self.targets = [*(target for job in self.todo for target in job.targets), *extra]
+        files.check_use(self.targets)
+
+    def check(self, job: Job) -> None:
+        """Refuse targets of a job that cannot be written; reading refuses a source that is not there."""
+        if job.source == STREAM or os.path.exists(job.source):
+            check_targets(job, makes_folders=self.makes_folders, force=self.files.force)
+
+    def read(self, job: Job, record: FileRecord, options: Filter) -> Source:
+        """Check and read an input, and note its size, its type, warnings and the time."""
+        began = time.perf_counter()
+        self.check(job)
+        source = self.files.read(job.source, options)
+        record.read_seconds = time.perf_counter() - began
+        record.size = shape_text(source.planes.shape[-2:] if source.image else source.planes.shape)
+        record.type = source.kind
+        record.notes = list(source.image.warnings) if source.image else []
+        return source
 
 
 def run_jobs(
@@ -27,17 +101,10 @@ def run_jobs(
     *,
     fail_fast: bool,
 ) -> int:
-    """Work through all jobs with a progress bar; return the exit status.
+    """Work through all jobs with a progress bar; return the exit status. One bad file does not stop the rest.
 
-    Parameters
-    ----------
-    todo : sequence of Job
-    begin : callable
-        Makes the record of a job, in which an error is noted.
-    one : callable
-        Does a job. The error of an only job is raised.
-    fail_fast : bool
-        Stop at the first error.
+    `begin` makes the record of a job, in which an error is noted; `one` does the job. The error of an only
+    job is raised. With `fail_fast` the first error ends the work.
     """
     status = 0
     with report.progress(len(todo), shown=not settings.quiet) as advance:
@@ -55,3 +122,25 @@ def run_jobs(
                     break
             advance(record.input)
     return status
+
+
+def print_notes(record: FileRecord) -> None:
+    """Print the notes on an input, unless quiet."""
+    if not settings.quiet:
+        for text in record.notes:
+            report.note(text)
+
+
+def print_records(
+    records: Sequence[S],
+    facts: Callable[[S], list[tuple[str, str]]],
+    header: Sequence[str],
+    row: Callable[[S], Sequence[str]],
+) -> None:
+    """Print one record in full, several as a row each; every one in full if verbose."""
+    if len(records) > 1 and not settings.verbose:
+        report.table(header, map(row, records), file=sys.stderr)
+        return
+    for record in records:
+        failed = [("input", record.input), ("error", record.error or "")]
+        report.table(("", ""), failed if record.error else facts(record), file=sys.stderr)

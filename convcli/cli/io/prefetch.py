@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from convcli.system import threads
@@ -14,33 +15,35 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 
-class Ahead(Generic[T, S, R]):
+class Prefetch(Generic[T, S, R]):
     """The results of tasks, one after the other in their order, while the next tasks are worked on.
 
-    All tasks are read in the calling thread: to read may take what there is once in a process. The rest
-    is done on other threads, for as many tasks as there is room for. What needs more than all of that is
-    done in the calling thread when its turn has come, and nothing beside it. What cannot be read early is
-    read again then, and may fail.
+    All tasks are read in the calling thread: it may take a resource that a process has once. The rest is
+    done on other threads, for as many tasks as the budget allows. A task that needs more than all of that is
+    done in the calling thread when its turn has come, and nothing beside it. A task that cannot be read early
+    is read again then, and may fail.
 
     Parameters
     ----------
     tasks : sequence
     read : callable
-        Makes of a task what the work is done on.
+        Makes the input of `work` from a task.
     work : callable
-        Makes the result of that.
+        Makes the result from that.
     size : callable
-        Bytes that this takes, with all that it makes.
+        Bytes that this input takes, with all that is made from it.
     late : callable
         Whether a task may only be read when its turn has come.
     most : int
-        Tasks begun before their turn; 0 for none.
-    room : float
+        Number of tasks begun before their turn; 0 for none.
+    budget : float
         Bytes that they may take together.
 
     Examples
     --------
-    >>> squares = Ahead([1, 2, 3], float, lambda x: x * x, size=abs, late=lambda _: False, most=2, room=4)
+    >>> squares = Prefetch(
+    ...     [1, 2, 3], float, lambda x: x * x, size=abs, late=lambda _: False, most=2, budget=4
+    ... )
     >>> [squares.take() for _ in range(3)]
     [1.0, 4.0, 9.0]
     """
@@ -54,10 +57,10 @@ class Ahead(Generic[T, S, R]):
         size: Callable[[S], float],
         late: Callable[[T], bool],
         most: int,
-        room: float,
+        budget: float,
     ) -> None:
         self.tasks, self.read, self.work = deque(tasks), read, work
-        self.size, self.late, self.most, self.room = size, late, most, room
+        self.size, self.late, self.most, self.budget = size, late, most, budget
         self.queue: deque[_Begun[R]] = deque()
         self.held = 0.0  # bytes of the result that was taken last
         self.stuck = False  # the next task could not be read
@@ -78,7 +81,7 @@ class Ahead(Generic[T, S, R]):
         return result
 
     def _look_ahead(self) -> None:
-        """Begin all there is room for."""
+        """Begin all tasks that the budget allows."""
         while (not self.queue or self._begin(self.queue[-1])) and len(self.queue) < self.most:
             if not self.tasks or self.stuck or self.late(self.tasks[0]):
                 return
@@ -95,14 +98,15 @@ class Ahead(Generic[T, S, R]):
 
     def _begin(self, task: _Begun[R]) -> bool:
         used = self.held + sum(other.size for other in self.queue)
-        if task.wait is None and self.most and used <= self.room:
+        if task.wait is None and self.most and used <= self.budget:
             task.wait = threads.begin(task.work)
         return task.wait is not None
 
 
+@dataclass
 class _Begun(Generic[R]):
-    """A task that was read: what is left to do, and what waits for that if it is under way."""
+    """A task that was read: the work left to do, and a function that waits for it if it is under way."""
 
-    def __init__(self, work: Callable[[], R], size: float) -> None:
-        self.work, self.size = work, size
-        self.wait: Callable[[], R] | None = None
+    work: Callable[[], R]
+    size: float
+    wait: Callable[[], R] | None = None

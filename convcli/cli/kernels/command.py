@@ -1,11 +1,11 @@
 """``convcli kernels``: list the named kernels, or show one kernel."""
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from convcli.cli.options import Debug
+from convcli.cli.command import command
+from convcli.options import Argument, Option
 
 if TYPE_CHECKING:
     from convcli.arrays.library import Array
@@ -16,13 +16,16 @@ LARGEST_SVD = 512
 MOST_PLANES = 16  # of a bank
 
 
-def kernels(
-    spec: Annotated[
-        str | None, typer.Argument(metavar="[SPEC]", help="A kernel, as -k takes it.", show_default=False)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    debug: Debug = False,
-) -> None:
+@dataclass(frozen=True)
+class KernelsOptions:
+    """What to list or show."""
+
+    spec: Annotated[str | None, Argument("[SPEC]", "A kernel, as -k takes it.")] = None
+    as_json: Annotated[bool, Option("Output", "Print one JSON document.", "--json")] = False
+
+
+@command(needs_arguments=False)
+def kernels(options: KernelsOptions) -> None:
     """List the named kernels, or show one.
 
     \b
@@ -34,11 +37,11 @@ def kernels(
     from convcli.cli import report
     from convcli.kernels import named_kernels
 
-    if spec is not None:
-        _show(spec, as_json)
+    if options.spec is not None:
+        _show(options.spec, options.as_json)
         return
     found = named_kernels()
-    if as_json:
+    if options.as_json:
         keys = ("name", "syntax", "summary", "example")
         print(json.dumps([{key: getattr(kernel, key) for key in keys} for kernel in found]))
         return

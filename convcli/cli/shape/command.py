@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from convcli.cli.options import Debug
+from convcli.cli.command import command
+from convcli.options import Argument, Option
 
 if TYPE_CHECKING:
     from convcli.arithmetic import LayerAxis, State
@@ -19,18 +19,21 @@ HEADER = ("", "layer", "output", "field", "jump", "parameters", "mult-adds")
 SOURCE = "R1 to R15: the relationships of Dumoulin and Visin, arXiv:1603.07285"
 
 
-def shape(
-    size: Annotated[str, typer.Argument(metavar="SHAPE", help="Of the input: 100, 480x640 or 16x112x112.")],
+@dataclass(frozen=True)
+class ShapeOptions:
+    """An input, and the layers that it passes."""
+
+    size: Annotated[str, Argument("SHAPE", "Of the input: 100, 480x640 or 16x112x112.")]
     layers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layer", "-l", metavar="LAYER", help="A layer, as above; may be repeated.", show_default=False
-        ),
-    ] = None,
-    channels: Annotated[int, typer.Option("--channels", metavar="N", help="Channels of the input.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    debug: Debug = False,
-) -> None:
+        list[str],
+        Option("Input", "A layer, as above; may be repeated.", "--layer", "-l", metavar="LAYER"),
+    ] = field(default_factory=list)
+    channels: Annotated[int, Option("Input", "Channels of the input.", metavar="N")] = 1
+    as_json: Annotated[bool, Option("Output", "Print one JSON document.", "--json")] = False
+
+
+@command()
+def shape(options: ShapeOptions) -> None:
     """Follow the size of an image through layers, with the formula for each.
 
     A LAYER is [TYPE:]KEY=VALUE,... of type conv (the default), pool or transposed.
@@ -60,10 +63,12 @@ def shape(
     from convcli.cli import report
     from convcli.errors import UsageError
 
-    if not layers:
-        raise UsageError(f"no layer; give at least one, for example: convcli shape {size} -l k=3,s=2,p=1")
-    states = follow(parse_shape(size), layers, channels)
-    if as_json:
+    if not options.layers:
+        raise UsageError(
+            f"no layer; give at least one, for example: convcli shape {options.size} -l k=3,s=2,p=1"
+        )
+    states = follow(parse_shape(options.size), options.layers, options.channels)
+    if options.as_json:
         print(json.dumps(_document(states)))
         return
     report.table(HEADER, _rows(states))

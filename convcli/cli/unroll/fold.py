@@ -14,12 +14,13 @@ import numpy as np
 from convcli.arrays.borders import refuse_wide_borders
 from convcli.arrays.library import Array
 from convcli.cli import report, settings
-from convcli.cli.io.files import NPY, Files, Source, check_planes
+from convcli.cli.io.files import NPY, Files, Source
 from convcli.cli.io.targets import STREAM, refuse_terminal
 from convcli.cli.report.matrices import show
 from convcli.cli.unroll.options import Patches, PatchesFile, Task
 from convcli.errors import InputError, UsageError
 from convcli.filtering.options import Filter
+from convcli.images import check_holds
 from convcli.matrices.files import read_matrix, recognised
 from convcli.matrices.footprint import covers
 from convcli.matrices.matrix import Dense
@@ -180,7 +181,7 @@ def _check_output(
         return
     if len(spatial) > 2:
         raise UsageError(f"a volume {shape_text(spatial)} is no image; write it to a .npy file")
-    check_planes(kind, (1, *spatial)[-2:], planes, np.dtype(dtype or "uint8"), "channel")
+    check_holds(kind, (*(1, *spatial)[-2:], planes), dtype or "uint8", planes="channel")
 
 
 def _write(image: Array, output: str, files: Files, dtype: str, asked: str | None) -> None:
@@ -192,7 +193,7 @@ def _write(image: Array, output: str, files: Files, dtype: str, asked: str | Non
     if kind != NPY:
         image = image[None] if image.ndim < 3 else image
         height, width = np.atleast_2d(image[0]).shape
-        check_planes(kind, (height, width), len(image), image.dtype, "channel")
+        check_holds(kind, (height, width, len(image)), image.dtype, planes="channel")
     if not settings.quiet:
         name = "standard output" if output == STREAM else shown(output)
         report.note(f"writing {name}: {shape}, {image.dtype}")

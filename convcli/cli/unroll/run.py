@@ -161,7 +161,7 @@ def _product(matrix: Unrolled, flat: Array, output: MatrixOutput) -> Array:
     kind = np.dtype(np.int64 if whole else np.float64)
     flat = flat.astype(kind)
     total: Array = np.zeros((len(flat), positions), kind)
-    gaps = np.zeros(positions, bool)
+    nonfinite = np.zeros(positions, bool)
     start = 0
     with np.errstate(all="ignore"):
         for part in blocks(matrix):
@@ -169,11 +169,11 @@ def _product(matrix: Unrolled, flat: Array, output: MatrixOutput) -> Array:
             stop = start + len(part)
             if matrix.layout == "rows":
                 total[:, start:stop] = flat @ part.T.astype(kind)
-                gaps[start:stop] = ~np.isfinite(part).all(axis=1)
+                nonfinite[start:stop] = ~np.isfinite(part).all(axis=1)
             else:
                 total += flat[:, start:stop] @ part.astype(kind)
-                gaps |= ~np.isfinite(part).all(axis=0)
+                nonfinite |= ~np.isfinite(part).all(axis=0)
             start = stop
-    if gaps.any():
-        total[:, gaps] = np.nan
+    if nonfinite.any():
+        total[:, nonfinite] = np.nan
     return total

@@ -1,4 +1,7 @@
-"""Methods: each file of this folder restores an image in its own way; a new one is a new file here."""
+"""Methods: each file of this folder restores an image in its own way; a new one is a new file here.
+
+It defines the names of `convcli.deconvolution.method.Method`, as ``wiener`` does in a few lines.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,6 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Method:
-    """Import the method called `name`.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
+    """Import the method called `name`; `UsageError` if there is none."""
     choose(name, ["auto", *names()], "method")
     return cast("Method", importlib.import_module(f"{__name__}.{name}"))

@@ -11,7 +11,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur, differences, power, squared_length
 from convcli.deconvolution.least_squares import least_squares
-from convcli.deconvolution.method import Settings, Step
+from convcli.deconvolution.method import MethodOptions, Step
 from convcli.deconvolution.methods import tv
 from convcli.errors import UsageError
 
@@ -25,13 +25,13 @@ TURNS = 10  # of ADMM for the image, between two PSFs
 STRONG = 0.2  # first balance, as a fraction of the image's standard deviation: only large edges are left
 DECAY = 0.8  # of the balance, per iteration, until it is what the noise calls for
 EDGES = 0.05  # fraction of the samples, the steepest, that the PSF is found from
-STRAY = 0.05  # of the largest cell of the PSF: what is smaller is taken for noise
-DAMPING = 0.5  # how much of the PSF before stays
-WEIGHT = 0.2  # of ‖k‖², as a fraction of what fits noise everywhere: it only has to fit the edges
+STRAY = 0.05  # of the largest cell of the PSF: smaller ones are taken for noise
+DAMPING = 0.5  # fraction of the last PSF that stays
+WEIGHT = 0.2  # of ‖k‖², as a fraction of the one for noise everywhere: it only has to fit the edges
 NOTE = "the PSF was refined from the one given; it and the image are approximate, compare with --method tv"
 
 
-def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Alternate x = argmin ½‖y − k∗x‖² + b Σ |∇x| and k = argmin ‖∂y − k∗∂x‖² + γ‖k‖².
 
     k keeps the PSF's shape and sum, and is at least 0. The first b is large: x is a cartoon of the
@@ -52,17 +52,17 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
             f"the PSF has negative cells, down to {lowest:.3g}, and method blind finds "
             "a positive one; use --method tv"
         )
-    least = tv.first_balance(settings) if settings.balance is None else settings.balance
-    balance = max(STRONG * settings.scale, least)
+    least = tv.first_balance(options) if options.balance is None else options.balance
+    balance = max(STRONG * options.scale, least)
     # u and the multipliers go from one PSF to the next.
-    sparse = tv.total_variation(settings)
+    sparse = tv.total_variation(options)
     while True:
-        now = dataclasses.replace(settings, balance=balance)
+        now = dataclasses.replace(options, balance=balance)
         steps = least_squares(blur, now, blur.roughness, sparse, start=balance)
         step = next(itertools.islice(steps, TURNS - 1, None))
         yield dataclasses.replace(step, note=NOTE)
         psf = _refined(blur, step.image, step.noise)
-        blur.see(DAMPING * blur.psf + (1 - DAMPING) * psf, blur.origin)
+        blur.set_psf(DAMPING * blur.psf + (1 - DAMPING) * psf, blur.origin)
         balance = max(balance * DECAY, least)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.method import Settings, Step
+from convcli.deconvolution.method import MethodOptions, Step
 
 SUMMARY = "Högbom's CLEAN, for stars and other points on a flat background; 500 components an iteration"
 ITERATIONS = 200
@@ -26,7 +26,7 @@ LOBE = 0.05  # of the PSF's peak: cells above this and connected with it are its
 ASTRAY = 2.0  # growth of the largest residual after which an iteration is given up
 
 
-def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Collect points c until y − H(c + background) has no peak above 3 σ; show them through a beam.
 
     An iteration takes up to 500 components: one is a tenth of the largest residual over the PSF's peak,
@@ -49,7 +49,7 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     if abs(total) <= 1e-9 * float(np.abs(blur.psf).sum()):  # no brightness to be kept
         total = float(np.abs(blur.psf).sum())
     beam = blur.forward(_beam(blur))
-    least = DEPTH * settings.noise
+    least = DEPTH * options.noise
     while True:
         for plane in sky:
             plane.take(CYCLES, least)
@@ -62,13 +62,13 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
         done = all(plane.stuck or plane.peak <= max(least, plane.floor) for plane in sky)
         note = "the residual grew and it stopped early; --method tv needs no peak in the PSF"
         stuck = any(plane.stuck for plane in sky)
-        yield Step(image, residual, settings.noise, done=done, note=note if stuck else "")
+        yield Step(image, residual, options.noise, done=done, note=note if stuck else "")
         if done:
             least = 0.0
 
 
 class _Plane:
-    """What is left of one plane, and the points taken from it.
+    """The residual of one plane, and the points taken from it.
 
     The largest residual of every row of the grid is kept up to date, so that a component costs the rows
     it is in and not the plane. Of a plane on a GPU, no more than a few numbers come to the host for it.

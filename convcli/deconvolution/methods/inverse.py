@@ -1,14 +1,13 @@
-"""Division by the transfer function: what every other method improves on."""
+"""Division by the transfer function, on which every other method improves."""
 
 import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.least_squares import filled
-from convcli.deconvolution.method import Settings, Step
+from convcli.deconvolution.least_squares import filled_spectrum
+from convcli.deconvolution.method import MethodOptions, Step
 
 SUMMARY = "truncated division of the transforms, for teaching: noise blows up"
 ITERATIONS = 1
@@ -20,27 +19,18 @@ LEAST = 1e-3
 """Frequencies that the blur leaves less than this fraction of are dropped by default."""
 
 
-def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """x̂ = ŷ/ĥ where |ĥ| > b max |ĥ|, and 0 elsewhere.
 
-    What is unknown is first taken from a Wiener filter's Hx.
+    Unknown samples are first taken from a Wiener filter's Hx.
     """
-    spectrum = blur.spectrum if blur.known is None else filled(blur, settings)
-    least = LEAST if settings.balance is None else settings.balance
+    spectrum = filled_spectrum(blur, options)
+    least = LEAST if options.balance is None else options.balance
     size = np.sqrt(blur.gain)
     kept = size > least * size.max()
     result = np.where(kept, spectrum, 0)
     result /= np.where(kept, blur.transfer, 1)
-    yield Step(
-        blur.inverse(result.copy()),
-        blur.rms(blur.residual(result)),
-        settings.noise,
-        least,
-        done=True,
-        note=f"noise is {amplification(blur, kept):.3g} times what it was; --method wiener weighs it",
-    )
-
-
-def amplification(blur: Blur, kept: Array) -> float:
-    """How much larger the noise is in the result: √mean 1/|ĥ|² over the frequencies that are kept."""
-    return math.sqrt(blur.mean(np.where(kept, 1 / np.where(kept, blur.gain, 1), 0)))
+    amplification = math.sqrt(blur.mean(np.where(kept, 1 / np.where(kept, blur.gain, 1), 0)))
+    note = f"noise is {amplification:.3g} times what it was; --method wiener weighs it"
+    image, residual = blur.inverse(result.copy()), blur.rms(blur.residual(result))
+    yield Step(image, residual, options.noise, least, done=True, note=note)

@@ -1,11 +1,11 @@
-"""Landweber's iteration, projected on what is not negative."""
+"""Landweber's iteration, projected on images that are not negative."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.method import Settings, Step
+from convcli.deconvolution.method import MethodOptions, Step
 
 SUMMARY = "Landweber's iteration, until the residual is the noise; positive"
 ITERATIONS = 500
@@ -16,7 +16,7 @@ POSITIVE = True
 PACE = 1.9  # 2 is where it stops converging
 
 
-def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Iterate x ← max(0, x + τ HᵀM(y − Hx)), with τ = 1.9/max |ĥ|², from the blurred image on.
 
     Accelerated, each iteration starts at x + β(x − x₋₁) with Nesterov's β, and τ = 1/max |ĥ|².
@@ -28,7 +28,7 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     inverse problems", equations 4.1 to 4.3.
     """
     largest = float(blur.gain.max())
-    pace = (1.0 if settings.accelerate else PACE) / largest if largest > 0 else 0.0
+    pace = (1.0 if options.accelerate else PACE) / largest if largest > 0 else 0.0
     adjoint = blur.transfer.conj()
     image = np.maximum(blur.filled, 0)
     ahead, momentum = image, 1.0
@@ -41,7 +41,7 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
         np.maximum(new, 0, out=new)
         rest = blur.residual(blur.forward(new))
         residual = blur.rms(rest)
-        if settings.accelerate:
+        if options.accelerate:
             later = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
             ahead = new - image
             ahead *= (momentum - 1) / later
@@ -50,6 +50,6 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
         else:
             ahead = new
         image = new
-        yield Step(image, residual, settings.noise, done=residual <= settings.noise)
-        if settings.accelerate:
+        yield Step(image, residual, options.noise, done=residual <= options.noise)
+        if options.accelerate:
             rest = blur.residual(blur.forward(ahead))

@@ -6,7 +6,7 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.deconvolution.blur import Blur, differences, divergence, squared_length
-from convcli.deconvolution.method import Settings, Step
+from convcli.deconvolution.method import MethodOptions, Step
 from convcli.errors import UsageError
 
 SUMMARY = "Richardson–Lucy, until the residual is the noise; positive"
@@ -20,7 +20,7 @@ SHARPNESS = 10  # N of the damping
 LEAST_DIVISOR = 0.1
 
 
-def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Iterate x ← x · Hᵀ(M y/Hx) / HᵀM, from a flat image on.
 
     With `damping` T, ratios within T standard deviations of the noise are drawn towards 1. With a
@@ -46,20 +46,20 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     image = np.empty_like(observed)
     axes = tuple(range(1, observed.ndim))
     image[...] = observed.sum(axis=axes, keepdims=True, dtype=np.float64) * len(observed) / blur.count
+    adjoint = blur.transfer.conj()
     if blur.known is None:
         reach = None
     else:
-        reach = np.maximum(blur.adjoint(blur.known), 0)
+        reach = np.maximum(blur.inverse(blur.forward(blur.known) * adjoint), 0)
         seen = reach > SEEN
         reach = np.where(seen, 1 / np.maximum(reach, SEEN), 0)
         unseen = (~seen).astype(blur.dtype)
-    adjoint = blur.transfer.conj()
     ahead, step = image, None
     blurred = blur.apply(image)
     while True:
         np.maximum(blurred, floor, out=blurred)
-        if settings.damping:
-            ratio = _damped(observed, blurred, settings.damping * max(settings.noise, floor))
+        if options.damping:
+            ratio = _damped(observed, blurred, options.damping * max(options.noise, floor))
         else:
             ratio = np.divide(observed, blurred, out=blurred)
         spectrum = blur.forward(blur.masked(ratio))
@@ -68,11 +68,11 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
         if reach is not None:
             new *= reach
             new += unseen
-        if settings.balance:
-            new /= np.maximum(_divisor(ahead, settings.balance, floor), LEAST_DIVISOR)
+        if options.balance:
+            new /= np.maximum(_divisor(ahead, options.balance, floor), LEAST_DIVISOR)
         new *= ahead
         np.maximum(new, 0, out=new)
-        if settings.accelerate:
+        if options.accelerate:
             moved = new - ahead
             gain = 0.0 if step is None else _correlation(moved, step)
             step = moved
@@ -86,8 +86,8 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
         blurred = blur.apply(image)
         rest = blur.masked(observed - blurred).ravel()
         residual = float(np.dot(rest, rest) / blur.count) ** 0.5
-        yield Step(image, residual, settings.noise, settings.balance, done=residual <= settings.noise)
-        if settings.accelerate:
+        yield Step(image, residual, options.noise, options.balance, done=residual <= options.noise)
+        if options.accelerate:
             blurred = blur.apply(ahead)
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.least_squares import least_squares
-from convcli.deconvolution.method import Settings, Step
+from convcli.deconvolution.least_squares import least_squares, noise_to_signal
+from convcli.deconvolution.method import MethodOptions, Step
 
 SUMMARY = "least squares with a small Laplacian"
 ITERATIONS = 100
@@ -13,7 +13,7 @@ OPTIONS = ("balance",)
 POSITIVE = False
 
 
-def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Minimise ½‖y − Hx‖² + ½ b ‖Δx‖².
 
     References
@@ -21,5 +21,4 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     Hunt (1973), "The application of constrained least squares estimation to image restoration by
     digital computer", IEEE Trans. Computers 22, equation 24.
     """
-    start = (settings.noise / settings.scale) ** 2
-    return least_squares(blur, settings, blur.roughness**2, start=start)
+    return least_squares(blur, options, blur.roughness**2, start=noise_to_signal(options))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from convcli.deconvolution.blur import Blur
-from convcli.deconvolution.least_squares import least_squares
-from convcli.deconvolution.method import Settings, Step
+from convcli.deconvolution.least_squares import least_squares, noise_to_signal
+from convcli.deconvolution.method import MethodOptions, Step
 
 SUMMARY = "Wiener filter, for a spectrum of the image that falls as 1/f²"
 ITERATIONS = 100
@@ -13,7 +13,7 @@ OPTIONS = ("balance",)
 POSITIVE = False
 
 
-def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
+def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """x̂ = H* ŷ / (|H|² + b Σ(2 − 2 cos ω)): the noise-to-signal ratio is b times the squared frequency.
 
     References
@@ -21,5 +21,4 @@ def restore(blur: Blur, settings: Settings) -> Iterator[Step]:
     Wiener (1949); Field (1987), "Relations between the statistics of natural images and the response
     properties of cortical cells", for the spectrum.
     """
-    start = (settings.noise / settings.scale) ** 2
-    return least_squares(blur, settings, blur.roughness, start=start)
+    return least_squares(blur, options, blur.roughness, start=noise_to_signal(options))

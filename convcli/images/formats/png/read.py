@@ -18,7 +18,9 @@ from typing import BinaryIO
 import numpy as np
 
 from convcli.arrays import native
-from convcli.arrays.library import Array
+from convcli.images.formats import MODES
+from convcli.images.image import Image, Metadata
+from convcli.images.metadata import plausible_resolution
 
 BEFORE_CHUNKS = 8
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type, of those without a palette
@@ -32,20 +34,11 @@ MOST_OVERHEAD = 2**16  # bytes of a file beyond its samples
 MOST_DEFLATED = 1032  # bytes that deflate can make of one
 
 
-def read_plain_png(file: BinaryIO, max_pixels: int | None) -> tuple[Array, tuple[float, float] | None] | None:
+def read_plain_png(file: BinaryIO, max_pixels: int | None) -> Image | None:
     """Read gray or RGB of 8 bits, with or without alpha, neither interlaced nor animated.
 
-    Parameters
-    ----------
-    file : BinaryIO
-        At its start; left anywhere.
-    max_pixels : int or None
-
-    Returns
-    -------
-    (pixels, dpi) : ((H, W) or (H, W, C) array of uint8, (float, float) or None)
-        None in place of both for a file that is not of these kinds or not as it should be, and
-        where convcli was not compiled.
+    None for a file that is not of these kinds or not as it should be, and where convcli was not compiled.
+    The file is at its start, and left anywhere.
     """
     if native.level() is None:
         return None
@@ -74,7 +67,10 @@ def read_plain_png(file: BinaryIO, max_pixels: int | None) -> tuple[Array, tuple
     pixels = np.empty((height, width, step), np.uint8)
     if not native.unfilter(lines, pixels, step):
         return None
-    return (pixels[..., 0] if step == 1 else pixels), found[1]
+    if step == 1:
+        pixels = pixels[..., 0]
+    metadata = Metadata(dpi=plausible_resolution(found[1]))
+    return Image(pixels, step in (2, 4), mode=MODES["uint8", step], metadata=metadata)
 
 
 def _contents(file: memoryview) -> tuple[bytes, tuple[float, float] | None] | None:

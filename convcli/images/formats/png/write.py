@@ -44,35 +44,11 @@ def write_png(
     exif: bytes | None = None,
     threads: int | None = None,
 ) -> None:
-    r"""Write a gray or RGB image, with or without alpha.
+    """Write a gray or RGB image of 8 or 16 bits, with or without alpha, not empty.
 
     Level 1 takes the difference to the row above, and ``isal`` to deflate where that is installed. From
-    level 2 on every row has the filter that leaves least, and zlib deflates.
-
-    Parameters
-    ----------
-    file : BinaryIO
-        Only its ``write`` is used.
-    pixels : (H, W) or (H, W, C) array of uint8 or uint16
-        With 1 to 4 channels; not empty. Need not be contiguous.
-    compress_level : int
-        0 (stored) to 9 (small, slow).
-    icc_profile : bytes, optional
-        Colour profile.
-    dpi : (float, float), optional
-        Horizontal and vertical resolution, pixels per inch.
-    exif : bytes, optional
-        EXIF block.
-    threads : int, optional
-        By default one for each processor. The file is the same for any number.
-
-    Examples
-    --------
-    >>> import io
-    >>> file = io.BytesIO()
-    >>> write_png(file, np.full((2, 3), 65535, np.uint16))
-    >>> file.getvalue()[:16]
-    b'\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR'
+    level 2 on every row has the filter that leaves least, and zlib deflates. Only ``write`` of the file is
+    used. The file is the same for any number of threads.
     """
     height, width = pixels.shape[:2]
     depth, colour = 8 * pixels.itemsize, COLOUR_TYPES[pixels[0, 0].size]
@@ -132,16 +108,7 @@ def _raw(pixels: Array, top: int, bottom: int) -> Array:
 
 
 def _filtered(raw: Array, step: int, level: int) -> Array:
-    """Return rows as the file has them: the number of a filter, and what it leaves.
-
-    Parameters
-    ----------
-    raw : (1 + rows, row_bytes) array of uint8
-        The row above them comes first.
-    step : int
-        Bytes of a pixel.
-    level : int
-    """
+    """Return rows as the file has them, the number of a filter first; `raw` has the row above them, too."""
     rows, row_bytes = len(raw) - 1, raw.shape[1]
     lines = np.empty((rows, 1 + row_bytes), np.uint8)
     if level == 0:

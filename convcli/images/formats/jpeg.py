@@ -1,4 +1,4 @@
-"""JPEG files: strips encoded by Pillow on all processors, and joined.
+"""JPEG: gray or RGB of 8 bits, with loss; strips are encoded by Pillow on all processors, and joined.
 
 A decoder starts anew at a restart marker, as an encoder does with a new file. So the strips of an image,
 encoded as files of their own, are one file with such markers between them, to the last coefficient the
@@ -14,11 +14,11 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from convcli.arrays.library import Array
 from convcli.images.bands import encode_bands, packed
+from convcli.images.formats import Format
 from convcli.system.resources import cpu_count
 
 BLOCK = 8  # pixels a side, without subsampling
@@ -33,28 +33,9 @@ END_OF_IMAGE = b"\xff\xd9"
 def write_jpeg(
     file: BinaryIO, pixels: Array, *, quality: int = 95, threads: int | None = None, **metadata: Any
 ) -> None:
-    r"""Write a gray or RGB image, with colour in full resolution.
+    """Write a gray or RGB image, with colour in full resolution; `metadata` are Pillow's options.
 
-    Parameters
-    ----------
-    file : BinaryIO
-        Only its ``write`` is used.
-    pixels : (H, W) or (H, W, 3) array of uint8
-        Need not be contiguous.
-    quality : int
-        1 to 100.
-    threads : int, optional
-        By default one for each processor. The file is the same for any number.
-    **metadata
-        Pillow's options.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> file = io.BytesIO()
-    >>> write_jpeg(file, np.zeros((3, 5), np.uint8))
-    >>> file.getvalue()[:2]
-    b'\xff\xd8'
+    Only ``write`` of the file is used. The file is the same for any number of threads.
     """
     height, width = pixels.shape[:2]
     blocks = -(-width // BLOCK)
@@ -69,7 +50,7 @@ def write_jpeg(
 
     strips = encode_bands(encode, height, rows, threads or cpu_count())
     for number, strip in enumerate(strips):
-        start = _with_height(strip, height) if number == 0 else strip[_scan(strip) :]
+        start = strip[_segment(strip, SOS)[1] :] if number else _with_height(strip, height)
         last = number == len(strips) - 1
         end = END_OF_IMAGE if last else bytes([0xFF, RESTART + number % RESTARTS])
         file.write(start.removesuffix(END_OF_IMAGE) + end)
@@ -93,20 +74,31 @@ def _memory_file() -> BinaryIO:
 
 
 def _with_height(strip: bytes, height: int) -> bytes:
-    start = next(start for marker, start, _ in _segments(strip) if marker == SOF0)
-    at = start + HEIGHT
+    at = _segment(strip, SOF0)[0] + HEIGHT
     return strip[:at] + struct.pack(">H", height) + strip[at + 2 :]
 
 
-def _scan(strip: bytes) -> int:
-    """Return where the coefficients begin."""
-    return next(end for marker, _, end in _segments(strip) if marker == SOS)
-
-
-def _segments(strip: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of the segments of a file's head."""
+def _segment(strip: bytes, wanted: int) -> tuple[int, int]:
+    """Return start and end of the first segment with a marker, in a file's head."""
     start = SOI_BYTES
     while True:
         marker, length = struct.unpack_from(">xBH", strip, start)
-        yield marker, start, start + 2 + length
+        if marker == wanted:
+            return start, start + 2 + length
         start += 2 + length
+
+
+FORMAT = Format(
+    "JPEG",
+    (".jpg", ".jpeg", ".jpe", ".jfif"),
+    magic=rb"\xff\xd8\xff",
+    modes="L RGB",
+    rank=2,
+    pillow="Jpeg",
+    largest=65500,
+    largest_exif=65533,
+    level="quality",
+    icc=True,
+    write=write_jpeg,
+    options=lambda _, quality: {"quality": quality or 95},
+)

@@ -1,0 +1,157 @@
+"""How one candidate is carried out: pieces of the kernel, phases and tiles of the output, passes, threads.
+
+The planner makes a schedule once, its estimates follow from it, and `execute` follows it to the letter.
+Nothing here touches an array.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from convcli import backends
+from convcli.engine.polyphase import Phase, Piece, phases, piece_spec, pieces, steps
+from convcli.spec import ConvSpec
+from convcli.text import shape_text
+
+PASS_SAMPLES = 1 << 17
+
+
+class Tile(NamedTuple):
+    """Outputs that are computed at a time.
+
+    Attributes
+    ----------
+    phase : Phase
+        The outputs that it is cut from.
+    corner, shape : tuple of int
+        First output and number of outputs per axis, counted in the phase.
+    """
+
+    phase: Phase
+    corner: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Every decision on how a backend computes a convolution.
+
+    Attributes
+    ----------
+    backend : str
+    part : ConvSpec
+        The largest piece, as the backend sees it: a plain `valid` correlation.
+    pieces : tuple of Piece
+        Parts of the kernel, computed one after the other and added.
+    phases : tuple of Phase
+        Outputs that read the same lattice of samples.
+    steps : tuple of int
+        Distance in the padded image of neighbouring samples, per axis.
+    tile : tuple of int
+        Outputs of a tile, per axis. Tiles lie on a grid that begins with the first output, which for mode
+        ``same`` is the first sample of the image. It does not depend on the batch, on threads or on which
+        outputs are asked for, so any part has the same bits, computed alone or with the rest.
+    rank : int
+        Separable terms run as 1-D passes; 0 for the kernel as a whole.
+    fused : bool
+        All passes are computed in one go.
+    passes : tuple of ConvSpec
+        The 1-D passes of a term, one after the other, if they are not fused.
+    threads : int
+    """
+
+    backend: str
+    part: ConvSpec
+    pieces: tuple[Piece, ...]
+    phases: tuple[Phase, ...]
+    steps: tuple[int, ...]
+    tile: tuple[int, ...]
+    rank: int = 0
+    fused: bool = False
+    passes: tuple[ConvSpec, ...] = ()
+    threads: int = 1
+
+    def tiles(self) -> Iterator[Tile]:
+        """Every tile of one item of the batch."""
+        for phase in self.phases:
+            cuts = [range(0, n, t) for n, t in zip(phase.sizes, self.tile, strict=True)]
+            for corner in itertools.product(*cuts):
+                limits = zip(phase.sizes, corner, self.tile, strict=True)
+                yield Tile(phase, corner, tuple(min(t, n - c) for n, c, t in limits))
+
+    @property
+    def tile_count(self) -> int:
+        """Tiles of one item of the batch."""
+        return sum(
+            math.prod(-(-n // t) for n, t in zip(phase.sizes, self.tile, strict=True))
+            for phase in self.phases
+        )
+
+    def reach(self, axis: int, outputs: slice) -> tuple[int, int]:
+        """Return the outputs, from first to last and one, of the tiles that hold some of `outputs`."""
+        first, last = outputs.stop, outputs.start
+        for part, size in {(p.outputs[axis].start, p.sizes[axis]) for p in self.phases}:
+            step, tile = self.phases[0].outputs[axis].step, self.tile[axis]
+            start = max(0, -(-(outputs.start - part) // step))
+            stop = min(size, -(-(outputs.stop - part) // step))
+            if start < stop:
+                start, stop = start // tile * tile, min(size, -(-stop // tile) * tile)
+                first = min(first, part + step * start)
+                last = max(last, part + step * (stop - 1) + 1)
+        return first, last
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Put every decision into words."""
+        passes = "as a whole"
+        if self.rank:
+            terms = "" if self.rank == 1 else f", {self.rank} terms"
+            passes = ("fused 1-D passes" if self.fused else "1-D passes one after the other") + terms
+        kernel = f"{passes}, {shape_text(self.part.kernel_shape)}"
+        if len(self.pieces) > 1:
+            kernel += f" at most, in {len(self.pieces)} pieces"
+        tiles = f"{self.tile_count} of {shape_text(self.tile)}"
+        if len(self.phases) > 1:
+            tiles += f", in {len(self.phases)} phases of {shape_text(self.part.output_shape)} at most"
+        if self.part.batch > len(self.phases):
+            tiles += f"; {self.part.batch // len(self.phases)} planes"
+        return [("kernel", kernel), ("tiles", tiles), ("threads", str(self.threads))]
+
+
+def schedule(name: str, spec: ConvSpec, rank: int, part: ConvSpec | None = None) -> Schedule:
+    """Decide how a backend computes `spec` on one thread, in 1-D passes if `rank` is not 0."""
+    module = backends.load(name)
+    part = part or piece_spec(spec)
+    fused = bool(rank) and backends.fused_cost(module, part) is not None
+    passes = pass_specs(part) if rank and not fused else ()
+    tile = module.tile(part)
+    if passes and not backends.on_device(module):
+        tile = _pass_tile(part)
+    return Schedule(name, part, pieces(spec), phases(spec), steps(spec), tile, rank, fused, passes)
+
+
+def _pass_tile(part: ConvSpec) -> tuple[int, ...]:
+    """Return a tile for 1-D passes, one after the other.
+
+    It is at least as large as the overlap that its neighbours compute again, and it and the intermediate
+    result stay in cache.
+    """
+    shape = [min(axis.output, max(32, 2 * axis.taps)) for axis in part.axes]
+    width = PASS_SAMPLES // math.prod(shape)
+    if width > 1:
+        shape[-1] = min(part.axes[-1].output, shape[-1] * width)
+    return tuple(shape)
+
+
+def pass_specs(spec: ConvSpec) -> tuple[ConvSpec, ...]:
+    """Return the 1-D passes of a separable kernel, the last axis first."""
+    axes = range(len(spec.kernel_shape))
+    shapes = [
+        tuple(n if a == axis else 1 for a, n in enumerate(spec.kernel_shape)) for axis in reversed(axes)
+    ]
+    return tuple(
+        replace(spec, kernel_shape=s, taps=None, rank=0, origin=None) for s in shapes if math.prod(s) > 1
+    )
