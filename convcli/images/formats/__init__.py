@@ -146,8 +146,9 @@ def format_named(text: str) -> Format:
     for made in table().values():
         if name == made.name.lower() or f".{name}" in made.extensions:
             return made
-    known = ", ".join(made.name.lower() for made in table().values())
-    raise UsageError(f'unknown format "{text}"; use one of {known}')
+    extensions = (extension[1:] for made in table().values() for extension in made.extensions)
+    choose(text, [made.name.lower() for made in table().values()], "format", accepted=extensions)
+    raise AssertionError(text)  # a name that is allowed was found above
 
 
 def recognise(head: bytes) -> Format | None:
