@@ -66,30 +66,19 @@ LARGEST = 2**60  # of any number that says how far or how many: sums of a few st
 MANTISSA_BITS = {"float32": 24, "float64": 53, "int64": 63}
 
 
-def choose(
-    value: str,
-    allowed: Iterable[str],
-    what: str,
-    *,
-    accepted: Iterable[str] = (),
-) -> str:
-    """Return `value` if it is one of those allowed; otherwise say which is nearest, and which there are.
-
-    Parameters
-    ----------
-    value : str
-    allowed : iterable of str
-    what : str
-        Noun for the value.
-    accepted : iterable of str
-        Other names that the nearest may be one of, such as aliases.
-    """
+def choose(value: str, allowed: Iterable[str], what: str, *, accepted: Iterable[str] = ()) -> str:
+    """Return `value` if it is one of those allowed; otherwise raise `unknown`."""
     words = tuple(allowed)
     if isinstance(value, str) and value in words:
         return value
-    close = nearest(str(value).lower(), [*words, *accepted])
+    raise unknown(value, words, what, accepted)
+
+
+def unknown(value: object, allowed: Sequence[str], what: str, accepted: Iterable[str] = ()) -> UsageError:
+    """Return the error for a word: the nearest, of those allowed and their aliases, and all the former."""
+    close = nearest(str(value).lower(), allowed) or nearest(str(value).lower(), list(accepted))
     hint = f' did you mean "{close}"?' if close else ""
-    raise UsageError(f'unknown {what} "{value}";{hint} use one of {", ".join(words)}')
+    return UsageError(f'unknown {what} "{value}";{hint} use one of {", ".join(allowed)}')
 
 
 def border_name(name: str) -> str:

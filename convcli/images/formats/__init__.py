@@ -21,6 +21,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.images.image import Image
+from convcli.spec import unknown
 from convcli.system.files import shown
 
 if TYPE_CHECKING:
@@ -147,8 +148,7 @@ def format_named(text: str) -> Format:
         if name == made.name.lower() or f".{name}" in made.extensions:
             return made
     extensions = (extension[1:] for made in table().values() for extension in made.extensions)
-    choose(text, [made.name.lower() for made in table().values()], "format", accepted=extensions)
-    raise AssertionError(text)  # a name that is allowed was found above
+    raise unknown(text, [made.name.lower() for made in table().values()], "format", extensions)
 
 
 def recognise(head: bytes) -> Format | None:
