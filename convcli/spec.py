@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from convcli.errors import LimitError, UsageError
-from convcli.text import shape_text
+from convcli.text import nearest, shape_text
 
 Mode = Literal["same", "full", "valid"]
 Op = Literal["convolve", "correlate"]
@@ -66,24 +66,19 @@ LARGEST = 2**60  # of any number that says how far or how many: sums of a few st
 MANTISSA_BITS = {"float32": 24, "float64": 53, "int64": 63}
 
 
-def choose(value: str, allowed: Sequence[str], what: str, *, also: Iterable[str] = ()) -> str:
-    """Return `value` if it is one of `allowed`; otherwise name the nearest, of these or `also`, and all."""
-    if isinstance(value, str) and value in allowed:
+def choose(value: str, allowed: Iterable[str], what: str, *, accepted: Iterable[str] = ()) -> str:
+    """Return `value` if it is one of those allowed; otherwise raise `unknown`."""
+    words = tuple(allowed)
+    if isinstance(value, str) and value in words:
         return value
-    hint = did_you_mean(str(value), [*allowed, *also])
-    raise UsageError(f'unknown {what} "{value}";{hint} use one of {", ".join(allowed)}')
+    raise unknown(value, words, what, accepted)
 
 
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """Ask for the nearest of the words allowed, if one is near.
-
-    >>> did_you_mean("nearst", BORDERS)
-    ' did you mean "nearest"?'
-    """
-    import difflib
-
-    close = difflib.get_close_matches(word.lower(), list(allowed), 1)
-    return f' did you mean "{close[0]}"?' if close else ""
+def unknown(value: object, allowed: Sequence[str], what: str, accepted: Iterable[str] = ()) -> UsageError:
+    """Return the error for a word: the nearest, of those allowed and their aliases, and all the former."""
+    close = nearest(str(value).lower(), allowed) or nearest(str(value).lower(), list(accepted))
+    hint = f' did you mean "{close}"?' if close else ""
+    return UsageError(f'unknown {what} "{value}";{hint} use one of {", ".join(allowed)}')
 
 
 def border_name(name: str) -> str:
@@ -98,7 +93,7 @@ def border_name(name: str) -> str:
             f"{BORDERS['symmetric'].drawing}) or \"mirror\" (NumPy's and PyTorch's reflect: "
             f"{BORDERS['mirror'].drawing})"
         )
-    return choose(BORDER_ALIASES.get(str(name), name), tuple(BORDERS), "border", also=BORDER_ALIASES)
+    return choose(BORDER_ALIASES.get(str(name), name), tuple(BORDERS), "border", accepted=BORDER_ALIASES)
 
 
 def whole(value: object) -> int | None:

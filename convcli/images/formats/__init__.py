@@ -21,6 +21,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.images.image import Image
+from convcli.spec import unknown
 from convcli.system.files import shown
 
 if TYPE_CHECKING:
@@ -146,8 +147,8 @@ def format_named(text: str) -> Format:
     for made in table().values():
         if name == made.name.lower() or f".{name}" in made.extensions:
             return made
-    known = ", ".join(made.name.lower() for made in table().values())
-    raise UsageError(f'unknown format "{text}"; use one of {known}')
+    extensions = (extension[1:] for made in table().values() for extension in made.extensions)
+    raise unknown(text, [made.name.lower() for made in table().values()], "format", extensions)
 
 
 def recognise(head: bytes) -> Format | None:
