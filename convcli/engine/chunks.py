@@ -20,43 +20,21 @@ ROOM = 0.8
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some of the outputs, and what they are made of.
-
-    Attributes
-    ----------
-    items : slice
-        Of the batch.
-    outputs : tuple of slice
-        Per spatial axis.
-    padded : tuple of slice
-        Samples of the padded image that they need.
-    spec : ConvSpec
-        Of the chunk alone: mode ``valid``, of the samples that it needs.
-    bytes : int
-        Of those samples and of the outputs.
-    """
+    """Some items of a batch and some of their outputs, and the samples that these need."""
 
     items: slice
     outputs: tuple[slice, ...]
-    padded: tuple[slice, ...]
-    spec: ConvSpec
-    bytes: int
+    padded: tuple[slice, ...]  # samples of the padded image
+    spec: ConvSpec  # of the chunk alone: mode ``valid``, of these samples
+    bytes: int  # of these samples and of the outputs
 
 
 def chunks(spec: ConvSpec, sample_bytes: int, free_bytes: float, groups: int = 1) -> Iterator[Chunk]:
     """Cut a convolution into chunks, each as large as fits; the longest axis is halved until one does.
 
-    Parameters
-    ----------
-    spec : ConvSpec
-    sample_bytes : int
-        Of a sample of the image, as it is brought to the GPU.
-    free_bytes : float
-    groups : int
-        So many items of the batch stay together.
+    `sample_bytes` are those of a sample as it is brought to the GPU; `groups` items of the batch stay
+    together.
 
-    Examples
-    --------
     >>> [s.outputs[0] for s in chunks(ConvSpec((100, 10), (3, 3)), 4, 8_000)]
     [slice(0, 50, None), slice(50, 100, None)]
     """
@@ -89,14 +67,12 @@ def _cuts(length: int, step: int) -> list[slice]:
 def _padded(axis: Axis, outputs: slice) -> slice:
     """Samples that a run of outputs needs."""
     first = outputs.start * axis.stride
-    return slice(first, (outputs.stop - 1) * axis.stride + (axis.taps - 1) * axis.dilation + 1)
+    return slice(first, (outputs.stop - 1) * axis.stride + axis.extent)
 
 
 def _bytes(spec: ConvSpec, items: int, shape: list[int], sample_bytes: int) -> int:
-    samples = math.prod(
-        (n - 1) * axis.stride + (axis.taps - 1) * axis.dilation + 1
-        for n, axis in zip(shape, spec.axes, strict=True)
-    )
+    spans = ((n - 1) * axis.stride + axis.extent for n, axis in zip(shape, spec.axes, strict=True))
+    samples = math.prod(spans)
     return items * (spec.channels * samples * sample_bytes + spec.outputs * math.prod(shape) * spec.itemsize)
 
 

@@ -35,38 +35,20 @@ MOST_SHARES = 4**5  # that the free memory of a GPU is divided by before it is g
 class Run:
     """All that a schedule is applied to; all arrays of one library.
 
-    Attributes
-    ----------
-    plan : Plan
-    kernels : (groups, outputs, channels, *taps) array
-        As the user wrote them; item b of the batch meets group b mod groups of them.
-    terms : tuple of (one vector per axis)
-        Separable form of the kernel, needed where the schedule has a rank.
-    fill : float
-        Value outside the image for border ``constant``.
-    image : (batch, channels, *spatial) array
-    indices : list of one int array per spatial axis
-        Position in `image` that each sample of the padded image comes from.
-    result : (batch, outputs, *output) array
-        Any real type; integers are stored as they are.
-    finish : callable, optional
-        Brings a tile of results, which it may overwrite, into its place in `result`.
-    region : tuple of slice, optional
-        Outputs that `result` holds, per spatial axis; all by default.
-    nonfinite : (1,) array of int32, optional
-        As of `Window`.
+    `kernels` (groups, outputs, channels, *taps) are as the user wrote them, and item b of the batch meets
+    group b mod groups of them; `terms` is their separable form, needed where the schedule has a rank.
     """
 
     plan: Plan
     kernels: Array
     terms: tuple[tuple[Vector, ...], ...]
-    fill: float
-    image: Array
-    indices: list[NDArray[np.intp]]
-    result: Array
-    finish: Finish | None = None
-    region: tuple[slice, ...] | None = None
-    nonfinite: Array | None = None
+    fill: float  # value outside the image for border ``constant``
+    image: Array  # (batch, channels, *spatial)
+    indices: list[NDArray[np.intp]]  # position in `image` of each sample of the padded image, per axis
+    result: Array  # (batch, outputs, *output), of any real type; integers are stored as they are
+    finish: Finish | None = None  # brings a tile of results, which it may overwrite, into its place
+    region: tuple[slice, ...] | None = None  # outputs that `result` holds; all by default
+    nonfinite: Array | None = None  # as of `Window`
 
 
 def execute(run: Run) -> int:

@@ -24,24 +24,11 @@ BUDGET_BYTES = 48 << 20
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to compute a convolution.
-
-    Attributes
-    ----------
-    backend : str
-    rank : int
-        Separable terms run as 1-D passes; 0 for the kernel as a whole.
-    cost : Cost or None
-        Over all threads; None if it cannot be used.
-    reason : str or None
-        Reason why it cannot be used.
-    schedule : Schedule or None
-        Every decision on how it is carried out, on as many threads as it can keep busy.
-    """
+    """One way to compute a convolution: its cost and every decision, or the reason why it cannot be used."""
 
     backend: str
-    rank: int
-    cost: Cost | None
+    rank: int  # separable terms run as 1-D passes; 0 for the kernel as a whole
+    cost: Cost | None  # over all threads
     reason: str | None = None
     schedule: Schedule | None = None
 
@@ -142,10 +129,6 @@ def plan(
     groups : int
         Banks of kernels: item b of the batch meets bank b mod `groups`.
 
-    Returns
-    -------
-    Plan
-
     Raises
     ------
     UsageError
@@ -174,9 +157,9 @@ def plan(
             f"{bytes_text(max_memory or 0)} allowed; raise --max-memory, or use another backend"
         )
     chosen = min(fitting, key=lambda c: c.cost.seconds if c.cost else math.inf)
-    others = len({c.backend for c in usable}) - 1
     several = backend == "auto" or backends.is_family(backend)
-    why = f"least estimated time of {others + 1} backends" if several else "asked for"
+    count = len({c.backend for c in usable})
+    why = f"least estimated time of {count} backends" if several else "asked for"
     return Plan(spec, _for_groups(chosen, groups), tuple(found), why)
 
 
@@ -191,10 +174,8 @@ def _for_groups(chosen: Candidate, groups: int) -> Candidate:
         return chosen
     fitting = int(BUDGET_BYTES // max(1, cost.kept_bytes))
     tiles = made.tile_count * made.part.batch // len(made.phases)
-    return replace(
-        chosen,
-        schedule=replace(made, threads=max(1, min(made.threads, max(tiles // groups, fitting)))),
-    )
+    threads = max(1, min(made.threads, max(tiles // groups, fitting)))
+    return replace(chosen, schedule=replace(made, threads=threads))
 
 
 def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterator[Candidate]:
@@ -215,7 +196,7 @@ def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterat
             yield Candidate(head, 0, None, reason=reason)
             continue
         for member in backends.members(head):
-            for candidate in _candidates(member, spec, threads, resident):
+            for candidate in _considered(member, spec, threads, resident, state(member)):
                 best = min(best, candidate.cost.seconds if candidate.cost else math.inf)
                 yield candidate
 
@@ -233,19 +214,13 @@ def _elsewhere(name: str) -> bool:
 
 def _start_seconds(name: str) -> float:
     """What has to be imported first takes at least so long; nothing, if it is not there to be imported."""
-    imports = [what for what in backends.load(name).RATES if what.startswith("import ")]
-    missing = [what for what in imports if what.removeprefix("import ") not in sys.modules]
-    missing = [what for what in missing if _installed(what.removeprefix("import "))]
-    return sum(rates.rates(name)[what] for what in missing)
+    missing = [module for module in _imports(name) if module not in sys.modules and _installed(module)]
+    return sum(rates.rates(name)[f"import {module}"] for module in dict.fromkeys(missing))
 
 
 @functools.cache
 def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
-
-
-def _candidates(name: str, spec: ConvSpec, threads: int, resident: bool) -> tuple[Candidate, ...]:
-    return _considered(name, spec, threads, resident, state(name))
 
 
 def state(backend: str) -> tuple[object, ...]:

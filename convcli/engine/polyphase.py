@@ -26,37 +26,19 @@ SHORTEST_LATTICE = 64
 
 @dataclass(frozen=True)
 class Piece:
-    """Part of a kernel, and where in the padded image it begins to act.
+    """Part of a kernel, and where in the padded image it begins to act."""
 
-    Attributes
-    ----------
-    cells : tuple of slice
-        The part, of the kernel after flipping.
-    offset : tuple of int
-        Sample of the padded image under its first cell, for output 0.
-    """
-
-    cells: tuple[slice, ...]
-    offset: tuple[int, ...]
+    cells: tuple[slice, ...]  # of the kernel after flipping
+    offset: tuple[int, ...]  # sample of the padded image under its first cell, for output 0
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Outputs that read the same lattice of samples.
-
-    Attributes
-    ----------
-    outputs : tuple of slice
-        Which outputs.
-    offset : tuple of int
-        Sample of the padded image that belongs to the first of them, for the first kernel cell.
-    sizes : tuple of int
-        Number of outputs per axis.
-    """
+    """Outputs that read the same lattice of samples."""
 
     outputs: tuple[slice, ...]
-    offset: tuple[int, ...]
-    sizes: tuple[int, ...]
+    offset: tuple[int, ...]  # sample of the padded image under the first cell, for the first output
+    sizes: tuple[int, ...]  # number of outputs per axis
 
 
 def reduced(axis: Axis) -> tuple[int, int, int]:

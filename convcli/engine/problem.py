@@ -37,24 +37,6 @@ class Convolution:
 
     It holds no samples, can be sent to another process, and printed.
 
-    Attributes
-    ----------
-    image_type : data-type
-        Type of the images that it is for.
-    kernels : (groups * outputs, channels, *taps) array of int64 or float64
-    plan : Plan
-    terms : tuple of (one vector per axis)
-        Separable form of a single kernel; empty if there is none.
-    fill : float
-        Value outside the image for border ``constant``.
-    nan : str
-        Rule for non-finite samples: ``propagate``, ``interpolate`` or ``fill``.
-    nan_fill : float
-        Value that takes their place under ``fill``.
-    result_type : str
-
-    Examples
-    --------
     >>> image = np.ones((1, 1, 6, 4))
     >>> convolution = prepare(image, np.ones((1, 1, 3, 3)), border="nearest")
     >>> convolution.compute(image, region=(slice(0, 2), slice(0, 3)))[0, 0].tolist()
@@ -62,30 +44,22 @@ class Convolution:
     """
 
     image_type: np.dtype[Any]
-    kernels: Array
+    kernels: Array  # (groups * outputs, channels, *taps) of int64 or float64
     plan: Plan
-    terms: tuple[tuple[Vector, ...], ...]
-    fill: int | float
-    nan: str
-    nan_fill: float
+    terms: tuple[tuple[Vector, ...], ...]  # separable form of a single kernel; empty if there is none
+    fill: int | float  # value outside the image for border ``constant``
+    nan: str  # rule for non-finite samples: propagate, interpolate or fill
+    nan_fill: float  # value that takes their place under fill
     result_type: str
 
     def __str__(self) -> str:
         return str(self.plan)
 
     def compute(self, image: Array, region: tuple[slice, ...] | None = None) -> Array:
-        """Compute the result.
+        """Compute the result (batch, outputs, *output) of an image (batch, channels, *spatial).
 
-        Parameters
-        ----------
-        image : (batch, channels, *spatial) array
-        region : tuple of slice, optional
-            Outputs that are wanted, per spatial axis; all by default. Only the samples that they need are
-            read, and they have the same bits as when all are computed.
-
-        Returns
-        -------
-        (batch, outputs, *output) array, or (batch, outputs, *region) array
+        Of the outputs in a `region`, a slice per spatial axis, only the samples that they need are read, and
+        they have the same bits as when all are computed.
         """
         indices = self._indices
         if region is not None and backends.on_device(backends.load(self.plan.backend)):
@@ -106,19 +80,9 @@ class Convolution:
         return self._around_nonfinite(image, indices, region)
 
     def compute_into(self, image: Array, output: Array, finish: Finish) -> int:
-        """Compute the result tile by tile, each finished while it is in cache.
+        """Compute the result tile by tile, each finished while it is in cache; return the sum of `finish`.
 
-        Parameters
-        ----------
-        image : (batch, channels, *spatial) array
-        output : (batch, outputs, *output) array
-        finish : callable
-            Takes a tile (outputs, *shape) of results, which it may overwrite, and its place in `output`.
-
-        Returns
-        -------
-        int
-            The sum of what `finish` returned.
+        `finish` takes a tile (outputs, *shape) of results, which it may overwrite, and its place in `output`.
         """
         image = self._ready(image)
         if math.isfinite(self.fill):

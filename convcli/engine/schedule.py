@@ -21,15 +21,7 @@ PASS_SAMPLES = 1 << 17
 
 
 class Tile(NamedTuple):
-    """Outputs that are computed at a time.
-
-    Attributes
-    ----------
-    phase : Phase
-        The outputs that it is cut from.
-    corner, shape : tuple of int
-        First output and number of outputs per axis, counted in the phase.
-    """
+    """Outputs that are computed at a time: first output and number of outputs per axis, in a phase."""
 
     phase: Phase
     corner: tuple[int, ...]
@@ -40,39 +32,20 @@ class Tile(NamedTuple):
 class Schedule:
     """Every decision on how a backend computes a convolution.
 
-    Attributes
-    ----------
-    backend : str
-    part : ConvSpec
-        The largest piece, as the backend sees it: a plain `valid` correlation.
-    pieces : tuple of Piece
-        Parts of the kernel, computed one after the other and added.
-    phases : tuple of Phase
-        Outputs that read the same lattice of samples.
-    steps : tuple of int
-        Distance in the padded image of neighbouring samples, per axis.
-    tile : tuple of int
-        Outputs of a tile, per axis. Tiles lie on a grid that begins with the first output, which for mode
-        ``same`` is the first sample of the image. It does not depend on the batch, on threads or on which
-        outputs are asked for, so any part has the same bits, computed alone or with the rest.
-    rank : int
-        Separable terms run as 1-D passes; 0 for the kernel as a whole.
-    fused : bool
-        All passes are computed in one go.
-    passes : tuple of ConvSpec
-        The 1-D passes of a term, one after the other, if they are not fused.
-    threads : int
+    Tiles lie on a grid that begins with the first output, which for mode ``same`` is the first sample of the
+    image. The grid does not depend on the batch, on threads or on which outputs are asked for, so any part
+    has the same bits, computed alone or with the rest.
     """
 
     backend: str
-    part: ConvSpec
-    pieces: tuple[Piece, ...]
-    phases: tuple[Phase, ...]
-    steps: tuple[int, ...]
-    tile: tuple[int, ...]
-    rank: int = 0
-    fused: bool = False
-    passes: tuple[ConvSpec, ...] = ()
+    part: ConvSpec  # the largest piece, as the backend sees it: a plain `valid` correlation
+    pieces: tuple[Piece, ...]  # of the kernel, computed one after the other and added
+    phases: tuple[Phase, ...]  # of the outputs
+    steps: tuple[int, ...]  # distance in the padded image of neighbouring samples, per axis
+    tile: tuple[int, ...]  # outputs per axis
+    rank: int = 0  # separable terms run as 1-D passes; 0 for the kernel as a whole
+    fused: bool = False  # all passes are computed in one go
+    passes: tuple[ConvSpec, ...] = ()  # of a term, one after the other, if they are not fused
     threads: int = 1
 
     def tiles(self) -> Iterator[Tile]:

@@ -16,22 +16,10 @@ HIGHEST_RANK = 8  # beyond it transforms are faster than passes
 def separate(kernel: NDArray[Any], *, rtol: float = 1e-10) -> tuple[Vector, ...] | None:
     """Split a rank-1 kernel into one vector per axis.
 
-    Two 1-D passes cost ``p + q`` multiplications per pixel instead of ``p * q``.
+    Two 1-D passes cost ``p + q`` multiplications per pixel instead of ``p * q``. The outer product of the
+    vectors is `kernel`, but for `rtol` times its largest cell, and exactly if it is of integers; None if
+    its rank exceeds 1.
 
-    Parameters
-    ----------
-    kernel : (p, q) array, or of any number of axes
-    rtol : float
-        Largest deviation of the product of the vectors, as a fraction of the largest cell, still
-        taken as zero.
-
-    Returns
-    -------
-    one vector per axis, or None
-        Their outer product is `kernel`; integers if the kernel is. None if its rank exceeds 1.
-
-    Examples
-    --------
     >>> column, row = separate(np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]]))
     >>> column.tolist(), row.tolist()
     ([1, 2, 1], [1, 0, -1])
@@ -64,20 +52,10 @@ def separate(kernel: NDArray[Any], *, rtol: float = 1e-10) -> tuple[Vector, ...]
 
 
 def low_rank(kernel: NDArray[Any], *, rtol: float = 1e-10) -> list[tuple[Vector, ...]]:
-    """Write a kernel as a short sum of rank-1 kernels.
+    """Write a kernel of 2 or 3 axes as a short sum of rank-1 kernels, each one vector per axis.
 
-    Parameters
-    ----------
-    kernel : array of 2 or 3 axes, int64 or float
-    rtol : float
-        Singular value, as a fraction of the first, still taken as zero.
-
-    Returns
-    -------
-    list of (one vector per axis)
-        The sum of the outer products is `kernel`. Empty if there is no such sum with fewer
-        multiplications than the kernel has cells; integer kernels of rank above 1 have none that is
-        exact.
+    Singular values up to `rtol` times the first are taken as zero. Empty if there is no such sum with fewer
+    multiplications than the kernel has cells; integer kernels of rank above 1 have none that is exact.
 
     References
     ----------
