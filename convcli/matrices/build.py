@@ -175,7 +175,7 @@ def convolution_matrix(
     )
     if choose(order, ORDERS, "order") == "F":
         # Column by column is row by row of the image with its axes exchanged.
-        bank = bank.transpose(0, 1, *range(axes + 1, 1, -1))
+        bank = in_order(bank, order, leading=2)
         spec = spec.reversed()
     _refuse_overflow(bank, spec)
     rule = ConvolutionMatrix(bank, spec, groups)
@@ -186,6 +186,11 @@ def convolution_matrix(
             "counted; use a smaller shape, stride or dilation"
         )
     return rule
+
+
+def in_order(array: Array, order: str, leading: int = 1) -> Array:
+    """Arrange an array as a matrix of that order has it, or back: its spatial axes are reversed for F."""
+    return array if order == "C" else array.transpose(*range(leading), *range(leading, array.ndim)[::-1])
 
 
 def _refuse_overflow(bank: Array, spec: ConvSpec) -> None:

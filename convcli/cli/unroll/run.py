@@ -17,6 +17,7 @@ from convcli.cli.io.targets import STREAM
 from convcli.cli.unroll.options import Patches, Task
 from convcli.cli.unroll.summary import Result, document, print_result
 from convcli.errors import UsageError
+from convcli.matrices.build import in_order
 from convcli.matrices.files import NAME_BYTES
 from convcli.matrices.im2col import Unrolled
 from convcli.matrices.matrix import Matrix, Symbolic, blocks
@@ -146,9 +147,8 @@ def _check_channels(weights: Array, image: Array, source: Source) -> None:
 def _flattened(weights: Array, op: str, order: str) -> Array:
     """W_flat: one kernel per row, in the order of a patch; convolution turns it round first."""
     bank = weights if weights.ndim > 3 else weights[None, None]
-    taps = tuple(range(2, bank.ndim))
-    bank = np.flip(bank, taps) if op == "convolve" else bank
-    return bank.transpose(0, 1, *(taps if order == "C" else taps[::-1])).reshape(len(bank), -1)
+    bank = np.flip(bank, tuple(range(2, bank.ndim))) if op == "convolve" else bank
+    return in_order(bank, order, leading=2).reshape(len(bank), -1)
 
 
 def _product(matrix: Unrolled, flat: Array, output: MatrixOutput) -> Array:
