@@ -19,7 +19,7 @@ HEADER = ("", "layer", "output", "field", "jump", "parameters", "mult-adds")
 SOURCE = "R1 to R15: the relationships of Dumoulin and Visin, arXiv:1603.07285"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class ShapeOptions:
     """An input, and the layers that it passes."""
 
