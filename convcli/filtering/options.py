@@ -47,7 +47,7 @@ def number_or_percent(text: str, what: str) -> float:
     return Percent(number) if text.endswith("%") else number
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Filter:
     """How to filter: the options of ``convcli convolve`` that concern samples.
 
