@@ -197,12 +197,14 @@ def default_origin(kernel_shape: Iterable[int]) -> tuple[int, ...]:
     return tuple((n - 1) // 2 for n in kernel_shape)
 
 
-def checked_origin(origin: int | Iterable[int], kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
+def checked_origin(
+    origin: int | Iterable[int], kernel_shape: tuple[int, ...], what: str = "kernel"
+) -> tuple[int, ...]:
     """Return an origin with one number per axis, or refuse one that is not a cell of the kernel."""
     cell = per_axis(origin, len(kernel_shape), "origin", 0)
     if any(o >= n for o, n in zip(cell, kernel_shape, strict=True)):
         raise UsageError(
-            f"origin {cell} is outside the kernel {shape_text(kernel_shape)}; cells are counted from 0"
+            f"origin {cell} is outside the {what} {shape_text(kernel_shape)}; cells are counted from 0"
         )
     return cell
 
@@ -287,7 +289,7 @@ class Axis:
         """Samples that the dilated kernel spans."""
         return span(self.taps, self.dilation)
 
-    @property
+    @functools.cached_property
     def output(self) -> int:
         """Samples of the result."""
         return max(0, ceil_div(self.stop - self.start, self.stride))  # the length of a range may overflow
@@ -389,8 +391,8 @@ class ConvSpec:
         put(self, "border", border_name(self.border))
         put(self, "stride", per_axis(self.stride, axes, "stride", 1))
         put(self, "dilation", per_axis(self.dilation, axes, "dilation", 1))
-        origin = default_origin(self.kernel_shape) if self.origin is None else self.origin
-        put(self, "origin", checked_origin(origin, self.kernel_shape))
+        origin, cells = self.origin, self.kernel_shape
+        put(self, "origin", default_origin(cells) if origin is None else checked_origin(origin, cells))
         if self.taps is None:
             put(self, "taps", math.prod(self.kernel_shape))
         if any(axis.stop <= axis.start for axis in self.axes):

@@ -21,7 +21,7 @@ from scipy import ndimage, signal, sparse
 
 import convcli
 from convcli.matrices.build import convolution_matrix
-from convcli.matrices.files.write import write_matrix
+from convcli.matrices.files import write_matrix
 
 ROOT = Path(__file__).parent.parent
 BASE = [sys.executable, "-c", "import numpy, typer, PIL.Image"]

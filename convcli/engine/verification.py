@@ -1,4 +1,4 @@
-"""Hold a matrix against every backend: T · vec(x) must be vec(x ∗ k)."""
+"""Compare a matrix with every backend: T · vec(x) must be vec(x ∗ k)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,7 @@ from convcli.matrices.convolution_matrix import ConvolutionMatrix
 
 @dataclass(frozen=True)
 class Check:
-    """What became of one comparison.
-
-    Attributes
-    ----------
-    backend : str
-    difference, allowed : float or None
-        The largest difference, and what rounding may make of it; None if nothing was compared.
-    reason : str or None
-        Why nothing was compared.
-    """
+    """Result of one comparison: the largest difference and the bound of rounding, or why there is none."""
 
     backend: str
     difference: float | None = None
@@ -46,22 +37,8 @@ def verify(matrix: ConvolutionMatrix, image: Array) -> list[Check]:
 
     The transpose is held to what defines it: ⟨Tᵀ y, x⟩ = ⟨y, T x⟩ with a random y.
 
-    Parameters
-    ----------
-    matrix : ConvolutionMatrix
-    image : (channels, *spatial) array
+    The image is (channels, *spatial), and finite: where a gap spreads to cannot be checked by multiplying.
 
-    Returns
-    -------
-    list of Check
-
-    Raises
-    ------
-    UsageError
-        For an image that is not finite: where a gap spreads to is no matter of products.
-
-    Examples
-    --------
     >>> from convcli.matrices.build import convolution_matrix
     >>> checks = verify(convolution_matrix([[1, 2], [3, 4]], (3, 3)), np.arange(9).reshape(1, 3, 3))
     >>> any(check.failed for check in checks)
@@ -74,13 +51,12 @@ def verify(matrix: ConvolutionMatrix, image: Array) -> list[Check]:
         )
     if image.dtype.kind in "bu" and int(image.max(initial=0)) < 2**63:
         image = image.astype(np.int64)
-    built = matrix.tocsr()
     scale = float(np.abs(matrix.kernels).sum(dtype=float)) * float(np.abs(image).max(initial=0))
     exact = matrix.dtype.kind == "i" and image.dtype.kind == "i"
     rounding = np.finfo(np.float64).eps * (matrix.kernels[0].size + 8 * math.log2(image.size + 2))
     allowed = 0.0 if exact else rounding * scale
     other = np.random.default_rng(0).integers(-9, 10, matrix.shape[1]) if matrix.transposed else None
-    product = built @ (image.reshape(-1) if other is None else other)
+    product = matrix @ (image.reshape(-1) if other is None else other)
     checks = []
     for name in backends.listed():
         try:

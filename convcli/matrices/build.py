@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -136,25 +137,15 @@ def convolution_matrix(
     shape: int | Iterable[int],
     *,
     mode: str = "full",
-    border: str = "zero",
-    op: str = "convolve",
-    origin: PerAxis | None = None,
-    stride: PerAxis = 1,
-    dilation: PerAxis = 1,
     order: str = "C",
     groups: int = 1,
     padding: PerAxis | None = None,
+    **options: Any,
 ) -> ConvolutionMatrix:
-    """Describe the matrix that `toeplitz_matrix` builds; the parameters are the same.
+    """Describe the matrix that `toeplitz_matrix` builds; the options are the same.
 
     In place of `mode` there may be a `padding`, written as for `unroll`.
 
-    Returns
-    -------
-    ConvolutionMatrix
-
-    Examples
-    --------
     >>> convolution_matrix([1, 1], 10**9).shape
     (1000000001, 1000000000)
     """
@@ -179,11 +170,7 @@ def convolution_matrix(
         channels=bank.shape[1] * groups,
         outputs=len(bank),
         mode=mode,
-        border=border,
-        op=op,
-        origin=origin,
-        stride=stride,
-        dilation=dilation,
+        **options,
         padding=None if padding is None else paddings(padding, axes),
     )
     if choose(order, ORDERS, "order") == "F":
@@ -221,21 +208,12 @@ def cell_names(bank: Array, order: str = "C", letter: str = "w") -> list[str]:
 
     Outputs and channels come in front where there are several; numbers beyond 9 are kept apart.
 
-    Parameters
-    ----------
-    bank : (outputs, channels, *taps) array
-        As an `ConvolutionMatrix` keeps it: its spatial axes are reversed for order F.
-    order : {"C", "F"}
-    letter : str
+    A bank (outputs, channels, *taps) as a `ConvolutionMatrix` keeps it, with its spatial axes reversed
+    for order F.
 
-    Examples
-    --------
-    >>> import numpy as np
     >>> cell_names(np.ones((1, 1, 2, 2)))
     ['w11', 'w12', 'w21', 'w22']
     """
-    import itertools
-
     names = []
     joint = "_" if max(bank.shape) > 9 else ""
     skipped = 2 if bank.shape[:2] == (1, 1) else 0

@@ -8,17 +8,15 @@ once for each kind and then copied, and nothing loops over pixels.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convcli.arrays.borders import OUTSIDE
 from convcli.arrays.library import Array
-from convcli.matrices.footprint import meetings, untouched
-from convcli.matrices.matrix import Ints
+from convcli.matrices.footprint import footprint, interior, joined, numbers, readers
+from convcli.matrices.matrix import Ints, Stopwatch, blocks, timed
 from convcli.spec import ConvSpec
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ PART = 1 << 18  # entries worked out together
 
 @dataclass(frozen=True)
 class _Pattern:
-    """A block row: entries per row, columns from the first block it meets, values."""
+    """A block row: entries per row, columns from the first block it meets, values or cells."""
 
     counts: Ints
     columns: Ints
@@ -42,7 +40,7 @@ class _Pattern:
 
 @dataclass(frozen=True)
 class _Run:
-    """Block rows of one pattern: which, from `first` on, and where each begins to act."""
+    """Block rows of one pattern: which, from `first` on, and the block column where each begins."""
 
     first: int
     members: Ints | range
@@ -53,34 +51,36 @@ class _Run:
         """Yield block rows and shifts as arrays of bounded length."""
         for begin in range(0, len(self.members), LONG_SLICE):
             part = slice(begin, begin + LONG_SLICE)
-            yield self.first + _numbers(self.members[part]), _numbers(self.shifts[part])
+            yield self.first + numbers(self.members[part]), numbers(self.shifts[part])
 
 
 @dataclass(frozen=True, eq=False)
 class ConvolutionMatrix:
     """The matrix T with T · vec(image) = vec(result), vec reading the last axis first.
 
-    Parameters
-    ----------
-    kernels : (outputs, channels / groups, *taps) array
-        As the user wrote them.
-    spec : ConvSpec
-        Its border must be linear: a constant other than 0 has no matrix.
-    groups : int
-        Kernels of each group see the channels of that group only.
-    transposed : bool
-        Stand for Tᵀ instead.
+    The kernels, (outputs, channels / groups, *taps), are as the user wrote them; the border of `spec` must
+    be linear, as a constant other than 0 has no matrix; `transposed` stands for Tᵀ instead.
+
+    >>> spec = ConvSpec((3,), (2,), mode="full")
+    >>> matrix = ConvolutionMatrix(np.array([[[1, 2]]]), spec)
+    >>> matrix.shape, (matrix @ np.array([1, 0, 10])).tolist()
+    ((4, 3), [1, 2, 10, 20])
     """
 
     kernels: Array
     spec: ConvSpec
     groups: int = 1
     transposed: bool = False
+    stopwatch: Stopwatch = field(default_factory=Stopwatch, repr=False)
 
     @property
     def T(self) -> ConvolutionMatrix:  # noqa: N802 - as in NumPy
         """The transpose."""
         return replace(self, transposed=not self.transposed)
+
+    def __matmul__(self, vector: Array) -> Array:
+        """Multiply, some rows at a time."""
+        return np.concatenate([part @ vector for part in blocks(self)])
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -128,22 +128,12 @@ class ConvolutionMatrix:
         return 24 * self.block_shape[0] * self.row_entries
 
     def tocsr(self) -> csr_array:
-        """Build the whole matrix.
-
-        Returns
-        -------
-        csr_array
-            Sorted, without duplicates or stored zeros.
-        """
+        """Build the whole matrix, sorted, without duplicates or stored zeros."""
         return self.rows(0, self.shape[0])
 
+    @timed
     def rows(self, start: int, stop: int) -> csr_array:
-        """Build rows `start` to `stop`.
-
-        Returns
-        -------
-        (stop - start, columns) csr_array
-        """
+        """Build rows `start` to `stop`: a (stop - start, columns) array."""
         from scipy.sparse import vstack
 
         height = self.block_shape[0]
@@ -157,17 +147,15 @@ class ConvolutionMatrix:
         whole.has_canonical_format = True
         return whole
 
+    @timed
     def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
         """Tell which kernel cells stand where in rows `start` to `stop`.
 
-        Returns
-        -------
-        rows, columns, cells : three (entries,) arrays
-            By row, column and cell, both from 0; a cell is its flat index in `kernels`. Cells that
-            meet in one entry, as borders make them, are listed one by one; cells of value 0 are too.
+        Cells that meet in one entry, as borders make them, are listed one by one; cells of value 0 are
+        listed too.
         """
         height, width = self.block_shape
-        parts = []
+        parts = [(np.zeros(0, np.int64),) * 3]
         for first, last, some in self._pieces(start, stop):
             above = first * height if some is None else first * height + some.start
             for run in self._runs(first, last, some, numeric=False):
@@ -178,21 +166,17 @@ class ConvolutionMatrix:
                     columns = shifts[:, None] * width + pattern.columns
                     cells = np.broadcast_to(pattern.values, columns.shape)
                     parts.append((rows.reshape(-1), columns.reshape(-1), cells.reshape(-1)))
-        nothing = np.zeros(0, np.int64)
-        parts.append((nothing, nothing, nothing))
         rows, columns, cells = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = np.argsort(rows, kind="stable")
         return rows[order], columns[order], cells[order]
 
-    def tally(self) -> Counter[Any] | None:
-        """Count the entries by value, zeros left out, without building the matrix; None if that is long."""
-        from convcli.matrices.show.value_counts import tally
-
-        return tally(self)
-
     def meet(self, axis: int, rows: range) -> tuple[Ints, Ints]:
-        """Apply `meetings` to an axis."""
-        return meetings(self.spec.axes[axis], self.spec.border, self.spec.op, rows, self.transposed)
+        """Return two tables along an axis: what some rows meet of the columns, and through which cells."""
+        one, border = self.spec.axes[axis], self.spec.border
+        if self.transposed:
+            return readers(one, border, rows)
+        read = footprint(one, border, rows)
+        return read, np.broadcast_to(np.arange(one.taps), read.shape)
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, slice | None]]:
         """Split rows into whole block rows, and some rows of the block rows at either end."""
@@ -209,21 +193,16 @@ class ConvolutionMatrix:
                 start += below - above
 
     def _inner(self, some: slice) -> tuple[Ints, Ints]:
-        """Of some rows of a block: columns, -1 where there is none, and cells of the kernel."""
+        """Columns, `OUTSIDE` where there is none, and cells of some rows of a block."""
         below = math.prod(self.row_shape[3:])  # rows of the block for each step of its first axis
         first, last = some.start // below, -(-some.stop // below)
         columns: Ints = np.zeros((1, 1), np.int64)
         cells: Ints = np.zeros((1, 1), np.int64)
         for number in range(1, len(self.spec.axes)):
             wanted = range(first, last) if number == 1 else range(self.row_shape[1 + number])
-            others, taps = self.meet(number, wanted)
-            both = (columns >= 0)[:, None, :, None] & (others >= 0)[None, :, None, :]
-            columns = columns[:, None, :, None] * self.column_shape[1 + number] + others[None, :, None, :]
-            columns = np.where(both, columns, OUTSIDE)
-            cells = cells[:, None, :, None] * self.spec.kernel_shape[number] + taps[None, :, None, :]
-            cells = np.broadcast_to(cells, columns.shape)
-            flat = math.prod(columns.shape[:2]), math.prod(columns.shape[2:])
-            columns, cells = columns.reshape(flat), cells.reshape(flat)
+            others, through = self.meet(number, wanted)
+            columns = joined(columns, others, self.column_shape[1 + number])
+            cells = joined(cells, through, self.spec.kernel_shape[number])
         part = slice(some.start - first * below, some.stop - first * below)
         return columns[part], cells[part]
 
@@ -238,15 +217,18 @@ class ConvolutionMatrix:
         return group * channels + np.arange(channels), plane * channels + np.arange(channels)
 
     def _entries(
-        self, plane: int, others: Ints, taps: Ints, some: slice, numeric: bool
+        self, plane: int, others: Ints, through: Ints, some: slice, numeric: bool
     ) -> tuple[Ints, Ints, Ints]:
         """Rows, columns and cells of some rows of a block row, sorted; of all cells if not `numeric`."""
         inner, inner_cells = self._inner(some)
         planes, kernels = self._links(plane)
+        size = math.prod(self.spec.kernel_shape)
         columns = others[:, None] * self.block_shape[1] + inner[:, None, :]
         columns = columns[:, None] + (planes * math.prod(self.column_shape[1:]))[:, None, None]
-        cells = taps[:, None] * math.prod(self.spec.kernel_shape[1:]) + inner_cells[:, None, :]
-        cells = cells[:, None] + (kernels * math.prod(self.spec.kernel_shape))[:, None, None]
+        cells = through[:, None] * math.prod(self.spec.kernel_shape[1:]) + inner_cells[:, None, :]
+        if self.spec.op == "convolve":
+            cells = size - 1 - cells
+        cells = cells[:, None] + (kernels * size)[:, None, None]
         keep = (others != NOTHING)[:, None] & (inner >= 0)[:, None, :]
         keep = np.broadcast_to(keep[:, None], cells.shape)
         if numeric:
@@ -259,25 +241,23 @@ class ConvolutionMatrix:
             rows, columns, cells = rows[order], columns[order], cells[order]
         return rows, columns, cells
 
-    def _pattern(self, plane: int, others: Ints, taps: Ints, some: slice | None, numeric: bool) -> _Pattern:
+    def _pattern(
+        self, plane: int, others: Ints, through: Ints, some: slice | None, numeric: bool
+    ) -> _Pattern:
         """Work out a block row, or some rows of it, a part at a time."""
         rows = some or slice(0, self.block_shape[0])
         step = max(1, PART // self.kernels[0].size)
         parts = [
-            self._part(plane, others, taps, slice(start, min(start + step, rows.stop)), numeric)
+            self._part(plane, others, through, slice(start, min(start + step, rows.stop)), numeric)
             for start in range(rows.start, rows.stop, step)
         ]
-        if len(parts) == 1:
-            return parts[0]
-        return _Pattern(
-            np.concatenate([part.counts for part in parts]),
-            np.concatenate([part.columns for part in parts]),
-            np.concatenate([part.values for part in parts]),
-        )
+        return _Pattern(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _part(self, plane: int, others: Ints, taps: Ints, some: slice, numeric: bool) -> _Pattern:
-        """Work out some rows of a block row: what meets in one entry is added up if `numeric`."""
-        rows, columns, cells = self._entries(plane, others, taps, some, numeric)
+    def _part(
+        self, plane: int, others: Ints, through: Ints, some: slice, numeric: bool
+    ) -> tuple[Ints, Ints, Array]:
+        """Counts, columns and values of some rows of a block row; what meets is added up if `numeric`."""
+        rows, columns, cells = self._entries(plane, others, through, some, numeric)
         values = self.kernels.reshape(-1)[cells] if numeric else cells
         same = (np.diff(rows) == 0) & (np.diff(columns) == 0)
         if numeric and same.any():
@@ -285,20 +265,20 @@ class ConvolutionMatrix:
             values = np.add.reduceat(values, starts)
             kept = values != 0
             rows, columns, values = rows[starts][kept], columns[starts][kept], values[kept]
-        return _Pattern(np.bincount(rows, minlength=some.stop - some.start), columns, values)
+        return np.bincount(rows, minlength=some.stop - some.start), columns, values
 
     def _runs(self, first: int, last: int, some: slice | None, *, numeric: bool = True) -> Iterator[_Run]:
         """Block rows `first` to `last`, or some rows of each, by pattern."""
         height = self.row_shape[1]
-        still = range(0) if self.transposed else untouched(self.spec.axes[0])
+        still = range(0) if self.transposed else interior(self.spec.axes[0])
         block = first
         while block < last:
             plane, outer = divmod(block, height)
             stop = min(height, outer + last - block)
             if outer in still:
                 stop = min(stop, still.stop)
-                others, taps = self.meet(0, range(outer, outer + 1))
-                pattern = self._pattern(plane, others[0] - others[0, 0], taps[0], some, numeric)
+                others, through = self.meet(0, range(outer, outer + 1))
+                pattern = self._pattern(plane, others[0] - others[0, 0], through[0], some, numeric)
                 count, stride = stop - outer, self.spec.axes[0].stride
                 shifts = range(int(others[0, 0]), int(others[0, 0]) + count * stride, stride)
                 yield _Run(block - first, range(count), shifts, pattern)
@@ -309,12 +289,12 @@ class ConvolutionMatrix:
 
     def _few(self, first: int, plane: int, outer: range, some: slice | None, numeric: bool) -> Iterator[_Run]:
         """Block rows that may all be different."""
-        others, taps = self.meet(0, outer)
+        others, through = self.meet(0, outer)
         nearest = np.argmax(others >= 0, axis=1)[:, None]
         shifts = np.maximum(np.take_along_axis(others, nearest, axis=1), 0)
         distances = np.where(others >= 0, others - shifts, NOTHING)
-        for members in _alike(np.hstack((distances, taps))):
-            pattern = self._pattern(plane, distances[members[0]], taps[members[0]], some, numeric)
+        for members in _alike(np.hstack((distances, through))):
+            pattern = self._pattern(plane, distances[members[0]], through[members[0]], some, numeric)
             yield _Run(first, members, shifts[members, 0], pattern)
 
     def _assembled(self, runs: list[_Run], rows: int) -> csr_array:
@@ -322,7 +302,7 @@ class ConvolutionMatrix:
         from scipy.sparse import csr_array
 
         width = self.block_shape[1]
-        height = len(runs[0].pattern.counts) if runs else 1  # of a block row, or of what is wanted of it
+        height = len(runs[0].pattern.counts) if runs else 1  # of a block row, or of the rows wanted of it
         total = sum(len(run.members) * len(run.pattern.values) for run in runs)
         index_type = np.int32 if max(total, *self.shape) < 2**31 else np.int64
         pointers = np.zeros(rows + 1, index_type)
@@ -350,10 +330,6 @@ class ConvolutionMatrix:
         matrix = csr_array((values, columns, pointers), shape=(rows, self.shape[1]))
         matrix.has_canonical_format = True
         return matrix
-
-
-def _numbers(values: Ints | range) -> Ints:
-    return np.arange(values.start, values.stop, values.step) if isinstance(values, range) else values
 
 
 def _alike(rows: Ints) -> Iterator[Ints]:

@@ -5,20 +5,38 @@ Border samples are found by index arithmetic, so neither a padded image nor the 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike
 
-from convcli.arrays.borders import OUTSIDE, border_index
+from convcli.arrays.borders import OUTSIDE
 from convcli.arrays.library import Array
-from convcli.matrices.fitting import allocate
-from convcli.matrices.matrix import Ints
+from convcli.errors import LimitError
+from convcli.matrices.footprint import footprint, joined, strip
+from convcli.matrices.matrix import Ints, Stopwatch, timed
 from convcli.spec import ConvSpec
+from convcli.text import bytes_text, shape_text
+
+LAYOUTS = ("rows", "columns")
+Box = tuple[range, ...]
+
+
+def allocate(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> Array:
+    """Return an array with anything in it, or raise a LimitError if memory cannot hold it."""
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError, OverflowError):  # the last two: beyond what an array can be
+        size = bytes_text(math.prod(shape) * np.dtype(dtype).itemsize)
+        raise LimitError(
+            f"{what} {shape_text(shape)} of {np.dtype(dtype)} takes {size}, more than memory can hold; "
+            "use a smaller image or kernel, or a larger stride"
+        ) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,18 +46,9 @@ class Unrolled:
     Times the flattened kernel it is the correlation with that kernel. A patch is read channel by
     channel, each as it lies in the image; positions and cells are read last axis first.
 
-    Parameters
-    ----------
-    image : (channels, *spatial) array
-    spec : ConvSpec
-        Of op ``correlate``.
-    layout : {"rows", "columns"}
-        One patch per row, or one per column.
-    fill : float
-        What lies outside the image under border ``constant``.
+    The image is (channels, *spatial), `spec` of op ``correlate``; `layout` says one patch per row or per
+    column; `fill` is the sample outside the image under border ``constant``.
 
-    Examples
-    --------
     >>> spec = ConvSpec((2, 3), (2, 2), mode="valid", op="correlate")
     >>> Unrolled(np.arange(6).reshape(1, 2, 3), spec).rows(0, 2)
     array([[0, 1, 3, 4],
@@ -50,15 +59,16 @@ class Unrolled:
     spec: ConvSpec
     layout: str = "rows"
     fill: float = 0
+    stopwatch: Stopwatch = field(default_factory=Stopwatch, repr=False)
 
     @property
     def row_shape(self) -> tuple[int, ...]:
-        """What the rows stand for: positions, or channels and cells."""
+        """Axes of the rows: positions, or channels and cells."""
         return self._shapes[0]
 
     @property
     def column_shape(self) -> tuple[int, ...]:
-        """What the columns stand for: channels and cells, or positions."""
+        """Axes of the columns: channels and cells, or positions."""
         return self._shapes[1]
 
     @property
@@ -92,37 +102,23 @@ class Unrolled:
         """Entries in a row."""
         return self.shape[1]
 
+    @timed
     def rows(self, start: int, stop: int) -> Array:
-        """Build rows `start` to `stop`.
-
-        Returns
-        -------
-        (stop - start, columns) array
-
-        Raises
-        ------
-        LimitError
-            If they are more than memory can hold.
-        """
+        """Build rows `start` to `stop`; a LimitError if they are more than memory can hold."""
         return self._filled(start, stop, self.dtype, self._samples)
 
+    @timed
     def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
-        """Tell which sample of the image stands where in rows `start` to `stop`.
+        """Tell which sample of the image, as a flat index, stands where in rows `start` to `stop`.
 
-        Returns
-        -------
-        rows, columns, cells : three (entries,) arrays
-            By row and column, both from 0; a cell is a flat index into `image`. A border that repeats
-            the image is listed as the sample repeated; one of a constant is not listed.
+        A border that repeats the image is listed as the sample repeated; a constant one is not listed.
         """
-        index = self._filled(start, stop, np.int64, self._sources)
+        index = self._filled(start, stop, np.int64, self._index)
         rows, columns = np.nonzero(index >= 0)
         return rows + start, columns, index[rows, columns]
 
-    def _filled(
-        self, start: int, stop: int, dtype: DTypeLike, part: Callable[[tuple[range, ...]], Array]
-    ) -> Array:
-        """Put some rows together from boxes of them; `part` makes one, rows' axes first."""
+    def _filled(self, start: int, stop: int, dtype: DTypeLike, part: Callable[[Box], Array]) -> Array:
+        """Put some rows together from boxes of them; `part` makes one."""
         result = allocate((stop - start, self.shape[1]), dtype, "the unrolled image")
         row = 0
         for box in boxes(self.row_shape, start, stop):
@@ -132,64 +128,53 @@ class Unrolled:
             row += count
         return result
 
-    def _samples(self, box: tuple[range, ...]) -> Array:
+    def _index(self, box: Box) -> Ints:
+        """Flat indices into the image, `OUTSIDE` where there is no sample; the box's rows by all columns."""
+        channels, positions, cells = self._wanted(box)
+        tables = [np.arange(channels.start, channels.stop)[None]]
+        for axis, outputs, read in zip(self.spec.axes, positions, cells, strict=True):
+            tables.append(footprint(axis, self.spec.border, outputs, read))
+        tables = tables if self.layout == "rows" else [table.T for table in tables]
+        sizes = (1, *self.spec.image_shape)
+        return functools.reduce(
+            lambda index, axis: joined(index, tables[axis], sizes[axis]), range(1, len(tables)), tables[0]
+        )
+
+    def _samples(self, box: Box) -> Array:
         """Part of the matrix as a view of the image, or of the strip of it with its border."""
-        channels, positions, taps = self._wanted(box)
-        strip = self._strip(channels, self._runs(positions, taps))
-        extents = [(len(t) - 1) * a.dilation + 1 for a, t in zip(self.spec.axes, taps, strict=True)]
-        windows = sliding_window_view(strip, extents, axis=tuple(range(1, strip.ndim)))
+        channels, positions, cells = self._wanted(box)
+        wanted = list(zip(self.spec.axes, positions, cells, strict=True))
+        image = self._strip(channels, [strip(axis, self.spec.border, p, c) for axis, p, c in wanted])
+        extents = [(len(c) - 1) * axis.dilation + 1 for axis, _, c in wanted]
+        windows = sliding_window_view(image, extents, axis=tuple(range(1, image.ndim)))
         steps = (*(a.stride for a in self.spec.axes), *(a.dilation for a in self.spec.axes))
-        return self._arranged(windows[(slice(None), *(slice(None, None, step) for step in steps))])
+        patches = windows[(slice(None), *(slice(None, None, step) for step in steps))]
+        axes = len(self.spec.axes)
+        outer, inner = range(1, axes + 1), (0, *range(axes + 1, 2 * axes + 1))
+        return patches.transpose((*outer, *inner) if self.layout == "rows" else (*inner, *outer))
 
     def _strip(self, channels: range, runs: list[Ints]) -> Array:
-        """View what lies inside the image, or copy it together with its border."""
+        """View the part inside the image, or copy it together with its border."""
         if all(run[0] >= 0 and run[-1] - run[0] == len(run) - 1 for run in runs):  # no border leaps
             inside = (slice(run[0], run[-1] + 1) for run in runs)
             return self.image[(slice(channels.start, channels.stop), *inside)]
         # In one step, and not by take(), which would copy an image whole if it is a view.
-        strip: Array = self.image[np.ix_(np.arange(channels.start, channels.stop), *runs)]
+        samples: Array = self.image[np.ix_(np.arange(channels.start, channels.stop), *runs)]
         fill = self.fill if self.spec.border == "constant" else 0
         for axis, run in enumerate(runs, 1):
             outside = run == OUTSIDE
             if outside.any():
-                strip[(slice(None),) * axis + (outside,)] = fill
-        return strip
+                samples[(slice(None),) * axis + (outside,)] = fill
+        return samples
 
-    def _sources(self, box: tuple[range, ...]) -> Ints:
-        """Flat indices into the image; negative outside of it."""
-        channels, positions, taps = self._wanted(box)
-        index = np.arange(channels.start, channels.stop) * math.prod(self.spec.image_shape)
-        runs = self._runs(positions, taps)
-        for number, (axis, run) in enumerate(zip(self.spec.axes, runs, strict=True)):
-            cells = np.arange(len(taps[number])) * axis.dilation
-            source = run[np.arange(len(positions[number]))[:, None] * axis.stride + cells]
-            step = math.prod(self.spec.image_shape[number + 1 :])
-            index = index[..., None, None] + np.where(source < 0, -self.image.size, source * step)
-        return self._arranged(index.transpose(0, *range(1, index.ndim, 2), *range(2, index.ndim, 2)))
-
-    def _wanted(self, box: tuple[range, ...]) -> tuple[range, Sequence[range], Sequence[range]]:
+    def _wanted(self, box: Box) -> tuple[range, Sequence[range], Sequence[range]]:
         """Channels, positions and cells of the kernel that a box of rows is about."""
         whole = tuple(map(range, self.column_shape))
         positions, cells = (box, whole) if self.layout == "rows" else (whole, box)
         return cells[0], positions, cells[1:]
 
-    def _runs(self, positions: Sequence[range], taps: Sequence[range]) -> list[Ints]:
-        """Image samples between the first and the last that are needed, per axis."""
-        runs = []
-        for axis, p, t in zip(self.spec.axes, positions, taps, strict=True):
-            first = p[0] * axis.stride + t[0] * axis.dilation - axis.before
-            last = p[-1] * axis.stride + t[-1] * axis.dilation - axis.before
-            runs.append(border_index(axis.size, -first, last + 1 - axis.size, self.spec.border))
-        return runs
 
-    def _arranged(self, patches: Array) -> Array:
-        """Turn (channels, *positions, *cells) into the axes of rows, then those of columns."""
-        axes = len(self.spec.axes)
-        positions, cells = range(1, axes + 1), (0, *range(axes + 1, 2 * axes + 1))
-        return patches.transpose((*positions, *cells) if self.layout == "rows" else (*cells, *positions))
-
-
-def boxes(shape: Sequence[int], start: int, stop: int) -> Iterator[tuple[range, ...]]:
+def boxes(shape: Sequence[int], start: int, stop: int) -> Iterator[Box]:
     """Cut a run of flat indices into boxes of an array of that shape, in order.
 
     >>> [[list(side) for side in box] for box in boxes((3, 4), 2, 9)]
@@ -207,7 +192,7 @@ def boxes(shape: Sequence[int], start: int, stop: int) -> Iterator[tuple[range, 
         yield from _within(shape, last * inner, stop)
 
 
-def _within(shape: Sequence[int], start: int, stop: int) -> Iterator[tuple[range, ...]]:
+def _within(shape: Sequence[int], start: int, stop: int) -> Iterator[Box]:
     """Cut a run that stays within one index of the first axis."""
     inner = math.prod(shape[1:])
     first = start // inner

@@ -1,10 +1,13 @@
-"""What a matrix is to those that write and show it: rows of numbers, and what they were made of."""
+"""A matrix to those that write and show it: rows of numbers, and the cells that they were made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+import functools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,39 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 BLOCK_ENTRIES = 1 << 18  # of some rows, made together
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@dataclass(eq=False)
+class Stopwatch:
+    """Seconds that the making of rows has taken since the last start, and rows made by each method."""
+
+    seconds: float = 0.0
+    made: Counter[str] = field(default_factory=Counter)
+
+    def restart(self) -> None:
+        """Begin anew."""
+        self.seconds = 0.0
+        self.made.clear()
+
+    @property
+    def rows(self) -> int:
+        """Rows made: numbers, cells, or both."""
+        return max(self.made.values(), default=0)
+
+
+def timed(method: Method) -> Method:
+    """Let the stopwatch of a matrix run while a method makes rows `start` to `stop`."""
+
+    @functools.wraps(method)
+    def made(self: Any, start: int, stop: int) -> Any:
+        began = time.perf_counter()
+        result = method(self, start, stop)
+        self.stopwatch.seconds += time.perf_counter() - began
+        self.stopwatch.made[method.__name__] += stop - start
+        return result
+
+    return cast(Method, made)
 
 
 class Matrix(Protocol):
@@ -51,10 +87,10 @@ class Matrix(Protocol):
         ...
 
     def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
-        """Rows and columns, both from 0, and what stands there: a flat index of kernel or image.
+        """Rows and columns, both from 0, and flat indices of the cells that stand there.
 
-        Sorted; of some rows. What was made of several is listed several times, what is 0 because
-        nothing is there is not listed.
+        Sorted; of some rows. Cells that meet in one entry are listed one by one; an entry that is 0
+        because no cell is there is not listed.
         """
         ...
 
@@ -74,62 +110,37 @@ def spans(matrix: Matrix, most: int | None = None) -> Iterator[tuple[int, int]]:
 
 
 def blocks(matrix: Matrix) -> Iterator[csr_array | Array]:
-    """Yield all rows of a matrix in order, some at a time, as `spans` says.
-
-    Yields
-    ------
-    csr_array or array
-    """
+    """Yield all rows of a matrix in order, some at a time, as `spans` says."""
     for start, stop in spans(matrix):
         yield matrix.rows(start, stop)
 
 
+def dense_rows(matrix: Matrix, start: int = 0, stop: int | None = None) -> Array:
+    """Return some rows, or all, as an array."""
+    rows = matrix.rows(start, matrix.shape[0] if stop is None else stop)
+    return rows if isinstance(rows, np.ndarray) else rows.toarray()
+
+
 @dataclass(frozen=True, eq=False)
 class Symbolic:
-    """A matrix of names in place of numbers; it has the shape and the blocks of `matrix`.
-
-    Attributes
-    ----------
-    matrix : Matrix
-    names : sequence of str
-        One for every cell that `matrix` is made of.
-    """
+    """A matrix of names in place of numbers, one for every cell that `matrix` is made of."""
 
     matrix: Matrix
     names: Sequence[str]
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.matrix.shape
-
-    @property
-    def block_shape(self) -> tuple[int, int]:
-        """Rows and columns of one block."""
-        return self.matrix.block_shape
+    shape = property(lambda self: self.matrix.shape)
+    block_shape = property(lambda self: self.matrix.block_shape)
+    cell_shape = property(lambda self: self.matrix.cell_shape)
+    row_entries = property(lambda self: self.matrix.row_entries)
+    stopwatch = property(lambda self: self.matrix.stopwatch)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Strings of the length of the longest name."""
         return np.dtype(f"U{max(map(len, self.names))}")
 
-    @property
-    def cell_shape(self) -> tuple[int, ...]:
-        """That of the matrix."""
-        return self.matrix.cell_shape
-
-    @property
-    def row_entries(self) -> int:
-        """Those of the matrix; `rows` returns zeros too."""
-        return self.matrix.row_entries
-
     def rows(self, start: int, stop: int) -> Array:
-        """Return names, joined by + where several cells meet, and "0" elsewhere.
-
-        Returns
-        -------
-        (stop - start, columns) array of str
-        """
+        """Return names, joined by + where several cells meet, and "0" elsewhere."""
         written: dict[tuple[int, int], str] = {}
         for row, column, cell in zip(*(part.tolist() for part in self.cells(start, stop)), strict=True):
             before = written.get((row - start, column))
@@ -141,21 +152,13 @@ class Symbolic:
         return result
 
     def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
-        """Those of the matrix."""
+        """Return those of the matrix."""
         return self.matrix.cells(start, stop)
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """An array as a matrix.
-
-    Attributes
-    ----------
-    array : (rows, columns) array
-    block_shape : (int, int)
-    own_cells : bool
-        Whether each entry is the cell of its own flat index; otherwise none is a cell.
-    """
+    """An array as a matrix; each entry is the cell of its own flat index if `own_cells`, else none is."""
 
     array: Array
     block_shape: tuple[int, int] = (1, 1)
@@ -166,20 +169,9 @@ class Dense:
         """Rows and columns."""
         return self.array.shape[0], self.array.shape[1]
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the array."""
-        return self.array.dtype
-
-    @property
-    def cell_shape(self) -> tuple[int, ...]:
-        """That of the array."""
-        return self.shape
-
-    @property
-    def row_entries(self) -> int:
-        """All columns."""
-        return self.shape[1]
+    dtype = property(lambda self: self.array.dtype)
+    cell_shape = property(lambda self: self.shape)
+    row_entries = property(lambda self: self.shape[1])
 
     def rows(self, start: int, stop: int) -> Array:
         """Return a view."""

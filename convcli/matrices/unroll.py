@@ -1,19 +1,22 @@
-"""im2col and its way back: an image as the matrix of its patches, and patches added up to an image."""
+"""im2col and its inverse, col2im: an image as the matrix of its patches, and patches added up to an image."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convcli.arrays.borders import refuse_wide_borders
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
-from convcli.matrices.build import cell_names
+from convcli.errors import UsageError
+from convcli.matrices.build import ORDERS, cell_names
 from convcli.matrices.col2im import put_back
-from convcli.matrices.fitting import LAYOUTS, check_fit, fill_of, patch_spec, with_channels
-from convcli.matrices.im2col import Unrolled
-from convcli.spec import PerAxis, choose, shape_of
+from convcli.matrices.im2col import LAYOUTS, Unrolled
+from convcli.spec import ConvSpec, PerAxis, choose, paddings, shape_of
 
 REDUCTIONS = ("sum", "mean")
 
@@ -77,13 +80,7 @@ def unroll(
            [2, 3, 0]])
     """
     matrix = unrolled(
-        image,
-        kernel_shape,
-        padding=padding,
-        border=border,
-        stride=stride,
-        dilation=dilation,
-        layout=layout,
+        image, kernel_shape, padding=padding, border=border, stride=stride, dilation=dilation, layout=layout
     )
     return matrix.rows(0, matrix.shape[0])
 
@@ -153,26 +150,15 @@ def unrolled(
     padding: PerAxis | None = None,
     border: str = "zero",
     border_value: float = 0,
-    origin: PerAxis | None = None,
-    stride: PerAxis = 1,
-    dilation: PerAxis = 1,
     layout: str = "rows",
     order: str = "C",
+    **options: Any,
 ) -> Unrolled:
     """Describe the matrix that `unroll` builds; `padding`, if given, goes before `mode`.
 
-    Parameters
-    ----------
-    order : {"C", "F"}
-        How positions and cells are read: row by row, or column by column as MATLAB's im2col does.
+    Order says how positions and cells are read: row by row, or column by column (F) as MATLAB's im2col
+    does; for that the image of the result has its spatial axes reversed.
 
-    Returns
-    -------
-    Unrolled
-        For order F its image has its spatial axes reversed.
-
-    Examples
-    --------
     >>> matrix = unrolled([[16, 2, 3], [5, 11, 10], [9, 7, 6]], (2, 2), layout="columns", order="F")
     >>> matrix.rows(0, 4)  # im2col(A, [2 2], "sliding")
     array([[16,  5,  2, 11],
@@ -183,13 +169,12 @@ def unrolled(
     samples_of(image, "image")  # refuses what is not numbers
     samples = np.asarray(image)  # nothing is computed with: bool and float16 may stay
     taps = shape_of(kernel_shape, "kernel_shape")
-    shape = with_channels(samples.shape, len(taps), "image")
-    options = {"mode": mode, "origin": origin, "stride": stride, "dilation": dilation}
-    spec = patch_spec(shape[1:], taps, padding, order, **options, border=border)
+    shape = _with_channels(samples.shape, len(taps), "image")
+    spec = _patch_spec(shape[1:], taps, padding, order, mode=mode, border=border, **options)
     samples = samples.reshape(shape)
     if order == "F":
         samples = samples.transpose(0, *range(samples.ndim - 1, 0, -1))
-    fill = fill_of(border_value, samples.dtype) if spec.border == "constant" else 0
+    fill = _fill_of(border_value, samples.dtype) if spec.border == "constant" else 0
     return Unrolled(samples, spec, choose(layout, LAYOUTS, "layout"), fill)
 
 
@@ -200,28 +185,23 @@ def folded(
     *,
     mode: str = "valid",
     padding: PerAxis | None = None,
-    origin: PerAxis | None = None,
-    stride: PerAxis = 1,
-    dilation: PerAxis = 1,
     layout: str = "rows",
     order: str = "C",
     reduce: str = "sum",
+    **options: Any,
 ) -> Array:
     """Do what `fold` does, for every matrix that `unrolled` describes.
 
-    Examples
-    --------
     >>> folded([[0, 1], [1, 2], [2, 3]], 3, 2, mode="same", origin=1, reduce="mean")
     array([1., 2., 3.])
     """
     taps = shape_of(kernel_shape, "kernel_shape")
     sizes = shape_of(image_shape, "image_shape")
-    shape = with_channels(sizes, len(taps), "image_shape")
-    options = {"mode": mode, "origin": origin, "stride": stride, "dilation": dilation}
-    spec = patch_spec(shape[1:], taps, padding, order, **options)
+    shape = _with_channels(sizes, len(taps), "image_shape")
+    spec = _patch_spec(shape[1:], taps, padding, order, mode=mode, **options)
     choose(reduce, REDUCTIONS, "reduce")
     values = samples_of(columns, "columns")
-    check_fit(values.shape, shape, spec, choose(layout, LAYOUTS, "layout"))
+    _check_fit(values.shape, shape, spec, choose(layout, LAYOUTS, "layout"))
     patches = values if layout == "rows" else values.T
     patches = patches.reshape(*spec.output_shape, shape[0], *spec.kernel_shape)
     total = put_back(patches, spec, mean=reduce == "mean")
@@ -230,18 +210,65 @@ def folded(
     return total.reshape(sizes)
 
 
+def _with_channels(shape: tuple[int, ...], axes: int, what: str) -> tuple[int, ...]:
+    """Put one channel in front of a shape that has none."""
+    if len(shape) not in (axes, axes + 1):
+        raise UsageError(
+            f"{what} {shape} has {len(shape)} axes for a kernel of {axes}; "
+            f"it takes {axes}, or {axes + 1} with channels in front"
+        )
+    if len(shape) > axes and not shape[0]:
+        raise UsageError(f"{what} {shape} has no channels; it needs at least one")
+    return shape if len(shape) > axes else (1, *shape)
+
+
+def _patch_spec(
+    sizes: tuple[int, ...], taps: tuple[int, ...], padding: PerAxis | None, order: str, **options: Any
+) -> ConvSpec:
+    """Describe the correlation whose patches are meant.
+
+    For order F its spatial axes are reversed: column by column is row by row of the image turned over.
+    """
+    pairs = None if padding is None else paddings(padding, len(taps))
+    spec = ConvSpec(sizes, taps, op="correlate", padding=pairs, **options)
+    refuse_wide_borders(spec)
+    if choose(order, ORDERS, "order") == "C":
+        return spec
+    return spec.reversed()
+
+
+def _fill_of(value: float, dtype: np.dtype[Any]) -> float:
+    """Refuse a border that the image's type would change."""
+    if dtype.kind == "f":
+        return float(value)
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if not low <= value <= high or value != int(value):
+        raise UsageError(
+            f"border value {value} is not a sample of {dtype}; use a whole number from {low} to {high}, "
+            "or an image of floats"
+        )
+    return int(value)
+
+
+def _check_fit(given: tuple[int, ...], image: tuple[int, ...], spec: ConvSpec, layout: str) -> None:
+    """Refuse columns that cannot have come from such an image."""
+    sides = math.prod(spec.output_shape), image[0] * math.prod(spec.kernel_shape)
+    expected = sides if layout == "rows" else sides[::-1]
+    if given == expected:
+        return
+    other = LAYOUTS[1 - LAYOUTS.index(layout)]
+    way = f"use layout {other}" if given == expected[::-1] else "check the shapes, stride and padding"
+    raise UsageError(
+        f"columns of shape {given} are not the {sides[0]} positions and {sides[1]} cells, {expected} in "
+        f"layout {layout}, that the image and the kernel make; {way}"
+    )
+
+
 def sample_names(shape: tuple[int, ...], order: str = "C", letter: str = "x") -> list[str]:
     """Name every sample of an image by row and column, counted from 1; several channels come in front.
 
-    Parameters
-    ----------
-    shape : (channels, *spatial)
-        As an `Unrolled` keeps it: its spatial axes are reversed for order F.
-    order : {"C", "F"}
-    letter : str
+    The shape is that of an `Unrolled`'s image, whose spatial axes are reversed for order F.
 
-    Examples
-    --------
     >>> sample_names((1, 2, 2)), sample_names((1, 2, 2), "F")
     (['x11', 'x12', 'x21', 'x22'], ['x11', 'x21', 'x12', 'x22'])
     """

@@ -16,7 +16,7 @@ from oracle import border_index, convolve_exactly, output_positions
 from PIL import Image as Pillow
 from shell import contents, convcli, load, on_terminal, save, succeed, within
 
-from convcli.cli.unroll.fold import _recognise
+from convcli.matrices.files import recognised
 
 CHART = Path(__file__).parents[2] / "sample_images" / "chart.png"
 RNG = np.random.default_rng(7)
@@ -240,11 +240,13 @@ def test_symbols_of_several_channels_have_the_channel_in_front(folder):
 def test_facts_and_the_matrix_go_to_stdout():
     done = succeed("unroll", "--shape", "3x3", "-s", "2x2")
     assert done.err == ""
-    assert done.text == (
+    assert re.sub(r"build [\d.]+ ms", "build # ms", done.text) == (
         "matrix     4×4, a patch per row\n"
         "positions  2×2\n"
         "patch      2×2 of 1 channel\n"
         "size       128 bytes, 1.78 times the image's\n"
+        "toeplitz   4×9, 212 bytes sparse, which unrolls the kernel instead\n"
+        "time       build # ms\n"
         "\n"
         "1 2 4 5\n"
         "2 3 5 6\n"
@@ -520,6 +522,7 @@ def test_pipes_carry_the_matrix_and_nothing_else(folder):
 def test_json_is_one_document_with_everything(folder, tmp_path):
     found = document(folder, "--shape", "3x4", "-s", "2x3", "--channels", "2", "--layout", "columns")
     matrix = unrolled(counting((2, 3, 4)), (2, 3), layout="columns")
+    assert 0 < found.pop("build_seconds") < 1
     assert found == {
         "shape": [12, 4],
         "layout": "columns",
@@ -536,6 +539,7 @@ def test_json_is_one_document_with_everything(folder, tmp_path):
         "channels": 2,
         "origin": None,
         "bytes": 384,
+        "toeplitz": {"shape": [4, 24], "sparse_bytes": 596, "exact": True},
         "matrix": matrix.tolist(),
         "w_flat": None,
         "product": None,
@@ -653,7 +657,7 @@ def test_streams_fold_back_whatever_their_format(folder, tmp_path, kind):
     [(b"1,2\n\t", "csv"), (b"", "csv"), (b"1\t2", "tsv"), (b"PK\3\4", "npz"), (b"\x93NUMPY\1\0", "npy")],
 )
 def test_streams_are_recognised_by_how_they_begin(head, kind):
-    assert _recognise(head) == kind
+    assert recognised(head) == kind
 
 
 @pytest.mark.parametrize("layout", ["rows", "columns"])
@@ -936,7 +940,11 @@ CASES = [
     (f"m.csv {FOLD} --channels 0", 2, r"channels 0 is below 1"),
     (f"m.csv {FOLD} --channels -2", 2, r"channels -2 is below 1"),
     (f"m.csv {FOLD} --reduce max", 2, r'unknown reduction "max"; use one of sum, mean'),
-    (f"m.csv {FOLD} --dtype int8 -o out.png", 2, r'unknown dtype "int8"; use one of uint8, uint16, float32'),
+    (
+        f"m.csv {FOLD} --dtype int8 -o out.png",
+        2,
+        r'unknown dtype "int8"; did you mean "uint8"\? use one of uint8, uint16, float32',
+    ),
     (f"m.csv {FOLD} --dtype uint8", 2, r"--dtype has no effect for want of -o"),
     (f"m.csv {FOLD} --format png", 2, r"--format has no effect for want of -o"),
     *(
@@ -1066,3 +1074,24 @@ def test_force_overwrites(bad, tmp_path):
     done = within("unroll", "gray.png", "-s", "3x3", "-o", tmp_path / "old.npy", "-f", cwd=bad)
     assert done.status == 0
     equal(np.load(tmp_path / "old.npy"), unrolled(GRAY[None], (3, 3)))
+
+
+def test_the_table_and_json_tell_the_time_of_building_and_writing(tmp_path):
+    command = ("unroll", "--shape", "300x300", "-s", "5x5", "-o", "t.npy")
+    done = within(*command, cwd=tmp_path)
+    assert re.search(r"(?m)^time +build [\d.e-]+ ms, write [\d.e-]+ ms$", done.err)
+    assert re.search(r"(?m)^speed +[\d.]+ .?B/s written$", done.err)
+    found = within(*command, "-f", "--json", cwd=tmp_path).json
+    assert found["output_bytes"] == (tmp_path / "t.npy").stat().st_size
+    assert min(found["build_seconds"], found["write_seconds"]) > 0
+
+
+@pytest.mark.parametrize("border", ["zero", "wrap", "mirror"])
+def test_the_size_of_the_unrolled_kernel_stands_beside_that_of_the_matrix(tmp_path, border):
+    options = ("--shape", "40x50", "--border", border, "--mode", "same", "--json")
+    found = within("unroll", *options, "-s", "3x3", cwd=tmp_path).json["toeplitz"]
+    other = within("toeplitz", *options, "-k", "box:3", cwd=tmp_path).json
+    assert found["shape"] == other["shape"]
+    assert found["exact"] == (border != "mirror")
+    assert found["sparse_bytes"] == pytest.approx(other["sparse_bytes"], rel=0 if found["exact"] else 0.1)
+    assert other["im2col"]["shape"] == within("unroll", *options, "-s", "3x3", cwd=tmp_path).json["shape"]

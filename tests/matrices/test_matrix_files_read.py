@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from convcli.errors import ConvcliError, InputError, LimitError
-from convcli.matrices.files.read import READERS, read_matrix
+from convcli.matrices.files import read_matrix, readers
 
 MUCH = 10**8
 MARKET = b"%%MatrixMarket matrix "
@@ -223,7 +223,7 @@ def npy():
 FILES[".npy"] = npy()
 
 
-@pytest.mark.parametrize("extension", READERS)
+@pytest.mark.parametrize("extension", readers())
 def test_file_stream_and_pipe_read_alike(tmp_path, extension):
     path = tmp_path / f"m{extension.upper()}"
     path.write_bytes(FILES[extension])
@@ -450,7 +450,7 @@ class Broken(io.RawIOBase):
         raise OSError(5, "Input/output error")
 
 
-@pytest.mark.parametrize("extension", READERS)
+@pytest.mark.parametrize("extension", readers())
 def test_what_the_system_refuses_is_said(extension):
     for file in (Broken(), io.BufferedReader(Broken())):
         with pytest.raises(InputError, match="disk cannot be read: Input/output error"):
@@ -469,7 +469,7 @@ def peak_of(action):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("extension", READERS)
+@pytest.mark.parametrize("extension", readers())
 def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path, extension):
     path = tmp_path / f"m{extension}"
     path.write_bytes(b"")
@@ -582,7 +582,7 @@ def test_text_is_never_held_as_objects():
     assert peak < 3 * len(data) + 8 * 200_000
 
 
-@pytest.mark.parametrize("extension", READERS)
+@pytest.mark.parametrize("extension", readers())
 def test_every_cut_and_every_changed_byte_is_a_matrix_or_a_refusal(extension):
     whole = FILES[extension]
     random = np.random.default_rng(0)
@@ -596,7 +596,7 @@ def test_every_cut_and_every_changed_byte_is_a_matrix_or_a_refusal(extension):
             read(bytes(changed), extension, max_bytes=10**5)
 
 
-@pytest.mark.parametrize("extension", READERS)
+@pytest.mark.parametrize("extension", readers())
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_matrix_or_a_refusal(extension, data):
     with suppress(ConvcliError):

@@ -12,12 +12,23 @@ from hypothesis import strategies as st
 
 from convcli.images.draw import print_labels
 from convcli.matrices.build import cell_names, convolution_matrix
-from convcli.matrices.files.write import write_matrix
+from convcli.matrices.files import write_matrix
 from convcli.matrices.matrix import Dense, Symbolic
-from convcli.matrices.show.colouring import EMPTY, PALE, paint
-from convcli.matrices.show.layout import LARGEST_CELL, LONGEST, MARGIN, SLIM, layout
 from convcli.matrices.show.palette import cell_colours
-from convcli.matrices.show.picture import BORDER, INK, LINE, picture
+from convcli.matrices.show.picture import (
+    BORDER,
+    EMPTY,
+    INK,
+    LARGEST_CELL,
+    LINE,
+    LONGEST,
+    MARGIN,
+    PALE,
+    SLIM,
+    layout,
+    paint,
+    picture,
+)
 from convcli.matrices.unroll import sample_names, unrolled
 
 KERNEL = np.array([[1, -2, 0], [30, 4, -5]])

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from oracle import MODES_AND_BORDERS, OPS, convolve_exactly
 
 from convcli import backends
-from convcli.cli.io.matrix_output import at_least
 from convcli.cli.io.sources import in_order
-from convcli.cli.report import matrices as described
-from convcli.cli.report.grid import grid
+from convcli.cli.report.grid import grid, print_lines
+from convcli.cli.toeplitz.summary import document, print_facts, print_steps
 from convcli.engine.verification import verify
 from convcli.errors import UsageError
 from convcli.matrices.build import cell_names, convolution_matrix
@@ -25,10 +24,11 @@ from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.matrix import Dense, Symbolic
 from convcli.matrices.show.facts import TRANSFORMED, facts
 from convcli.matrices.show.palette import colour_of
-from convcli.matrices.show.preview import look_at
+from convcli.matrices.show.preview import preview
 from convcli.matrices.show.steps import steps
-from convcli.matrices.show.value_counts import tally
+from convcli.matrices.value_counts import nonzeros, value_counts
 from convcli.options import amount
+from convcli.text import bytes_option
 
 colour = colour_of((10, 10))
 
@@ -98,7 +98,7 @@ def test_the_output_size_is_worked_out_in_words(mode, stride, dilation):
 
 
 def test_steps_are_printed_with_a_title_each(capsys):
-    described.print_steps(convolution_matrix([[1, 2], [3, 4]], (2, 2)), np.array([[1, 2], [3, 4]]))
+    print_steps(convolution_matrix([[1, 2], [3, 4]], (2, 2)), np.array([[1, 2], [3, 4]]))
     titles = re.findall(r"(?m)^(\d)\. (.*)$", capsys.readouterr().out)
     assert [number for number, _ in titles] == list("12345678")
     words = (
@@ -143,7 +143,7 @@ def test_a_window_shows_what_stands_there(transposed, border):
     matrix = matrix.T if transposed else matrix
     whole = dense(matrix)
     rows, columns = [0, 1, 2, 9, 17, 18], [0, 3, 4, 11, 19]
-    text, shades = look_at(matrix, lambda cell: (cell, 0, 0))(rows, columns)
+    text, shades = preview(matrix, lambda cell: (cell, 0, 0))(rows, columns)
     assert text == whole[np.ix_(rows, columns)].astype(str).tolist()
     for line, colours in zip(text, shades, strict=True):
         assert [found is not None for found in colours] == [cell != "0" for cell in line]
@@ -157,7 +157,7 @@ def test_a_window_of_names_is_that_of_the_whole():
     matrix = convolution_matrix(KERNEL, (4, 5), border="nearest")
     names = Symbolic(matrix, cell_names(matrix.kernels))
     rows, columns = [0, 1, 8, 34], [0, 2, 19]
-    text, _ = look_at(names, colour)(rows, columns)
+    text, _ = preview(names, colour)(rows, columns)
     assert text == names.rows(0, 35)[np.ix_(rows, columns)].tolist()
 
 
@@ -166,7 +166,7 @@ def test_a_window_of_a_huge_matrix_takes_no_memory_for_the_rest(symbolic):
     matrix = convolution_matrix([1, 2, 3], 10**12)
     seen = Symbolic(matrix, cell_names(matrix.kernels)) if symbolic else matrix
     tracemalloc.start()
-    text, _ = look_at(seen, colour)([0, 1, 10**12 + 1], [0, 1, 10**12 - 1])
+    text, _ = preview(seen, colour)([0, 1, 10**12 + 1], [0, 1, 10**12 - 1])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert text == ([["w1", "0", "0"], ["w2", "w1", "0"], ["0", "0", "w3"]] if symbolic else [
@@ -176,7 +176,7 @@ def test_a_window_of_a_huge_matrix_takes_no_memory_for_the_rest(symbolic):
 
 
 def test_a_plain_array_is_shown_too():
-    text, shades = look_at(Dense(np.array([[1.5, 0.0], [1 / 3, -2.0]]), own_cells=True), colour)(
+    text, shades = preview(Dense(np.array([[1.5, 0.0], [1 / 3, -2.0]]), own_cells=True), colour)(
         [0, 1], [0, 1]
     )
     assert text == [["1.5", "0"], ["0.3333", "-2"]]
@@ -203,7 +203,7 @@ def on_grid(monkeypatch, matrix, columns, **options):
     monkeypatch.setattr("sys.stdout", screen)
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "xterm-256color")
-    grid(matrix.shape, look_at(matrix, colour), block_shape=matrix.block_shape, **options)
+    print_lines(grid(matrix.shape, preview(matrix, colour), block_shape=matrix.block_shape, **options))
     return ESCAPE.sub("", screen.getvalue()).splitlines()
 
 
@@ -256,12 +256,12 @@ def test_blocks_are_set_apart(monkeypatch):
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 4096), (64, 64), (4096, 1)])
 def test_off_the_terminal_small_matrices_are_whole(capsys, rows, columns):
     array = np.arange(rows * columns).reshape(rows, columns)
-    grid((rows, columns), look_at(Dense(array), colour))
+    print_lines(grid((rows, columns), preview(Dense(array), colour)))
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == array.astype(str).tolist()
 
 
 def test_off_the_terminal_the_middle_of_a_large_matrix_is_left_out(capsys):
-    grid((65, 64), look_at(Dense(np.arange(65 * 64).reshape(65, 64)), colour), indent=2)
+    print_lines(grid((65, 64), preview(Dense(np.arange(65 * 64).reshape(65, 64)), colour), indent=2))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     kept = [*range(8), None, *range(57, 65)]
     assert lines == [
@@ -274,7 +274,7 @@ def test_off_the_terminal_the_middle_of_a_large_matrix_is_left_out(capsys):
 
 
 def printed_facts(capsys, matrix):
-    described.print_facts(facts(matrix), matrix)
+    print_facts(facts(matrix), matrix)
     return dict(re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
 
 
@@ -285,6 +285,7 @@ def test_facts_are_printed_in_words(capsys):
         "blocks": "2×3 of 2×3",
         "non-zeros": "16 (44.4 %)",
         "size": "288 bytes dense, 212 bytes sparse",
+        "im2col": "4×4, 128 bytes dense, which unrolls the image instead",
         "rank": "4 (full)",
     }
     found = printed_facts(capsys, convolution_matrix([1, -1], 4, mode="same", border="wrap"))
@@ -299,17 +300,17 @@ def test_facts_are_printed_in_words(capsys):
 
 def test_facts_as_json_are_those_printed():
     matrix = convolution_matrix([1, -1], 4, mode="same", border="wrap")
-    document = described.document(facts(matrix), matrix, matrix)
-    assert document["eigenvalues"] == {
+    found = document(facts(matrix), matrix, matrix)
+    assert found["eigenvalues"] == {
         "least": pytest.approx(0, abs=1e-12),
         "largest": pytest.approx(2),
         "complex": True,
         "transform_of_kernel": True,
     }
-    assert document["matrix"] == dense(matrix).tolist()
-    assert (document["shape"], document["nonzeros"], document["density"]) == ((4, 4), 8, 0.5)
+    assert found["matrix"] == dense(matrix).tolist()
+    assert (found["shape"], found["nonzeros"], found["density"]) == ((4, 4), 8, 0.5)
     large = convolution_matrix([1, -1], 4096)
-    assert described.document(facts(large), large, large)["matrix"] is None
+    assert document(facts(large), large, large)["matrix"] is None
 
 
 @pytest.mark.parametrize(("size", "told"), [(10, True), (20, True), (400, False)])
@@ -357,7 +358,7 @@ def test_the_rank_is_that_of_the_matrix(data):
 
 
 @given(st.data())
-def test_the_tally_counts_the_entries_of_the_matrix(data):
+def test_counts_are_those_of_the_matrix(data):
     axes = data.draw(st.integers(1, 3))
     draw = lambda least, most: tuple(data.draw(st.integers(least, most)) for _ in range(axes))  # noqa: E731
     taps = draw(1, 7 if axes < 3 else 4)
@@ -378,28 +379,43 @@ def test_the_tally_counts_the_entries_of_the_matrix(data):
         dilation=draw(1, 3),
     )
     expected = Counter(matrix.tocsr().data.tolist())
-    assert tally(matrix) == tally(matrix.T) == expected
+    counts, exact = value_counts(matrix)
+    assert value_counts(matrix.T) == (counts, exact)
+    assert nonzeros(matrix) == nonzeros(matrix.T) == (expected.total(), True)
+    if matrix.spec.border in ("zero", "constant"):
+        assert exact
+    if exact:
+        assert counts == expected
 
 
-def test_huge_counts_are_exact():
-    assert tally(convolution_matrix(np.ones((3, 3)), (10**8, 10**9))) == {1.0: 9 * 10**17}
-    assert tally(convolution_matrix([1, 1, 1, 1], 2**59)) == {1: 2**61}
-    assert tally(convolution_matrix(np.ones(64), 2**59)) == {1: 2**65}
+def test_huge_counts_are_exact_where_no_border_folds():
+    assert value_counts(convolution_matrix(np.ones((3, 3)), (10**8, 10**9))) == ({1.0: 9 * 10**17}, True)
+    assert value_counts(convolution_matrix([1, 1, 1, 1], 2**59)) == ({1: 2**61}, True)
+    assert value_counts(convolution_matrix(np.ones(64), 2**59)) == ({1: 2**65}, True)
     size = 10**15
-    assert tally(convolution_matrix([3, 4], size, mode="same", border="mirror")) == {3: size, 4: size}
-    met = convolution_matrix([3, 4], size, mode="same", border="symmetric")
-    assert tally(met) == {3: size - 1, 4: size - 1, 7: 1}
+    wrapped = convolution_matrix([3, 4], size, mode="same", border="wrap")
+    assert value_counts(wrapped) == ({3: size, 4: size}, True)
 
 
-def test_what_would_take_long_to_count_is_not_counted():
-    rule = convolution_matrix(np.ones(2 * 10**7), 3, mode="full", border="mirror")
-    assert rule.tally() is None
-    assert (
-        convolution_matrix(RNG.random((100, 100)), (200, 200), mode="same", border="symmetric").tally()
-        is None
-    )
-    found = facts(convolution_matrix(RNG.random(2100), 4000, mode="same", border="nearest"))
-    assert (found.nonzeros, found.density) == (None, None)
+@pytest.mark.parametrize("border", ["symmetric", "mirror", "nearest"])
+def test_a_folding_border_is_counted_in_a_small_matrix_and_estimated_in_a_large_one(capsys, border):
+    small = convolution_matrix([[3, 4, 5]] * 3, (300, 300), mode="same", border=border)
+    assert nonzeros(small) == (small.tocsr().nnz, True)
+    large = convolution_matrix([[3, 4, 5]] * 3, (1000, 1000), mode="same", border=border)
+    found = facts(large)
+    assert not found.nonzeros_exact
+    assert found.nonzeros == pytest.approx(large.tocsr().nnz, rel=0.01)
+    assert document(found, large, large)["nonzeros_exact"] is False
+    printed = printed_facts(capsys, large)
+    assert printed["non-zeros"].startswith("≈ 8,98")
+    assert re.search(r", ≈ \d+ MB sparse$", printed["size"])
+
+
+def test_a_kernel_far_larger_than_the_image_is_estimated_at_once():
+    rule = convolution_matrix(np.ones(2 * 10**6), 3, mode="full", border="mirror")
+    count, exact = nonzeros(rule)
+    assert not exact
+    assert 0 < count <= rule.shape[0] * rule.shape[1]
 
 
 # Verification
@@ -423,14 +439,14 @@ def test_every_backend_agrees_with_the_matrix(mode, border, transposed, kind):
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("kind", [int, float])
 def test_a_matrix_that_is_wrong_in_one_entry_is_found_out(monkeypatch, transposed, kind):
-    build = ConvolutionMatrix.tocsr
+    build = ConvolutionMatrix.rows
 
-    def wrong(matrix):
-        made = build(matrix)
+    def wrong(matrix, start, stop):
+        made = build(matrix, start, stop)
         made.data[len(made.data) // 2] += 1 if kind is int else 1e-9
         return made
 
-    monkeypatch.setattr(ConvolutionMatrix, "tocsr", wrong)
+    monkeypatch.setattr(ConvolutionMatrix, "rows", wrong)
     matrix = convolution_matrix(KERNEL.astype(kind), (5, 6), mode="same")
     image = np.arange(1, 31).reshape(1, 5, 6).astype(kind)
     checks = verify(matrix.T if transposed else matrix, image)
@@ -477,7 +493,7 @@ def test_an_image_is_read_in_the_order_of_the_matrix(shape):
 
 @pytest.mark.parametrize("size", [1, 999, 1000, 1001, 37_234, 10**6 - 1, 312_345_678, 10**12 + 1, 3 * 10**17])
 def test_an_amount_in_a_remedy_is_enough_and_hardly_more(size):
-    read = amount(at_least(size), "output")
+    read = amount(bytes_option(size), "output")
     assert size <= read <= size * 1.1 + 100
 
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from convcli.errors import UsageError
+from convcli.matrices import files
 from convcli.matrices.build import cell_names, convolution_matrix
-from convcli.matrices.files import cell_text as entries_module
-from convcli.matrices.files import dense_text as text_module
-from convcli.matrices.files import write as write_module
-from convcli.matrices.files.write import FORMATS, file_size, format_for, memory_needed, write_matrix
+from convcli.matrices.files import file_size, format_for, memory_needed, write_matrix
+from convcli.matrices.files.shared import cell_text as entries_module
+from convcli.matrices.files.shared import dense_text as text_module
 from convcli.matrices.matrix import Dense, Symbolic
 from convcli.matrices.unroll import sample_names, unrolled
 
@@ -77,6 +77,7 @@ NAMED = {
 }
 every_matrix = pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES)
 every_named = pytest.mark.parametrize("matrix", NAMED.values(), ids=NAMED)
+FORMATS = {name: files.load(name) for name in files.names()}
 every_format = pytest.mark.parametrize("kind", FORMATS)
 
 
@@ -86,7 +87,7 @@ def written_in(kinds, matrices):
         pytest.param(matrix, kind, id=f"{name}-{kind}")
         for name, matrix in matrices.items()
         for kind in kinds
-        if FORMATS[kind].holds_names or not isinstance(matrix, Symbolic)
+        if FORMATS[kind].HOLDS_NAMES or not isinstance(matrix, Symbolic)
     ]
     return pytest.mark.parametrize(("matrix", "kind"), params)
 
@@ -117,7 +118,7 @@ class Sparse:
         raise AssertionError("numbers are enough")
 
 
-class Sink:
+class Drain:
     """Count bytes and drop them; raise at the end of the patience."""
 
     def __init__(self, patience=float("inf"), error=BrokenPipeError):
@@ -296,7 +297,7 @@ def test_where_rows_are_cut_does_not_show(case, cells, run, crowded, known):
     array, sparse = case
     matrix = Sparse(scipy.sparse.csr_array(array)) if sparse else Dense(array)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("convcli.matrices.files.binary.compression", lambda _: 1)
+        patch.setattr("convcli.matrices.files.npz.compression", lambda _: 1)
         expected = {kind: written(matrix, kind) for kind in FORMATS if kind != "png"}
         same_bits(from_text(expected["csv"], array, ","), array)
         patch.setattr(entries_module, "CELLS", cells)
@@ -304,7 +305,7 @@ def test_where_rows_are_cut_does_not_show(case, cells, run, crowded, known):
         patch.setattr(entries_module, "KNOWN", known)
         patch.setattr(text_module, "RUN", run)
         patch.setattr(text_module, "CROWDED", crowded)
-        patch.setattr("convcli.matrices.files.coo_text.LINES", cells)
+        patch.setattr("convcli.matrices.files.shared.coo_text.LINES", cells)
         for kind, data in expected.items():
             assert written(matrix, kind) == data
 
@@ -326,7 +327,7 @@ def test_announced_size_of_a_small_matrix_is_exact(matrix, kind):
 
 @written_in(["csv", "tsv", "json", "npy"], MATRICES | NAMED)
 def test_sizes_of_dense_files_are_computed_not_tried(monkeypatch, matrix, kind):
-    monkeypatch.setattr(write_module, "SMALL", 0)
+    monkeypatch.setattr(files, "SMALL", 0)
     assert file_size(matrix, kind) == (len(written(matrix, kind)), True)
 
 
@@ -363,7 +364,7 @@ def test_progress_adds_up_to_the_rows(matrix, kind):
 
 def test_progress_is_told_more_than_once_where_it_takes_long():
     told = []
-    write_matrix(Sink(), convolution_matrix(np.ones((3, 3)), (64, 64)), "csv", advance=told.append)
+    write_matrix(Drain(), convolution_matrix(np.ones((3, 3)), (64, 64)), "csv", advance=told.append)
     assert len(told) > 20
 
 
@@ -388,7 +389,7 @@ def test_a_pipe_gets_the_bytes_of_a_file(kind):
 @pytest.mark.parametrize("patience", [0, 100, 20_000])
 def test_what_the_system_says_is_passed_on(kind, patience):
     with pytest.raises(OSError, match="No space left") as caught:
-        write_matrix(Sink(patience, OSError), convolution_matrix(RNG.random((5, 5)), (64, 64)), kind)
+        write_matrix(Drain(patience, OSError), convolution_matrix(RNG.random((5, 5)), (64, 64)), kind)
     assert type(caught.value) is OSError
 
 
@@ -402,10 +403,10 @@ def test_what_the_system_says_is_passed_on(kind, patience):
 )
 def test_streams_hold_nothing(matrix, kind):
     size, _ = file_size(matrix, kind)
-    sink = Sink(100e6)
+    drain = Drain(100e6)
     with traced() as peak, pytest.raises(BrokenPipeError):
-        write_matrix(sink, matrix, kind)
-    assert size > sink.bytes
+        write_matrix(drain, matrix, kind)
+    assert size > drain.bytes
     assert sum(peak) < 25e6
 
 
@@ -438,7 +439,7 @@ def test_memory_is_measured_at_all():
 )
 def test_writing_takes_no_more_memory_than_announced(matrix, kind):
     with traced() as peak:
-        write_matrix(Sink(), matrix, kind)
+        write_matrix(Drain(), matrix, kind)
     assert peak[0] < memory_needed(matrix, kind)
 
 
@@ -451,7 +452,7 @@ def test_dense_text_is_twenty_times_as_fast_as_savetxt():
     ours = []
     for _ in range(5):
         began = time.perf_counter()
-        write_matrix(Sink(), matrix, "csv")
+        write_matrix(Drain(), matrix, "csv")
         ours.append(time.perf_counter() - began)
     assert theirs > 20 * min(ours)
 
@@ -468,7 +469,7 @@ def test_dense_text_is_twenty_times_as_fast_as_savetxt():
     ],
 )
 def test_formats_are_found_by_path_extension_or_name(name, expected):
-    assert format_for(name).name == expected
+    assert format_for(name) == expected
 
 
 @pytest.mark.parametrize("name", ["T.xlsx", "T", "csv.d/T", ""])
@@ -480,6 +481,5 @@ def test_unknown_formats_are_refused_with_those_there_are(name):
 
 
 def test_no_two_formats_share_an_extension():
-    extensions = [extension for made in FORMATS.values() for extension in made.extensions]
+    extensions = [extension for made in FORMATS.values() for extension in made.EXTENSIONS]
     assert len(extensions) == len({*extensions})
-    assert all(name == made.name for name, made in FORMATS.items())

@@ -338,7 +338,7 @@ def test_infinities_fold_without_a_warning():
         (np.ones((4, 4)), (2, 2), {"padding": ((1, 1), (1, 1))}, "padding .* is not made of whole numbers"),
         (np.ones((4, 4)), (2, 2), {"padding": 0.5}, "padding 0.5 is not a whole number"),
         (np.ones((4, 4)), (2, 2), {"border": "reflect"}, "border .reflect. means two things"),
-        (np.ones((4, 4)), (2, 2), {"layout": "row"}, 'unknown layout "row"; use one of rows, columns'),
+        (np.ones((4, 4)), (2, 2), {"layout": "row"}, 'unknown layout "row"; did you mean "rows". use one of'),
         (np.ones((4, 4), complex), (2, 2), {}, "image is of type complex128; real numbers are needed"),
         ([[1], [1, 2]], (1, 1), {}, "image has rows of different lengths"),
     ],

@@ -24,9 +24,9 @@ from convcli.engine.planner import Plan
 from convcli.filtering.filter import Filtered, Prepared, check_options, prepare_filter
 from convcli.filtering.options import BankOptions, Filter
 from convcli.kernels import Kernel
-from convcli.system.files import is_stream, printable, shown
+from convcli.system.files import is_stream, shown
 from convcli.system.resources import cpu_count
-from convcli.text import shape_text
+from convcli.text import printable, shape_text
 
 TOGETHER = 2**29  # bytes of the files that are worked on at a time; what is larger has all threads for itself
 WIDEST, COPIES = 8, 8  # bytes of a sample; of the image, for what is not done in one go
@@ -74,14 +74,14 @@ class Batch:
 
     def run(self) -> int:
         """Filter every input; return the exit status."""
-        inout, names = self.inout, [kernel.name for kernel in self.kernels]
+        names = [kernel.name for kernel in self.kernels]
         labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
-        work = JobList(inout.inputs, inout.output, labels, self.files, dry_run=self.inout.dry_run)
+        work = JobList(self.inout.inputs, self.inout.output, labels, self.files, dry_run=self.inout.dry_run)
         if len(work.todo) > 1:
             check_options(self.kernels, self.how)
             self._plan_helpers()
         texts = [printable(text) for text in self.inout.kernel]
-        tasks = [(job, ConvolveRecord(shown(job.source), kernels=texts)) for job in work.todo]
+        tasks = [(job, ConvolveRecord(shown(job.source), kernels=list(texts))) for job in work.todo]
         ahead = Prefetch(
             tasks,
             lambda task: self._read(work, *task),

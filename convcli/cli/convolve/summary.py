@@ -10,17 +10,7 @@ from convcli.arrays import device, native
 from convcli.cli import report, settings
 from convcli.cli.convolve.record import ConvolveRecord
 from convcli.cli.io.jobs import print_records
-from convcli.text import bytes_text
-
-
-def milliseconds(seconds: float) -> str:
-    """Write a time to three digits or so.
-
-    >>> milliseconds(0.01234), milliseconds(2.5)
-    ('12.3 ms', '2500 ms')
-    """
-    value = seconds * 1e3
-    return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
+from convcli.text import bytes_text, milliseconds
 
 
 def print_summary(records: Sequence[ConvolveRecord], *, dry_run: bool) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from convcli.arrays import device
 from convcli.cli import report, settings
-from convcli.cli.convolve.summary import milliseconds
 from convcli.cli.io.jobs import FileRecord, print_records
 from convcli.deconvolution.iteration import Iteration
+from convcli.text import milliseconds
 
 
 @dataclass

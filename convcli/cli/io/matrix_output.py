@@ -3,67 +3,62 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import re
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, cast
 
 from convcli.cli import report, settings
 from convcli.cli.io.targets import STREAM, refuse_terminal
+from convcli.cli.matrix_options import MatrixFile
 from convcli.errors import LimitError, UsageError
-from convcli.matrices.files.write import FORMATS, file_size, format_for, memory_needed, write_matrix
-from convcli.matrices.matrix import Matrix, Symbolic
-from convcli.spec import choose
+from convcli.matrices import files
+from convcli.matrices.files import Counted, file_size, memory_needed, write_matrix
+from convcli.matrices.matrix import Matrix, Stopwatch, Symbolic
+from convcli.options import refuse
 from convcli.system.files import atomic_write, check_target, is_stream, shown, stdout_stream
 from convcli.system.resources import check_memory
-from convcli.text import bytes_text, shape_text
+from convcli.text import bytes_option, bytes_text, shape_text
 
 LARGEST_FILE = 4 * 10**9  # without --max-output
 LONG_WRITE = 10**7  # bytes from which a progress bar is worth its start
 FREE = "free on the disk"
-SPARSE = ("npz", "mtx", "sparse-csv")
 
 
 @dataclass(frozen=True)
-class Sink:
-    """Where a matrix goes: the options of the same names."""
+class Written:
+    """A matrix that was written: name, format, bytes, seconds of making its rows and of all the rest."""
 
-    output: str | None = None
-    format: str | None = None
-    sparse_csv: bool = False
-    force: bool = False
-    max_memory: int | None = None
-    max_output: int | None = None
+    output: str
+    format: str
+    output_bytes: int
+    build_seconds: float
+    write_seconds: float
+
+
+@dataclass(frozen=True)
+class MatrixOutput(MatrixFile):
+    """The writing of a matrix, as the options say."""
 
     def __post_init__(self) -> None:
         if self.output == "":
             raise UsageError("the output has no name; use -o FILE, or -o - for standard output")
         if self.output not in (None, STREAM) and os.path.isdir(str(self.output)):
             raise UsageError(f"{shown(str(self.output))} is a folder; name a file in it")
-        options = {
-            "format": self.format,
-            "sparse-csv": self.sparse_csv,
-            "force": self.force,
-            "max-output": self.max_output is not None,
-        }
-        for option, given in options.items():
-            if given and self.output is None:
-                raise UsageError(f"--{option} has no effect for want of -o; add -o FILE, or leave it out")
-        if self.output is not None:
+        if self.output is None:
+            refuse("no output", "has no effect for want of -o; add -o FILE, or leave it out", self)
+        else:
             self.kind  # noqa: B018 - an unknown format is refused before any work
 
     @property
     def kind(self) -> str:
         """Name of the format: asked for, by extension, or csv for a stream."""
         name = self._kind_of_name() if self.format is None else self.format.lower().removeprefix(".")
-        choose(name, tuple(FORMATS), "format")
+        files.load(name)
         if self.sparse_csv and name not in ("csv", "sparse-csv"):
             raise UsageError(f"--sparse-csv writes csv, not {name}; leave it out, or name a .csv file")
         return "sparse-csv" if self.sparse_csv else name
@@ -73,7 +68,7 @@ class Sink:
         if self._is_stream:
             return "csv"
         try:
-            return format_for(self.output).name
+            return files.format_for(self.output)
         except UsageError:
             if self.sparse_csv:
                 return "csv"
@@ -86,7 +81,7 @@ class Sink:
 
     @property
     def name(self) -> str:
-        """What messages call the output."""
+        """Name of the output in messages."""
         assert self.output is not None
         return "standard output" if self.output == STREAM else shown(self.output)
 
@@ -102,25 +97,22 @@ class Sink:
         check_memory(needed, self.max_memory, what, "a smaller shape or kernel")
 
     def check(self, matrix: Matrix, sparse: str | None) -> tuple[int, bool]:
-        """Refuse what cannot or must not be written; return its bytes, and whether they are exact.
+        """Refuse a matrix that cannot or must not be written; return its bytes, and whether they are exact.
 
-        Parameters
-        ----------
-        matrix : Matrix
-        sparse : str or None
-            A format that would take less, if there is one that is worth naming.
+        `sparse` is a format that would take less, if there is one that is worth naming.
         """
         kind = self.kind
-        if matrix.dtype.kind == "U" and not FORMATS[kind].holds_names:
-            able = ", ".join(name for name, made in FORMATS.items() if made.holds_names)
-            raise UsageError(f"--symbolic writes names, which {kind} cannot hold; use one of {able}")
+        if matrix.dtype.kind == "U" and not files.load(kind).HOLDS_NAMES:
+            raise UsageError(
+                f"--symbolic writes names, which {kind} cannot hold; use one of {files.holding_names()}"
+            )
         size, exact = file_size(matrix, kind)
-        self._check_size(matrix, size, None if kind in SPARSE else sparse)
+        self._check_size(matrix, size, None if files.load(kind).IS_SPARSE else sparse)
         self.check_memory(memory_needed(matrix, kind), f"writing {self.name}")
         return size, exact
 
-    def write(self, matrix: Matrix, checked: tuple[int, bool]) -> dict[str, Any]:
-        """Write the file; return what was done. `checked` is what `check` returned."""
+    def write(self, matrix: Matrix, checked: tuple[int, bool], stopwatch: Stopwatch) -> Written:
+        """Write the file; `checked` is what `check` returned, `stopwatch` the one that times its rows."""
         assert self.output is not None
         size, exact = checked
         kind = self.kind
@@ -128,6 +120,7 @@ class Sink:
         if not settings.quiet:
             report.note(f"writing {self.name}: {shape_text(matrix.shape)}, {kind}, {about}{bytes_text(size)}")
         began = time.perf_counter()
+        stopwatch.restart()
         long = size > LONG_WRITE and not settings.quiet
         with (
             report.progress(matrix.shape[0], shown=long) as advance,
@@ -135,14 +128,15 @@ class Sink:
             if self.output == STREAM
             else atomic_write(Path(self.output), force=self.force) as file,
         ):
-            write_matrix(file, matrix, kind, advance=lambda rows: advance(self.name, rows))
+            counted = Counted(file)
+            write_matrix(cast(BinaryIO, counted), matrix, kind, advance=lambda rows: advance(self.name, rows))
         seconds = time.perf_counter() - began
         if settings.verbose:
             report.note(f"wrote {self.name} in {seconds:.3g} s, {bytes_text(size / seconds)}/s")
-        return {"output": self.name, "format": kind, "write_seconds": seconds}
+        return Written(self.name, kind, counted.bytes, stopwatch.seconds, seconds - stopwatch.seconds)
 
     def _check_size(self, matrix: Matrix, size: int, sparse: str | None) -> None:
-        """Refuse a file over the limit, with a command that writes one below it if there is such."""
+        """Refuse a file over the limit; name the options that write one below it, if there are any."""
         limit, which = self._limit()
         if limit is None or size <= limit:
             return
@@ -155,11 +149,11 @@ class Sink:
             smaller = min(size, file_size(_numbers(matrix) if sparse == "npz" else matrix, sparse)[0])
         if smaller < size:
             text += f"; the same matrix, sparse, has {bytes_text(smaller)}"
-        raised = None if smaller <= limit else at_least(smaller)
+        raised = None if smaller <= limit else bytes_option(smaller)
         if raised and which == FREE:
             text += "; name a file on another"
         elif smaller < size:
-            text += f": {self._instead(str(sparse), raised)}"
+            text += f": use {self._instead(str(sparse), raised)}"
         else:
             text += f"; raise it with --max-output {raised}"
         raise LimitError(text)
@@ -178,41 +172,18 @@ class Sink:
         return limit, "allowed" if self.max_output is not None else "written without --max-output"
 
     def _instead(self, sparse: str, limit: str | None) -> str:
-        """Rewrite the command line so that it writes the sparse form, under another limit if need be."""
+        """Name the options that write the sparse form, under another limit if need be."""
         assert self.output is not None
-        stem = "matrix" if self._is_stream else os.path.splitext(self.output)[0]
-        target = stem + (".npz" if sparse == "npz" else ".csv")
-        options = ["--sparse-csv"] if sparse != "npz" else []
-        options += ["--max-output", limit] if limit else []
-        dropped = ("--format", "--max-output") if limit else ("--format",)
-        words: list[str] = []
-        given = iter(sys.argv[1:])
-        for word in given:
-            if word in dropped:
-                next(given, None)
-            elif re.fullmatch("--output|-[fqv]*o", word):
-                next(given, None)
-                words += [word, target, *options]
-            elif found := re.match("--output=|-[fqv]*o", word):
-                words += [found[0] + target, *options]
-            elif word == "--":  # what follows are no options
-                words += [word, *given]
-            elif not word.startswith(tuple(f"{option}=" for option in dropped)):
-                words.append(word)
-        return shlex.join(["convcli", *words])
+        name = "csv" if sparse == "sparse-csv" else sparse
+        options = []
+        if self.kind != name:
+            named = self._is_stream or self.format is not None
+            target = shlex.quote(f"{os.path.splitext(self.output)[0]}.{name}")
+            options.append(f"--format {name}" if named else f"-o {target}")
+        options += ["--sparse-csv"] if sparse == "sparse-csv" else []
+        options += [f"--max-output {limit}"] if limit else []
+        return " ".join(options)
 
 
 def _numbers(matrix: Matrix) -> Matrix:
     return matrix.matrix if isinstance(matrix, Symbolic) else matrix
-
-
-def at_least(size: float) -> str:
-    """Write an amount that is not less than so many bytes, as options take it.
-
-    >>> at_least(37_234), at_least(2e15), at_least(5)
-    ('37.3kB', '2000TB', '5B')
-    """
-    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= scale:
-            return f"{math.ceil(size * 10 / scale) / 10:.1f}".removesuffix(".0") + unit
-    return f"{math.ceil(size)}B"

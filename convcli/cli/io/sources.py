@@ -25,16 +25,7 @@ from convcli.text import shape_text
 
 @dataclass(frozen=True)
 class Source:
-    """An image, or only the shape of one.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Of `planes`, or as asked for.
-    planes : array, optional
-        (channels, height, width) of a photo, without alpha; any array.
-    photo : bool
-    """
+    """An image, or only the shape of one; planes are (channels, height, width) of a photo, or any array."""
 
     shape: tuple[int, ...]
     planes: Array | None = None
@@ -49,10 +40,6 @@ class Source:
 
         Colours become their brightness where one channel is wanted; without an image the samples count
         1, 2, 3, … They become int64 or float64 unless their `own_type` is to stay.
-
-        Returns
-        -------
-        (count, *spatial) array
         """
         if self.planes is None:
             return np.arange(1, count * math.prod(spatial) + 1).reshape(count, *spatial)
@@ -96,20 +83,13 @@ def read_source(
     return Source(planes.shape, planes, found.image is not None)
 
 
-def operator_for(
+def matrix_for(
     text: str, source: Source, channels: tuple[int | None, int | None], **options: Any
 ) -> ConvolutionMatrix:
     """Describe the matrix of a kernel, or of a bank, for an image.
 
-    Parameters
-    ----------
-    text : str
-        A kernel, as ``-k`` takes it.
-    source : Source
-    channels : (in, out)
-        How to cut the rows of a kernel into a bank (out, in / groups, height, width); None for one.
-
-    Other parameters are those of `convcli.toeplitz_matrix`.
+    `channels`, (in, out), say how to cut the rows of a kernel into a bank (out, in / groups, height, width);
+    None for one. The options are those of `convcli.toeplitz_matrix`.
     """
     weights, known = weights_of(text, source)
     groups = options["groups"]

@@ -6,12 +6,15 @@ import itertools
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from convcli.matrices.show.preview import Colour, Look
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 Cell = TypeVar("Cell")
-Colour = tuple[int, int, int]
-Look = Callable[[list[int], list[int]], tuple[list[list[str]], list[list[Colour | None]]]]
 
 MOST_ROWS = 64
 MOST_PIPED = 4096  # entries; a matrix for a program to read is better written with -o -
@@ -22,42 +25,47 @@ BARE = "0"
 
 def grid(
     shape: tuple[int, int], look: Look, *, block_shape: tuple[int, int] = (1, 1), indent: int = 0
-) -> None:
-    """Print a matrix on stdout: with colours and block borders on a terminal, as plain text elsewhere.
+) -> list[str | Text]:
+    """Lines of a matrix for stdout: with colours and block borders on a terminal, plain text elsewhere.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Rows and columns.
-    look : callable
-        Takes the rows and the columns wanted, returns what stands there and its colour, None for none.
-    block_shape : (int, int)
-        Rows and columns after which a line is drawn.
-    indent : int
-        Spaces in front.
+    `look` takes the rows and the columns wanted, and returns the entries there and their colours, None for
+    none; a line is drawn after each block.
 
-    Examples
-    --------
-    >>> grid((2, 3), lambda rows, columns: ([[str(r + c) for c in columns] for r in rows], []))
+    >>> print_lines(grid((2, 3), lambda rows, columns: ([[str(r + c) for c in columns] for r in rows], [])))
     0 1 2
     1 2 3
-    >>> grid((1, 10**6), lambda rows, columns: ([[str(c) for c in columns] for r in rows], []))
+    >>> print_lines(grid((1, 10**6), lambda rows, columns: ([[str(c) for c in columns] for r in rows], [])))
          0      1      2      3      4      5      6      7      … 999992 999993 999994 999995 \
 999996 999997 999998 999999
     """
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        _on_terminal(shape, look, block_shape, indent)
-        return
+        return _on_terminal(shape, look, block_shape, indent)
     small = shape[0] * shape[1] <= MOST_PIPED
     rows, columns = (_ends(n, n if small else 17) for n in shape)
     text, _ = look(_wanted(rows), _wanted(columns))
     width = max(len(cell) for row in text for cell in row)
-    for row in _with_gaps(text, rows, columns, GAP):
-        print((" " * indent + " ".join(cell.rjust(width) for cell in row)).rstrip())
+    return [
+        (" " * indent + " ".join(cell.rjust(width) for cell in row)).rstrip()
+        for row in _with_gaps(text, rows, columns, GAP)
+    ]
 
 
-def _on_terminal(shape: tuple[int, int], look: Look, block_shape: tuple[int, int], indent: int) -> None:
-    from rich.console import Console
+def print_lines(lines: Sequence[str | Text]) -> None:
+    """Print the lines of a grid."""
+    if lines and not isinstance(lines[0], str):
+        from rich.console import Console
+
+        console = Console()
+        for line in lines:
+            console.print(line, no_wrap=True, crop=False)
+        return
+    for line in lines:
+        print(line)
+
+
+def _on_terminal(
+    shape: tuple[int, int], look: Look, block_shape: tuple[int, int], indent: int
+) -> list[str | Text]:
     from rich.text import Text
 
     room = max(6, shutil.get_terminal_size().columns + 1 - indent)
@@ -71,16 +79,17 @@ def _on_terminal(shape: tuple[int, int], look: Look, block_shape: tuple[int, int
     shades = _with_gaps([[row[k] for k in kept] for row in colours], rows, columns, None)
     borders, rulers = _breaks(columns, block_shape[1]), _breaks(rows, block_shape[0])
     ruler = "".join("─" * n + ("┼" if place in borders else "─") for place, n in enumerate(widths))
-    console = Console()
+    lines: list[str | Text] = []
     for number, row in enumerate(text):
         line = Text(" " * indent)
         for place, (cell, shade) in enumerate(zip(row, shades[number], strict=True)):
             line.append(cell.rjust(widths[place]), style=_style(cell, shade))
             line.append("│" if place in borders else " ", style="dim")
         line.right_crop(1)
-        console.print(line, no_wrap=True, crop=False)
+        lines.append(line)
         if number in rulers:
-            console.print(Text(" " * indent + ruler[:-1], style="dim"), no_wrap=True, crop=False)
+            lines.append(Text(" " * indent + ruler[:-1], style="dim"))
+    return lines
 
 
 def _fitting(columns: list[int | None], widths: list[int], room: int) -> tuple[list[int | None], list[int]]:

@@ -16,12 +16,13 @@ from convcli.arrays.library import Array
 from convcli.cli import report, settings
 from convcli.cli.io.files import NPY, Files, Source
 from convcli.cli.io.targets import STREAM, refuse_terminal
-from convcli.cli.report import matrices as described
-from convcli.cli.unroll.run import Patches
+from convcli.cli.report.matrices import show
+from convcli.cli.unroll.options import Patches, PatchesFile, Task
 from convcli.errors import InputError, UsageError
 from convcli.filtering.options import Filter
 from convcli.images import check_holds
-from convcli.matrices.files.read import read_matrix
+from convcli.matrices.files import read_matrix, recognised
+from convcli.matrices.footprint import covers
 from convcli.matrices.matrix import Dense
 from convcli.matrices.unroll import REDUCTIONS, folded, unrolled
 from convcli.options import axes
@@ -39,38 +40,28 @@ DTYPES = ("uint8", "uint16", "float32")
 SAMPLE_BYTES = 40  # of memory, for each sample of the image: sums, counts, their quotient, the result
 
 
-def fold_back(
-    source: str | None,
-    shape: str | None,
-    channels: int | None,
-    patches: Patches,
-    output: str | None,
-    *,
-    reduce: str,
-    dtype: str | None,
-    format_: str | None,
-    force: bool,
-    max_memory: int | None,
-) -> None:
+def fold_back(task: Task, patches: Patches, file: PatchesFile) -> None:
     """Read a matrix of patches, and make the image of them."""
+    source, shape, dtype, output = task.source, task.shape, task.dtype, file.output
+    reduce = task.reduce or "mean"
     if source is None or shape is None:
         what = "the file of a matrix" if source is None else "--shape HxW of the image"
         raise UsageError(f"--fold needs {what}: convcli unroll patches.csv --fold --shape 256x256 -s 3x3")
     choose(reduce, REDUCTIONS, "reduction")
     if dtype is not None:
         choose(dtype, DTYPES, "dtype")
-    files = Files(format=format_, force=force, max_memory=max_memory)
+    files = Files(format=file.format, force=file.force, max_memory=file.max_memory)
     if output is None:
-        for name, given in (("dtype", dtype), ("format", format_)):
+        for name, given in (("dtype", dtype), ("format", file.format)):
             if given is not None:
                 raise UsageError(f"--{name} has no effect for want of -o; add -o FILE, or leave it out")
     sizes = axes(shape, "shape")
     spatial = (sizes,) if isinstance(sizes, int) else sizes
     spatial = per_axis(spatial, len(spatial), "shape", 1)
-    planes = 1 if channels is None else per_axis(channels, 1, "channels", 1)[0]
+    planes = 1 if task.channels is None else per_axis(task.channels, 1, "channels", 1)[0]
     if output is not None:
         _check_output(output, source, files, spatial, planes, dtype)
-    limit = max_memory if max_memory is not None else available_memory() or 2**62
+    limit = file.max_memory if file.max_memory is not None else available_memory() or 2**62
     image_bytes = SAMPLE_BYTES * planes * math.prod(spatial)
     check_memory(image_bytes, limit, f"the image {shape_text(spatial)}", "a smaller shape")
     spec = _spec(spatial, patches)
@@ -113,20 +104,8 @@ def _read(source: str, limit: int, expected: tuple[int, int]) -> Array | csr_arr
         raise InputError("standard input is closed; name a file")
     with sys.stdin.buffer if source == STREAM else open_input(Path(source)) as file:
         name = None if source == STREAM else shown(source)
-        extension = _recognise(cast("BufferedReader", file).peek(64))
+        extension = recognised(cast("BufferedReader", file).peek(64))
         return read_matrix(file, max_bytes=limit, extension=extension, name=name, shape=expected)
-
-
-def _recognise(head: bytes) -> str:
-    r"""Return the type of file that begins so.
-
-    >>> _recognise(b"%%MatrixMarket matrix"), _recognise(b"1\t2\n"), _recognise(b"1,2\n")
-    ('mtx', 'tsv', 'csv')
-    """
-    for start, kind in ((b"\x93NUMPY", "npy"), (b"PK", "npz"), (b"%%MatrixMarket", "mtx")):
-        if head.startswith(start):
-            return kind
-    return "tsv" if b"\t" in head.partition(b"\n")[0] else "csv"
 
 
 def _check_fit(
@@ -169,13 +148,7 @@ def _in_mode(patches: Patches, mode: str) -> Patches:
 
 
 def _uncovered(spatial: tuple[int, ...], patches: Patches) -> int:
-    covered = 1
-    for axis in _spec(spatial, patches).axes:
-        reached = np.zeros(axis.size, bool)
-        for tap in range(axis.taps):
-            at = np.arange(axis.output) * axis.stride + tap * axis.dilation - axis.before
-            reached[at[(at >= 0) & (at < axis.size)]] = True
-        covered *= int(reached.sum())
+    covered = math.prod(int((covers(axis) > 0).sum()) for axis in _spec(spatial, patches).axes)
     return math.prod(spatial) - covered
 
 
@@ -190,7 +163,7 @@ def _print(image: Array, axes: int) -> None:
         if leading:
             label = ", ".join(f"{word} {i + 1}" for word, i in zip(words, index, strict=True))
             print("\n" * (number > 0) + f"{label}:")
-        described.show(Dense(np.atleast_2d(image[index])))
+        show(Dense(np.atleast_2d(image[index])))
 
 
 def _check_output(

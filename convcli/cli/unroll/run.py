@@ -3,135 +3,73 @@
 from __future__ import annotations
 
 import math
-import sys
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from convcli.arrays.borders import refuse_wide_borders
 from convcli.arrays.library import Array
 from convcli.arrays.samples import refuse_overflow, samples_of
-from convcli.cli import report, settings
-from convcli.cli.io.matrix_output import Sink
+from convcli.cli import report
+from convcli.cli.io.matrix_output import MatrixOutput
 from convcli.cli.io.sources import Source, note_bank, read_source, weights_of
 from convcli.cli.io.targets import STREAM
-from convcli.cli.report import matrices as described
-from convcli.cli.report.grid import grid
+from convcli.cli.unroll.options import Patches, Task
+from convcli.cli.unroll.summary import Result, document, print_result
 from convcli.errors import UsageError
-from convcli.matrices.files.write import NAME_BYTES
+from convcli.matrices.files import NAME_BYTES
 from convcli.matrices.im2col import Unrolled
-from convcli.matrices.matrix import Dense, Matrix, Symbolic, blocks
-from convcli.matrices.show.palette import colour_of
-from convcli.matrices.show.preview import Colour, look_at
+from convcli.matrices.matrix import Matrix, Symbolic, blocks
 from convcli.matrices.unroll import sample_names, unrolled
-from convcli.spec import OPS, PerAxis, choose, per_axis
-from convcli.text import bytes_text, shape_text
+from convcli.spec import OPS, choose, per_axis
+from convcli.text import shape_text
 
-Cell = TypeVar("Cell")
-Seen = tuple[list[list[str]], list[list[Colour | None]]]
-
-MOST_OUTPUTS = 16  # of a bank that are printed
 SHOWN_BYTES = 4096  # of memory, for each entry of a row that is shown
 
 
-@dataclass(frozen=True)
-class Patches:
-    """How patches are taken: the options of the same names; `size` is None where a kernel says it."""
-
-    size: PerAxis | None
-    layout: str
-    stride: PerAxis
-    dilation: PerAxis
-    mode: str
-    order: str
-    origin: PerAxis | None = None
-    padding: PerAxis | None = None
-
-    def __post_init__(self) -> None:
-        if self.origin is not None and self.mode != "same":
-            raise UsageError(f"--origin has no effect in mode {self.mode}; leave it out, or use --mode same")
-
-    @property
-    def taps(self) -> tuple[int, ...]:
-        """Shape of a patch."""
-        if self.size is None:
-            raise UsageError("no size of the patches; add -s, for example -s 3x3")
-        sizes = (self.size,) if isinstance(self.size, int) else self.size
-        return per_axis(sizes, len(sizes), "size", 1)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """All but the size, by name."""
-        return {name: value for name, value in asdict(self).items() if name != "size"}
-
-
-def show_patches(
-    source: str | None,
-    shape: str | None,
-    channels: int | None,
-    patches: Patches,
-    *,
-    border: str,
-    border_value: float,
-    kernel: str | None,
-    op: str | None,
-    symbolic: bool,
-    output: str | None,
-    format_: str | None,
-    sparse_csv: bool,
-    force: bool,
-    as_json: bool,
-    max_pixels: int | None,
-    max_memory: int | None,
-    max_output: int | None,
-) -> None:
+def show_patches(task: Task, patches: Patches, output: MatrixOutput) -> None:
     """Unroll an image; print the matrix, or write it."""
-    if op is not None and kernel is None:
-        raise UsageError(f"--op {op} is for the kernel of -k; leave it out, or add -k")
-    if kernel is not None and output == STREAM:
+    kernel = task.kernel[0] if task.kernel else None
+    if task.op is not None and kernel is None:
+        raise UsageError(f"--op {task.op} is for the kernel of -k; leave it out, or add -k")
+    if kernel is not None and output.output == STREAM:
         raise UsageError("-k prints to standard output, and so does -o -; give -o a file")
-    sink = Sink(output, format_, sparse_csv, force, max_memory, max_output)
-    sink.check_target([source] if source else [])
-    found = read_source(source, shape, max_memory, max_pixels)
+    output.check_target([task.source] if task.source else [])
+    found = read_source(task.source, task.shape, output.max_memory, task.max_pixels)
     weights, origin = (None, None) if kernel is None else weights_of(kernel, found)
-    asked, op = op, choose(op or "convolve", OPS, "op")
+    op = choose(task.op or "convolve", OPS, "op")
     taps = patches.taps if weights is None else _taps(weights, patches)
     if weights is not None:
         patches = replace(patches, origin=_patch_origin(taps, patches, origin, op))
-    image = _image(found, taps, channels, sink)
-    matrix = unrolled(image, taps, border=border, border_value=border_value, **patches.options)
+    image = _image(found, taps, task.channels, output)
+    border = task.border or "zero"
+    matrix = unrolled(image, taps, border=border, border_value=task.border_value, **patches.options)
     refuse_wide_borders(matrix.spec)
     names = []
-    if symbolic:
-        if matrix.fill and patches.mode != "valid":
+    if task.symbolic:
+        if matrix.fill and matrix.spec.mode != "valid":
             raise UsageError(
                 f"--symbolic has no name for the border value {matrix.fill:g}; use --border zero, or another"
             )
-        sink.check_memory(NAME_BYTES * image.size, "naming the samples")
+        output.check_memory(NAME_BYTES * image.size, "naming the samples")
         names = sample_names(matrix.image.shape, patches.order)
-    shown: Matrix = Symbolic(matrix, names) if symbolic else matrix
-    checked = None if output is None else sink.check(shown, None)
+    shown: Matrix = Symbolic(matrix, names) if task.symbolic else matrix
+    checked = None if output.output is None else output.check(shown, None)
     flat = product = None
     if weights is not None:
         _check_channels(weights, image, found)
         flat = _flattened(weights, op, patches.order)
-        product = _product(matrix, flat, sink)
-    if output is None and not as_json:  # whole rows are made of what is shown
-        sink.check_memory(SHOWN_BYTES * min(matrix.shape), "showing the matrix")
-    written = {} if checked is None else sink.write(shown, checked)
-    if as_json:
-        report.document(_document(matrix, shown, flat, product, patches) | written)
+        product = _product(matrix, flat, output)
+    if checked is None and not task.as_json:  # whole rows are made of those shown
+        output.check_memory(SHOWN_BYTES * min(matrix.shape), "showing the matrix")
+    written = None if checked is None else output.write(shown, checked, matrix.stopwatch)
+    result = Result(matrix, names, patches.order, flat, product)
+    if task.as_json:
+        report.document(document(result) | (asdict(written) if written else {}))
         return
-    if not settings.quiet:
-        _print_facts(matrix, patches, stderr=output is not None)
-    if output is None:
-        print("" if settings.quiet else "\n", end="")
-        _show(matrix, names)
-    if flat is not None and product is not None:
-        _print_product(matrix, flat, product, patches)
+    print_result(result, written)
     if kernel is not None and weights is not None:
-        note_bank(kernel, weights, asked)
+        note_bank(kernel, weights, task.op)
 
 
 def _taps(weights: Array, patches: Patches) -> tuple[int, ...]:
@@ -157,7 +95,7 @@ def _patch_origin(
     return tuple(n - 1 - o for n, o in zip(taps, cells or ((n - 1) // 2 for n in taps), strict=True))
 
 
-def _image(source: Source, taps: tuple[int, ...], channels: int | None, sink: Sink) -> Array:
+def _image(source: Source, taps: tuple[int, ...], channels: int | None, output: MatrixOutput) -> Array:
     """Return the samples as (channels, *spatial)."""
     axes = len(taps)
     if channels is not None:
@@ -170,7 +108,7 @@ def _image(source: Source, taps: tuple[int, ...], channels: int | None, sink: Si
             )
         per_axis(source.shape, axes, "shape", 1)
         count = channels or 1
-        sink.check_memory(8.0 * count * math.prod(source.shape), f"the image {shape_text(source.shape)}")
+        output.check_memory(8.0 * count * math.prod(source.shape), f"the image {shape_text(source.shape)}")
         return source.channels(count, source.shape)
     spatial = source.shape[1:] if source.photo else source.shape
     if len(spatial) - axes not in ((0,) if source.photo else (0, 1)):
@@ -213,15 +151,10 @@ def _flattened(weights: Array, op: str, order: str) -> Array:
     return bank.transpose(0, 1, *(taps if order == "C" else taps[::-1])).reshape(len(bank), -1)
 
 
-def _product(matrix: Unrolled, flat: Array, sink: Sink) -> Array:
-    """Multiply, some rows of the matrix at a time; what is not finite makes all it is part of NaN.
-
-    Returns
-    -------
-    (kernels, positions) array
-    """
+def _product(matrix: Unrolled, flat: Array, output: MatrixOutput) -> Array:
+    """Multiply to (kernels, positions), some rows at a time; a sample that is not finite leaves NaN."""
     positions = math.prod(matrix.spec.output_shape)
-    sink.check_memory(16.0 * len(flat) * positions, "the product")
+    output.check_memory(16.0 * len(flat) * positions, "the product")
     whole = matrix.dtype.kind != "f" and flat.dtype.kind != "f"
     if whole:
         refuse_overflow(matrix.image, flat, matrix.fill)
@@ -244,94 +177,3 @@ def _product(matrix: Unrolled, flat: Array, sink: Sink) -> Array:
     if nonfinite.any():
         total[:, nonfinite] = np.nan
     return total
-
-
-def _in_order(shape: tuple[int, ...], order: str) -> tuple[int, ...]:
-    """Turn a shape as a matrix of that order has it into that of the image, and back."""
-    return shape if order == "C" else shape[::-1]
-
-
-def _print_facts(matrix: Unrolled, patches: Patches, *, stderr: bool) -> None:
-    spec, order = matrix.spec, patches.order
-    channels = len(matrix.image)
-    size = matrix.dtype.itemsize * math.prod(matrix.shape)
-    patch = shape_text(_in_order(spec.kernel_shape, order))
-    rows = [
-        ("matrix", f"{shape_text(matrix.shape)}, a patch per {matrix.layout.removesuffix('s')}"),
-        ("positions", shape_text(_in_order(spec.output_shape, order))),
-        ("patch", f"{patch} of {channels} channel{'s' if channels > 1 else ''}"),
-        ("size", f"{bytes_text(size)}, {size / matrix.image.nbytes:.3g} times the image's"),
-    ]
-    if patches.mode == "same" and spec.origin != tuple((n - 1) // 2 for n in spec.kernel_shape):
-        rows.insert(3, ("origin", f"{_origin(matrix, order)} (x,y), the cell of a patch on its position"))
-    if settings.verbose:
-        rows.append(("options", described.options_text(spec)))
-    report.table(("", ""), rows, file=sys.stderr if stderr else sys.stdout)
-
-
-def _origin(matrix: Unrolled, order: str) -> str:
-    assert isinstance(matrix.spec.origin, tuple)
-    return ",".join(map(str, _in_order(matrix.spec.origin, order)[::-1]))
-
-
-def _show(matrix: Unrolled, names: list[str]) -> None:
-    """Print the matrix, or its ends; whole rows are made for that, so a wide one is looked at turned."""
-    turn = matrix.shape[1] > matrix.shape[0]
-    seen = replace(matrix, layout="columns" if matrix.layout == "rows" else "rows") if turn else matrix
-    look = look_at(Symbolic(seen, names) if names else seen, colour_of(seen.cell_shape))
-
-    def turned(rows: list[int], columns: list[int]) -> Seen:
-        text, shades = look(columns, rows)
-        return _transposed(text), _transposed(shades)
-
-    grid(matrix.shape, turned if turn else look, block_shape=matrix.block_shape)
-
-
-def _transposed(cells: list[list[Cell]]) -> list[list[Cell]]:
-    return [list(line) for line in zip(*cells, strict=True)]
-
-
-def _print_product(matrix: Unrolled, flat: Array, product: Array, patches: Patches) -> None:
-    """Print W_flat, and what it makes of the matrix."""
-    print("\nW_flat:")
-    described.show(Dense(flat, own_cells=True))
-    symbols = "W_flat · Xᵀ" if matrix.layout == "rows" else "W_flat · X"
-    results = _images(matrix, product[:MOST_OUTPUTS], patches.order)
-    for number, result in enumerate(results, 1):
-        which = f", output {number}" if len(product) > 1 else ""
-        print(f"\n{symbols}{which}, as {shape_text(result.shape)}:")
-        described.show(Dense(result.reshape(-1, result.shape[-1])))
-    if len(product) > MOST_OUTPUTS:
-        print(f"\nand {len(product) - MOST_OUTPUTS:,} more outputs")
-
-
-def _images(matrix: Unrolled, product: Array, order: str) -> Array:
-    """Return the product as (kernels, *positions)."""
-    result = product.reshape(len(product), *matrix.spec.output_shape)
-    return result if order == "C" else result.transpose(0, *range(result.ndim - 1, 0, -1))
-
-
-def _document(
-    matrix: Unrolled, shown: Matrix, flat: Array | None, product: Array | None, patches: Patches
-) -> dict[str, Any]:
-    """Return facts and, as far as they are small, numbers."""
-    rows: Any = None
-    if math.prod(matrix.shape) <= described.LARGEST_IN_JSON:
-        rows = shown.rows(0, shown.shape[0])
-    if product is not None and product.size > described.LARGEST_IN_JSON:
-        product = None
-    order = patches.order
-    origin = _origin(matrix, order).split(",") if patches.mode == "same" else None
-    return {
-        "shape": matrix.shape,
-        "layout": matrix.layout,
-        "options": described.options_of(matrix.spec),
-        "positions": _in_order(matrix.spec.output_shape, order),
-        "patch": _in_order(matrix.spec.kernel_shape, order),
-        "channels": len(matrix.image),
-        "origin": origin and [int(number) for number in origin],
-        "bytes": matrix.dtype.itemsize * math.prod(matrix.shape),
-        "matrix": None if rows is None else rows.tolist(),
-        "w_flat": None if flat is None else flat.tolist(),
-        "product": None if product is None else _images(matrix, product, order).tolist(),
-    }

@@ -1,16 +1,16 @@
-"""What can be said of a convolution's matrix without looking at each entry."""
+"""Facts about a convolution's matrix that need no look at each entry."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
+from convcli.matrices.matrix import dense_rows
+from convcli.matrices.value_counts import most_entries, nonzeros
 from convcli.text import shape_text
 
 DENSE_SIDE = 512  # rows or columns up to which a decomposition takes no time to speak of
@@ -24,45 +24,40 @@ CIRCULANT = {1: "circulant", 2: "doubly block circulant", 3: "triply block circu
 class Facts:
     """Facts about a matrix.
 
-    Attributes
-    ----------
-    shape, blocks, block_shape : (int, int)
-        Rows and columns: of the matrix in entries, of it in blocks, of a block in entries.
-    structure : str
-    nonzeros : int or None
-        None where it takes long to count them.
-    dense_bytes, sparse_bytes : int
-        Bytes in memory, 8 an entry; sparse is CSR, at most.
-    rank : int or None
-        None where it takes long to find.
-    eigenvalues : array or None
-        None if the matrix is not square, or where they take long to find.
-    transform : bool
-        The eigenvalues are the discrete Fourier transform of the kernel about its origin.
+    Shapes are rows and columns: of the matrix in entries, of it in blocks, of a block in entries, and of
+    the unrolled image that is the other way. The count of non-zeros is an estimate if not exact: a border
+    folds, and the matrix is too large to build. Bytes are in memory, 8 an entry; sparse is CSR. Rank and
+    eigenvalues are None where they take long to find, or there are none; `transform` says that these are
+    the discrete Fourier transform of the kernel about its origin.
     """
 
     shape: tuple[int, int]
     blocks: tuple[int, int]
     block_shape: tuple[int, int]
     structure: str
-    nonzeros: int | None
+    nonzeros: int
+    nonzeros_exact: bool
     dense_bytes: int
     sparse_bytes: int
+    im2col_shape: tuple[int, int]
     rank: int | None
     eigenvalues: Array | None
     transform: bool
 
     @property
-    def density(self) -> float | None:
+    def density(self) -> float:
         """Share of the entries that are not 0."""
-        return None if self.nonzeros is None else self.nonzeros / math.prod(self.shape)
+        return self.nonzeros / math.prod(self.shape)
+
+    @property
+    def im2col_bytes(self) -> int:
+        """Bytes of the unrolled image in memory, 8 an entry."""
+        return 8 * math.prod(self.im2col_shape)
 
 
-def facts(matrix: ConvolutionMatrix, tally: Counter[Any] | None = None) -> Facts:
-    """Collect what is known of `matrix`; `tally` is its own, if it was made already.
+def facts(matrix: ConvolutionMatrix, *, named: bool = False) -> Facts:
+    """Collect the facts; of the cells' names, not the numbers that they stand for, if `named`.
 
-    Examples
-    --------
     >>> from convcli.matrices.build import convolution_matrix
     >>> found = facts(convolution_matrix([[1, 2], [3, 4]], (3, 3)))
     >>> found.structure, found.blocks, found.block_shape, found.rank
@@ -70,20 +65,21 @@ def facts(matrix: ConvolutionMatrix, tally: Counter[Any] | None = None) -> Facts
     """
     rows, columns = matrix.shape
     height, width = matrix.block_shape
-    tally = matrix.tally() if tally is None else tally
-    nonzeros = None if tally is None else tally.total()
-    rank, eigenvalues = _spectrum(matrix, nonzeros)
-    eigenvalues = _cleared(eigenvalues)
+    count, exact = nonzeros(replace(matrix, kernels=np.ones_like(matrix.kernels)) if named else matrix)
+    rank, eigenvalues = (None, None) if named else _spectrum(matrix, count)
+    spec = matrix.spec
     return Facts(
         shape=matrix.shape,
         blocks=(rows // height, columns // width),
         block_shape=matrix.block_shape,
         structure=structure(matrix),
-        nonzeros=nonzeros,
+        nonzeros=count,
+        nonzeros_exact=exact,
         dense_bytes=8 * rows * columns,
-        sparse_bytes=most_bytes(matrix, tally),
+        sparse_bytes=sparse_bytes(matrix.shape, count),
+        im2col_shape=(math.prod(spec.output_shape), spec.channels * math.prod(spec.kernel_shape)),
         rank=rank,
-        eigenvalues=eigenvalues,
+        eigenvalues=_cleared(eigenvalues),
         transform=is_circulant(matrix),
     )
 
@@ -98,10 +94,9 @@ def sparse_bytes(shape: tuple[int, int], nonzeros: int) -> int:
     return nonzeros * (8 + index) + (shape[0] + 1) * index
 
 
-def most_bytes(matrix: ConvolutionMatrix, tally: Counter[Any] | None) -> int:
-    """Bytes of the CSR matrix; at most, where its entries were not counted."""
-    entries = matrix.row_entries * matrix.shape[0] if tally is None else tally.total()
-    return sparse_bytes(matrix.shape, entries)
+def most_bytes(matrix: ConvolutionMatrix) -> int:
+    """Return a bound of the bytes of the CSR matrix."""
+    return sparse_bytes(matrix.shape, most_entries(matrix))
 
 
 def structure(matrix: ConvolutionMatrix) -> str:
@@ -136,17 +131,17 @@ def is_circulant(matrix: ConvolutionMatrix) -> bool:
     return wraps and still and matrix.kernels.shape[:2] == (1, 1) and matrix.groups == 1
 
 
-def _spectrum(matrix: ConvolutionMatrix, nonzeros: int | None) -> tuple[int | None, Array | None]:
+def _spectrum(matrix: ConvolutionMatrix, nonzeros: int) -> tuple[int | None, Array | None]:
     """Rank and eigenvalues where they are cheap."""
     rows, columns = matrix.shape
     if is_circulant(matrix):
         if rows > TRANSFORMED:
             return None, None
-        first = matrix.T.rows(0, 1).toarray().reshape(matrix.spec.image_shape)  # its first column
+        first = dense_rows(matrix.T, 0, 1).reshape(matrix.spec.image_shape)  # its first column
         transform = np.fft.fftn(first).reshape(-1)
         return _above_rounding(np.abs(transform), rows), _real_if_so(transform)
     small = max(rows, columns) <= DENSE_SIDE
-    dense = matrix.rows(0, rows).toarray().astype(np.float64) if small else None
+    dense = dense_rows(matrix).astype(np.float64) if small else None
     values = None if dense is None or rows != columns else _eigenvalues(dense)
     if nonzeros == 0:
         return 0, values

@@ -34,30 +34,16 @@ PRIMARIES = np.array(
 
 
 def cell_colours(cells: Ints, shape: tuple[int, ...]) -> Colours:
-    """Return the colours of some cells of an array.
+    """Return the sRGB colours, (n, 3), of some cells of an array, given by flat indices.
 
     A row of the kernel has one hue, whose lightness changes from cell to cell; so the blocks of a
     doubly blocked matrix, each made of one row, can be told apart even where cells are too small to
     be seen. Where there is but one row, hues change from cell to cell.
 
-    Parameters
-    ----------
-    cells : (n,) array of int
-        Flat indices.
-    shape : tuple of int
-        Of the array.
-
-    Returns
-    -------
-    (n, 3) array of uint8
-        sRGB.
-
     References
     ----------
     Ottosson (2020), "A perceptual color space for image processing" (Oklab).
 
-    Examples
-    --------
     >>> cell_colours(np.arange(4), (2, 2)).tolist()
     [[90, 125, 206], [130, 168, 252], [222, 126, 87], [255, 170, 129]]
     """
@@ -76,8 +62,6 @@ def cell_colours(cells: Ints, shape: tuple[int, ...]) -> Colours:
 def colour_of(shape: tuple[int, ...]) -> Callable[[int], tuple[int, int, int]]:
     """Return a function from a flat index of an array to its colour, for a few of them.
 
-    Examples
-    --------
     >>> colour_of((2, 2))(3)
     (255, 170, 129)
     """

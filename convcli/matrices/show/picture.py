@@ -1,43 +1,213 @@
-"""The structure of a matrix as a picture: a square per entry, coloured by what stands there."""
+"""The structure of a matrix as a picture: a square per entry, coloured by the cell that stands there.
+
+`layout` says where the squares are, `paint` colours them from some rows at a time, `picture` adds lines and
+labels.
+"""
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.arrays.library import Array
-from convcli.images import Image, write_image
 from convcli.images.draw import SMALLEST, print_labels
-from convcli.matrices.matrix import Matrix
-from convcli.matrices.show.colouring import EMPTY, PALE, paint
-from convcli.matrices.show.layout import MARGIN, Layout, layout
+from convcli.matrices.convolution_matrix import ConvolutionMatrix
+from convcli.matrices.matrix import Ints, Matrix, Symbolic, dense_rows, spans
+from convcli.matrices.show.palette import cell_colours
 
+LONGEST = 1280  # pixels of the longer side
+LARGEST_CELL = 96  # pixels
+SLIM = 160  # pixels of the shorter side, if a matrix of few columns or rows can be given as many
+MARGIN = 16
 LINED = 6  # pixels of a square from which on there are lines between all, and ...
 FRAMED = 5  # of a block
 BOLD = 24  # pixels of a square from which on lines between blocks are thicker
 LINE, FAINT_LINE, BORDER = 208, 222, 60  # gray
 INK, FAINT_INK, CHALK = (20, 20, 20), (178, 178, 178), (245, 245, 245)
-MEMORY_BYTES = 150 * 2**20
+MOST_ENTRIES = 1 << 22  # looked at one by one
+MOST_BLOCK_ROWS = 1 << 12
+TABLE = 1 << 16  # cells whose colours are worked out beforehand
+EMPTY, PALE = (255, 255, 255), (238, 238, 238)  # no cell of the kernel, and one that is 0
+FEATHER = 1e-9  # weight of a pale one among others
 
 Pixels = NDArray[np.uint8]
+Span = tuple[int, int]
 Label = tuple[float, float, str, tuple[int, int, int]]
 
 
-def write_picture(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None]) -> None:
-    """Write `picture` as PNG."""
-    buffer = io.BytesIO()  # what goes wrong with `file` is not for the encoder to report
-    write_image(buffer, Image(picture(matrix, advance)), format="PNG", compress=6)
-    file.write(buffer.getbuffer())
+@dataclass(frozen=True)
+class Layout:
+    """Squares of a picture: the shape of the matrix, rows and columns that share one, and its sides."""
+
+    shape: tuple[int, int]
+    merged: tuple[int, int]
+    cell: tuple[int, int]
+
+    @property
+    def squares(self) -> tuple[int, int]:
+        """Squares down and across."""
+        return -(-self.shape[0] // self.merged[0]), -(-self.shape[1] // self.merged[1])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture, in pixels."""
+        down, across = (n * side + 2 * MARGIN for n, side in zip(self.squares, self.cell, strict=True))
+        return down, across
+
+    @property
+    def T(self) -> Layout:  # noqa: N802 - as in NumPy
+        """That of the transpose."""
+        return Layout(self.shape[::-1], self.merged[::-1], self.cell[::-1])
+
+    def middle(self, row: int, column: int) -> tuple[float, float]:
+        """Pixel row and column of the middle of an entry's square."""
+        y, x = (
+            MARGIN + (n // step + 0.5) * side
+            for n, step, side in zip((row, column), self.merged, self.cell, strict=True)
+        )
+        return y, x
 
 
-def png_size(matrix: Matrix) -> tuple[int, bool]:
-    """Return about the bytes of the picture."""
-    height, width = layout(matrix.shape).size
-    return height * width // 10, False
+def layout(shape: tuple[int, int]) -> Layout:
+    """Fit a matrix into a picture: squares of one size, smaller the more there are, then several rows to one.
+
+    A matrix much longer than wide gets cells that are wider than high, or the other way round.
+
+    >>> layout((4, 9))
+    Layout(shape=(4, 9), merged=(1, 1), cell=(96, 96))
+    >>> layout((4356, 4096)).size
+    (1121, 1056)
+    >>> layout((1000, 1)).cell
+    (1, 96)
+    """
+    longest = max(shape)
+    usual = -(-longest // LONGEST), max(1, min(LARGEST_CELL, LONGEST // longest))
+    scales = []
+    for n in shape:
+        step, side = usual
+        if -(-n // step) * side < SLIM:
+            step = -(-n // SLIM)
+            side = max(side, min(LARGEST_CELL, SLIM // -(-n // step)))
+        scales.append((step, side))
+    (down, height), (across, width) = scales
+    return Layout(shape, (down, across), (height, width))
+
+
+def paint(matrix: Matrix, where: Layout, advance: Callable[[int], None]) -> Pixels:
+    """Return the colours of the squares, (down, across, 3).
+
+    All rows are looked at, or of a huge matrix one in each row of squares.
+    """
+    inner = matrix.matrix if isinstance(matrix, Symbolic) else matrix
+    if isinstance(inner, ConvolutionMatrix) and inner.transposed:  # whose rows are dearer
+        turned = replace(matrix, matrix=inner.T) if isinstance(matrix, Symbolic) else inner.T
+        squares = paint(turned, where.T, lambda rows: None)  # noqa: ARG005
+        advance(matrix.shape[0])
+        return squares.swapaxes(0, 1)
+    visited = list(_visited(matrix, where))
+    brush: _Samples | _Cells
+    if matrix is inner and not isinstance(matrix, ConvolutionMatrix):
+        brush = _Samples(matrix, where, visited)
+    else:
+        brush = _Cells(matrix, where)
+    done = 0
+    for start, stop in visited:
+        brush.add(start, stop)
+        advance(stop - done)
+        done = stop
+    advance(matrix.shape[0] - done)
+    return brush.colours()
+
+
+def _visited(matrix: Matrix, where: Layout) -> Iterator[Span]:
+    inner = matrix.matrix if isinstance(matrix, Symbolic) else matrix
+    rows, step = matrix.shape[0], where.merged[0]
+    block_rows = rows // matrix.block_shape[0]
+    if rows * inner.row_entries <= MOST_ENTRIES and block_rows <= MOST_BLOCK_ROWS:
+        yield from spans(matrix)
+        return
+    for square in range(where.squares[0]):
+        # Not always the same place in a square: a stride would show what is not there.
+        row = min(rows - 1, square * step + int(square * 0.618 % 1 * step))
+        yield row, row + 1
+
+
+class _Cells:
+    """Mean colour of the cells in each square."""
+
+    def __init__(self, matrix: Matrix, where: Layout) -> None:
+        self.matrix, self.where = matrix, where
+        self.zero: NDArray[np.bool_] | None = None
+        self.shape = matrix.cell_shape
+        if isinstance(matrix, ConvolutionMatrix):
+            self.zero = matrix.kernels.reshape(-1) == 0
+        self.sums = np.zeros((*where.squares, 4), np.float32)
+
+    def add(self, start: int, stop: int) -> None:
+        rows, columns, cells = self.matrix.cells(start, stop)
+        (down, across), squares = self.where.merged, self.where.squares[1]
+        first, last = start // down, (stop - 1) // down + 1
+        flat = (rows // down - first) * squares + columns // across
+        weights = np.ones(len(cells))
+        colours = self._colours(cells)
+        if self.zero is not None:
+            weights[self.zero[cells]] = FEATHER
+            colours[self.zero[cells]] = PALE
+        for channel in range(4):
+            amount = weights if channel == 3 else weights * colours[:, channel]
+            total = np.bincount(flat, amount, (last - first) * squares)
+            self.sums[first:last, :, channel] += total.reshape(last - first, squares)
+
+    def _colours(self, cells: Ints) -> Pixels:
+        if math.prod(self.shape) > TABLE:
+            return cell_colours(cells, self.shape)
+        return cell_colours(np.arange(math.prod(self.shape)), self.shape)[cells]
+
+    def colours(self) -> Pixels:
+        if max(self.where.merged) > 1:
+            # A band one pixel wide is hard to see: one more, where there is nothing.
+            bare = (self.sums[:, :-1, 3] > 0) & (self.sums[:, 1:, 3] == 0)
+            self.sums[:, 1:][bare] = self.sums[:, :-1][bare]
+        weight = self.sums[..., 3:]
+        mean = self.sums[..., :3] / np.where(weight > 0, weight, 1)
+        return np.round(np.where(weight > 0, mean, EMPTY)).astype(np.uint8)
+
+
+class _Samples:
+    """Mean brightness of the numbers in each square: from black to white, lowest to highest."""
+
+    def __init__(self, matrix: Matrix, where: Layout, visited: list[Span]) -> None:
+        self.matrix, self.where = matrix, where
+        self.sums = np.zeros((*where.squares, 2))
+        self.low, self.high = 0.0, 255.0
+        if matrix.dtype != np.uint8:
+            parts = (part[np.isfinite(part)] for part in (dense_rows(matrix, *span) for span in visited))
+            ends = [(float(part.min()), float(part.max())) for part in parts if part.size]
+            self.low = min((low for low, _ in ends), default=0.0)
+            self.high = max((high for _, high in ends), default=0.0)
+
+    def add(self, start: int, stop: int) -> None:
+        down, across = self.where.merged
+        starts = np.arange(0, self.where.shape[1], across)
+        numbers = np.nan_to_num(
+            dense_rows(self.matrix, start, stop), nan=self.low, neginf=self.low, posinf=self.high
+        )
+        squares = np.arange(start, stop) // down
+        counts = np.diff(starts, append=self.where.shape[1])
+        # Divided first, because sums of the largest floats are not floats.
+        parts = np.add.reduceat(numbers / (2.0 * down * across), starts, axis=1, dtype=np.float64)
+        np.add.at(self.sums[..., 0], squares, parts * (across / counts))
+        np.add.at(self.sums[..., 1], squares, 1)
+
+    def colours(self) -> Pixels:
+        half_mean = self.sums[..., 0] / np.maximum(self.sums[..., 1], 1) * self.where.merged[0]
+        half_extent = self.high / 2 - self.low / 2
+        gray = (half_mean - self.low / 2) / (half_extent or 1.0) * 255
+        return np.repeat(np.clip(np.round(gray), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def picture(
@@ -52,18 +222,6 @@ def picture(
     In a large matrix several rows and columns share a square, which has the mean colour of the entries
     that there are. Of a huge one, one row in each row of squares is looked at.
 
-    Parameters
-    ----------
-    matrix : Matrix
-    advance : callable
-        Told now and then how many more rows are done.
-
-    Returns
-    -------
-    (height, width, 3) array of uint8
-
-    Examples
-    --------
     >>> from convcli.matrices.build import convolution_matrix
     >>> picture(convolution_matrix([[1, 2], [3, 4]], (3, 3), mode="valid")).shape
     (416, 896, 3)
@@ -100,12 +258,10 @@ def _rule(pixels: Pixels, where: Layout, axis: int, block: int) -> None:
 
 
 def _labels(matrix: Matrix, where: Layout, squares: Pixels) -> Iterator[Label]:
-    """Tell what to write into the squares, if there is room for it."""
+    """Yield the labels of the squares, if there is room for them."""
     if min(where.cell) < SMALLEST or max(where.merged) > 1:
         return
-    found = matrix.rows(0, matrix.shape[0])
-    dense: Array = found if isinstance(found, np.ndarray) else found.toarray()
-    for row, line in enumerate(dense.tolist()):
+    for row, line in enumerate(dense_rows(matrix).tolist()):
         for column, value in enumerate(line):
             y, x = where.middle(row, column)
             yield x, y, label(value), _ink(squares[row, column], value)

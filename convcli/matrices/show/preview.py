@@ -14,56 +14,57 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Colour = tuple[int, int, int]
-Look = Callable[[list[int], list[int]], tuple[list[list[str]], list[list[Colour | None]]]]
+Preview = tuple[list[list[str]], list[list[Colour | None]]]
+Look = Callable[[list[int], list[int]], Preview]
 
 
-def look_at(matrix: Matrix, colours: Callable[[int], Colour]) -> Look:
-    """Return a function that takes rows and columns, and returns what stands there and in what colour.
+def preview(matrix: Matrix, colours: Callable[[int], Colour]) -> Look:
+    """Return a function from rows and columns to the entries there, as text, and their colours.
 
-    Parameters
-    ----------
-    matrix : Matrix
-    colours : callable
-        From the cell that an entry is made of to a colour.
+    `colours` takes the cell that an entry is made of.
 
-    Examples
-    --------
     >>> from convcli.matrices.build import convolution_matrix
-    >>> look_at(convolution_matrix([1, 2], 3), lambda cell: (cell, 0, 0))([0, 1], [0, 1, 2])[0]
+    >>> preview(convolution_matrix([1, 2], 3), lambda cell: (cell, 0, 0))([0, 1], [0, 1, 2])[0]
     [['1', '0', '0'], ['2', '1', '0']]
     """
 
-    def look(rows: list[int], columns: list[int]) -> tuple[list[list[str]], list[list[Colour | None]]]:
+    def look(rows: list[int], columns: list[int]) -> Preview:
         text: list[list[str]] = []
         shades: list[list[Colour | None]] = []
         for start, stop in _runs(rows):
-            lines = _lines(matrix, (start, stop), columns)
+            cells = list(_cells(matrix, start, stop, columns))
+            lines = _lines(matrix, start, stop, columns, cells)
             text += lines
-            shades += _shades(matrix, (start, stop), columns, lines, colours)
+            shades += [[None] * len(columns) for _ in lines]
+            for row, place, cell in cells:
+                if lines[row][place] != "0":
+                    shades[row - len(lines)][place] = colours(cell)
         return text, shades
 
     return look
 
 
-def _lines(matrix: Matrix, rows: tuple[int, int], columns: list[int]) -> list[list[str]]:
+def _cells(matrix: Matrix, start: int, stop: int, columns: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield row, place among the columns, and cell of the entries in some rows and columns."""
+    places = {column: place for place, column in enumerate(columns)}
+    found = matrix.cells(start, stop)
+    wanted = np.isin(found[1], columns)
+    for row, column, cell in zip(*(part[wanted].tolist() for part in found), strict=True):
+        yield row - start, places[column], cell
+
+
+def _lines(
+    matrix: Matrix, start: int, stop: int, columns: list[int], cells: list[tuple[int, int, int]]
+) -> list[list[str]]:
     """Text of some rows and columns; of names only those are made that are shown."""
     if not isinstance(matrix, Symbolic):
-        dense = _chosen(matrix.rows(*rows), columns)
+        dense = _chosen(matrix.rows(start, stop), columns)
         return [[entry(value) for value in line] for line in dense.tolist()]
-    names = [[""] * len(columns) for _ in range(*rows)]
-    for row, place, cell in _cells(matrix, rows, columns):
+    names = [[""] * len(columns) for _ in range(start, stop)]
+    for row, place, cell in cells:
         before = names[row][place]
         names[row][place] = before + ("+" if before else "") + matrix.names[cell]
     return [[name or "0" for name in line] for line in names]
-
-
-def _cells(matrix: Matrix, rows: tuple[int, int], columns: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Yield row, place among the columns, and cell of what stands in some rows and columns."""
-    places = {column: place for place, column in enumerate(columns)}
-    found = matrix.cells(*rows)
-    wanted = np.isin(found[1], columns)
-    for row, column, cell in zip(*(part[wanted].tolist() for part in found), strict=True):
-        yield row - rows[0], places[column], cell
 
 
 def _chosen(rows: csr_array | Array, columns: list[int]) -> Array:
@@ -86,20 +87,6 @@ def entry(value: Any) -> str:
     ('3', '0.1111', 'w11')
     """
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _shades(
-    matrix: Matrix,
-    rows: tuple[int, int],
-    columns: list[int],
-    text: list[list[str]],
-    colours: Callable[[int], Colour],
-) -> list[list[Colour | None]]:
-    shades: list[list[Colour | None]] = [[None] * len(columns) for _ in text]
-    for row, place, cell in _cells(matrix, rows, columns):
-        if text[row][place] != "0":
-            shades[row][place] = colours(cell)
-    return shades
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ from convcli.arrays.samples import refuse_overflow
 from convcli.errors import UsageError
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.matrix import Dense, Matrix
+from convcli.matrices.show.facts import structure
 from convcli.text import shape_text
 
 MOST_ROWS_OF_KERNEL = 16
@@ -19,15 +20,9 @@ MOST_ROWS_OF_KERNEL = 16
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage.
+    """One stage: its title, lines of text, and parts.
 
-    Attributes
-    ----------
-    title : str
-    lines : list of str
-        What is said about it.
-    parts : list of (str, matrix, int)
-        Captions, what to show under each, and which cell of the filter its first cell is.
+    A part is a caption, the matrix to show under it, and which cell of the filter its first cell is.
     """
 
     title: str
@@ -38,21 +33,7 @@ class Stage:
 def steps(matrix: ConvolutionMatrix, image: Array) -> Iterator[Stage]:
     """Build T from the rows of the kernel, multiply, and reshape.
 
-    Parameters
-    ----------
-    matrix : ConvolutionMatrix
-        Of one kernel with two axes, in row-major order, not transposed.
-    image : (height, width) array
-
-    Yields
-    ------
-    Stage
-        Eight of them.
-
-    Raises
-    ------
-    UsageError
-        For other matrices.
+    Eight stages; the matrix is of one kernel with two axes, in row-major order, not transposed.
 
     References
     ----------
@@ -93,7 +74,7 @@ def steps(matrix: ConvolutionMatrix, image: Array) -> Iterator[Stage]:
         [f"The rows of x one after the other: {image.size} numbers."],
         [("vec(x), turned on its side", Dense(vector.T), 0)],
     )
-    product = matrix.tocsr() @ vector
+    product = matrix @ vector
     yield Stage(
         "The product",
         [f"T ({shape_text(matrix.shape)}) times vec(x) ({image.size}) gives {len(product)} numbers."],
@@ -168,8 +149,6 @@ def _small_matrices(matrix: ConvolutionMatrix, kernel: Array) -> Stage:
 
 
 def _blocks(matrix: ConvolutionMatrix) -> Stage:
-    from convcli.matrices.show.facts import structure
-
     rows, columns = (n // m for n, m in zip(matrix.shape, matrix.block_shape, strict=True))
     name = structure(matrix)
     return Stage(
@@ -184,10 +163,12 @@ def _blocks(matrix: ConvolutionMatrix) -> Stage:
 
 def _layout(matrix: ConvolutionMatrix) -> Array:
     """Which small matrix stands in which block."""
-    others, taps = matrix.meet(0, range(matrix.row_shape[1]))
+    others, cells = matrix.meet(0, range(matrix.row_shape[1]))
+    if matrix.spec.op == "convolve":
+        cells = len(matrix.kernels[0, 0]) - 1 - cells
     names = np.full((matrix.row_shape[1], matrix.column_shape[1]), "0", dtype=object)
-    for block_row, (blocks, cells) in enumerate(zip(others.tolist(), taps.tolist(), strict=True)):
-        for block, cell in sorted(zip(blocks, cells, strict=True)):
+    for block_row, (blocks, rows) in enumerate(zip(others.tolist(), cells.tolist(), strict=True)):
+        for block, cell in sorted(zip(blocks, rows, strict=True)):
             if block >= 0:
                 before = names[block_row, block]
                 names[block_row, block] = f"F{cell + 1}" if before == "0" else f"{before}+F{cell + 1}"

@@ -7,23 +7,13 @@ is made sparse, with a row.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
-from convcli.matrices.files.cell_text import (
-    Entries,
-    Lookup,
-    Spell,
-    entries_of,
-    json_number,
-    part_of,
-    plain_number,
-    segments,
-)
+from convcli.matrices.files.shared.cell_text import Entries, Lookup, Spell, entries_of, part_of, segments
 from convcli.matrices.matrix import Ints, Matrix, spans
 
 RUN = 1 << 11  # zeros written together: pieces of text stay in the cache
@@ -36,16 +26,9 @@ SPECIAL = frozenset('",\t\r\n')  # characters that names are quoted for
 
 @dataclass(frozen=True)
 class Style:
-    """What stands around the entries.
+    """Text around the entries: after one, after the last of a row, and around all of them.
 
-    Attributes
-    ----------
-    separator, end : bytes
-        After an entry, and after the last one of a row.
-    number, name : callable
-        How each is spelled.
-    opening, closing : callable
-        Text before the first row, and after the last in place of `end`; of the shape.
+    `number` and `name` spell an entry; `closing` takes the place of the last `end`.
     """
 
     separator: bytes
@@ -67,38 +50,8 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-CSV = Style(b",", b"\n", plain_number, quoted)
-TSV = Style(b"\t", b"\n", plain_number, quoted)
-JSON = Style(
-    b",",
-    b"],\n[",
-    json_number,
-    json.dumps,
-    lambda shape: b'{"shape": %b, "rows": [\n[' % json.dumps(shape).encode(),
-    b"]\n]}\n",
-)
-
-
-def write_text(file: BinaryIO, matrix: Matrix, style: Style, advance: Callable[[int], None]) -> None:
-    r"""Write all cells of a matrix, zeros too, row by row.
-
-    Parameters
-    ----------
-    file : BinaryIO
-    matrix : Matrix
-    style : Style
-    advance : callable
-        Told how many rows have been written since it was told last.
-
-    Examples
-    --------
-    >>> import io
-    >>> from convcli.matrices.build import convolution_matrix
-    >>> file = io.BytesIO()
-    >>> write_text(file, convolution_matrix([1, 0.5], 3), CSV, lambda rows: None)
-    >>> file.getvalue()
-    b'1,0,0\n0.5,1,0\n0,0.5,1\n0,0,0.5\n'
-    """
+def write_text(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None], style: Style) -> None:
+    """Write all cells of a matrix, zeros too, row by row."""
     entries = entries_of(matrix, style.number, style.name)
     pieces = _Pieces(entries, style)
     rows, columns = matrix.shape

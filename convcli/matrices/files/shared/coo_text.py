@@ -9,75 +9,19 @@ from typing import BinaryIO
 import numpy as np
 
 from convcli.arrays.library import Array
-from convcli.matrices.files.cell_text import Lookup, count_entries, entries_of, plain_number
-from convcli.matrices.files.dense_text import quoted
+from convcli.matrices.files.shared.cell_text import Lookup, entries_of, plain_number
+from convcli.matrices.files.shared.dense_text import quoted
 from convcli.matrices.matrix import Ints, Matrix, Symbolic, spans
 
 GROUP = 10_000  # digits are looked up four at a time
 LINES = 1 << 17  # written together, if they have not more than ...
 WIDE = 1 << 24  # characters of values
-FIELDS = {"b": "integer", "i": "integer", "u": "integer", "f": "real"}
 
 
-def write_sparse_csv(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None]) -> None:
-    r"""Write a line of names, then row, column and value of every entry, both counted from 0.
-
-    Examples
-    --------
-    >>> import io
-    >>> from convcli.matrices.build import convolution_matrix
-    >>> file = io.BytesIO()
-    >>> write_sparse_csv(file, convolution_matrix([1, 0.5], 2), lambda rows: None)
-    >>> file.getvalue()
-    b'row,col,value\n0,0,1\n1,0,0.5\n1,1,1\n2,1,0.5\n'
-    """
-    file.write(b"row,col,value\n")
-    _write_lines(file, matrix, b",", 0, advance)
-
-
-def write_matrix_market(
-    file: BinaryIO, matrix: Matrix, entries: int | None, advance: Callable[[int], None]
+def write_lines(
+    file: BinaryIO, matrix: Matrix, advance: Callable[[int], None], *, separator: bytes, base: int
 ) -> None:
-    r"""Write a Matrix Market file: row and column, counted from 1, and value of every entry.
-
-    Parameters
-    ----------
-    file : BinaryIO
-    matrix : Matrix
-    entries : int or None
-        How many there are, if it is known: the file says so before the first. Counted otherwise.
-    advance : callable
-
-    References
-    ----------
-    Boisvert, Pozo and Remington (1996), "The Matrix Market exchange formats", section 2.
-
-    Examples
-    --------
-    >>> import io
-    >>> from convcli.matrices.build import convolution_matrix
-    >>> file = io.BytesIO()
-    >>> write_matrix_market(file, convolution_matrix([3, 4], 2, mode="valid"), 2, lambda rows: None)
-    >>> print(file.getvalue().decode(), end="")
-    %%MatrixMarket matrix coordinate integer general
-    1 2 2
-    1 1 4
-    1 2 3
-    """
-    file.write(market_header(matrix, count_entries(matrix) if entries is None else entries))
-    _write_lines(file, matrix, b" ", 1, advance)
-
-
-def market_header(matrix: Matrix, entries: int) -> bytes:
-    """Return the first two lines of a Matrix Market file."""
-    field = "unsigned-integer" if matrix.dtype == np.uint64 else FIELDS[matrix.dtype.kind]
-    rows, columns = matrix.shape
-    return f"%%MatrixMarket matrix coordinate {field} general\n{rows} {columns} {entries}\n".encode()
-
-
-def _write_lines(
-    file: BinaryIO, matrix: Matrix, separator: bytes, base: int, advance: Callable[[int], None]
-) -> None:
+    """Write row and column, counted from `base`, and value of every entry."""
     entries = entries_of(matrix, plain_number, quoted)
     lookup = Lookup(entries, b"\n")
     groups = [_groups(size) for size in matrix.shape]
@@ -111,8 +55,6 @@ def _groups(number: int) -> int:
 def decimal(numbers: Ints, groups: int) -> Array:
     r"""Spell numbers, four digits to a group, each digit a byte; leading zeros are null bytes.
 
-    Examples
-    --------
     >>> decimal(np.array([0, 12345]), 2).tobytes()
     b'\x00\x00\x00\x00\x00\x00\x000\x00\x00\x0012345'
     """

@@ -1,4 +1,4 @@
-"""What stands in a matrix, as text: each distinct number or name is spelled once, entries carry its code."""
+"""Entries of a matrix as text: each distinct number or name is spelled once, entries carry its code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrays.library import Array
+from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.matrix import Ints, Matrix, Symbolic, spans
+from convcli.matrices.value_counts import value_counts
 
 CELLS = 1 << 18  # of a dense matrix, written together
 KNOWN = 1 << 16  # distinct numbers remembered from block to block
@@ -20,19 +22,15 @@ Spell = Callable[[Any], str]
 class Entries(Protocol):
     """The entries of a matrix, and their texts.
 
-    Attributes
-    ----------
-    texts : list of bytes
-        What each code stands for. Grows as entries are coded; a new list if codes begin anew.
-    zero : bytes
-        What stands where no entry is.
+    `texts` has the text of each code; it grows as entries are coded, and is a new list if codes begin anew.
+    `zero` is the text where no entry is.
     """
 
     texts: list[bytes]
     zero: bytes
 
     def rows(self, start: int, stop: int) -> tuple[Ints | None, Array]:
-        """Return positions, ``row · columns + column`` from row `start` on, and what stands there.
+        """Return positions, ``row · columns + column`` from row `start` on, and the entries there.
 
         Sorted; None for all positions.
         """
@@ -46,8 +44,6 @@ class Entries(Protocol):
 def entries_of(matrix: Matrix, number: Spell, name: Spell) -> Entries:
     """Read a matrix as texts, spelled by `number` or, if it is symbolic, by `name`.
 
-    Examples
-    --------
     >>> from convcli.matrices.build import convolution_matrix
     >>> entries = entries_of(convolution_matrix([3, -1], 2), plain_number, str)
     >>> positions, numbers = entries.rows(0, 3)
@@ -90,7 +86,11 @@ def nonzeros_in(matrix: Matrix, start: int, stop: int) -> tuple[Ints, Array]:
 
 
 def count_entries(matrix: Matrix) -> int:
-    """Count what is not 0, by reading all rows."""
+    """Count the entries that are not 0, by reading all rows if need be."""
+    if isinstance(matrix, ConvolutionMatrix):
+        counts, exact = value_counts(matrix)
+        if exact:
+            return counts.total()
     return sum(len(nonzeros_in(matrix, *span)[0]) for span in spans(matrix))
 
 
@@ -103,32 +103,11 @@ def plain_number(number: Any) -> str:
     return str(number).removesuffix(".0")
 
 
-def json_number(number: Any) -> str:
-    """Write a number as JSON has it, which knows finite ones only.
-
-    >>> json_number(0.5), json_number(float("inf"))
-    ('0.5', 'null')
-    """
-    return plain_number(number) if np.isfinite(number) else "null"
-
-
 class Lookup:
     """Texts of a matrix's entries as rows of an array, to take many at a time from.
 
-    Parameters
-    ----------
-    entries : Entries
-    separator : bytes
-        What follows an entry.
-    room : int
-        Characters kept for it, if others may take its place.
-
-    Attributes
-    ----------
-    texts : list of bytes
-        By code; the zero comes after the last.
-    width : int
-        Characters of the longest.
+    Each is followed by `separator`, or by another one of up to `room` characters. The zero comes after the
+    last of `texts`; `width` is the length of the longest.
     """
 
     def __init__(self, entries: Entries, separator: bytes, room: int = 1) -> None:
@@ -138,7 +117,7 @@ class Lookup:
         self.width = 0
 
     def refresh(self) -> bool:
-        """Follow what the entries learnt meanwhile; return whether that was anything."""
+        """Follow the texts that were added meanwhile; return whether there were any."""
         if self.source is self.entries.texts and len(self.source) == len(self.texts) - 1:
             return False
         self.source = self.entries.texts

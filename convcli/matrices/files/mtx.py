@@ -1,6 +1,6 @@
 """Matrix Market files of real numbers.
 
-Not through SciPy: `scipy.io.mmread` (1.17) writes beyond its array for a symmetric one that is not
+Read not through SciPy: `scipy.io.mmread` (1.17) writes beyond its array for a symmetric one that is not
 square, cuts 1.5 down to 1 where whole numbers are promised, and takes memory on the word of the header.
 
 The format: Boisvert, Pozo and Remington (1996), "The Matrix Market Exchange Formats", NISTIR 5935.
@@ -8,27 +8,55 @@ The format: Boisvert, Pozo and Remington (1996), "The Matrix Market Exchange For
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.kernels.kernel import brief
-from convcli.matrices.files.read_request import Request
-from convcli.matrices.files.read_text import Line, from_entries, lines_of, table
+from convcli.matrices.files.shared.cell_text import count_entries
+from convcli.matrices.files.shared.census import lines_size
+from convcli.matrices.files.shared.coo_text import write_lines
+from convcli.matrices.files.shared.read_text import Line, from_entries, lines_of, table
+from convcli.matrices.files.shared.request import Request
+from convcli.matrices.matrix import Matrix
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+SUMMARY = "Matrix Market, sparse"
+EXTENSIONS = (".mtx",)
+MAGIC = b"%%MatrixMarket"
+HOLDS_NAMES = False
+IS_SPARSE = True
 LONGEST_LINE = 1024
+WRITTEN = {"b": "integer", "i": "integer", "u": "integer", "f": "real"}
 MATRIX = ["%%matrixmarket", "matrix"]
 FORMS = ("coordinate", "array")
 FIELDS = ("integer", "unsigned-integer", "real", "double", "pattern")
 MIRRORED = {"general": 0, "symmetric": 1, "skew-symmetric": -1}  # factor of what is not listed
 
 
-def read_mtx(request: Request) -> Array | csr_array:
+def write(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None]) -> None:
+    """Write the number of entries, then row and column, counted from 1, and value of each."""
+    file.write(_header(matrix, count_entries(matrix)))
+    write_lines(file, matrix, advance, separator=b" ", base=1)
+
+
+def size(matrix: Matrix) -> tuple[int, bool]:
+    """Return about the bytes of the file."""
+    lines, entries = lines_size(matrix, base=1)
+    return len(_header(matrix, entries)) + lines, False
+
+
+def _header(matrix: Matrix, entries: int) -> bytes:
+    field = "unsigned-integer" if matrix.dtype == np.uint64 else WRITTEN[matrix.dtype.kind]
+    rows, columns = matrix.shape
+    return f"%%MatrixMarket matrix coordinate {field} general\n{rows} {columns} {entries}\n".encode()
+
+
+def read(request: Request) -> Array | csr_array:
     """Read a matrix by its entries, sparse, or by all of its cells, dense."""
     form, field, mirrored = _banner(request)
     lines = _lines(request)

@@ -12,7 +12,7 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.kernels.kernel import brief
-from convcli.matrices.files.read_request import Request
+from convcli.matrices.files.shared.request import Request
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -23,17 +23,7 @@ SEPARATORS = {b",": "commas", b"\t": "tabs", b" ": "blanks"}
 Line = tuple[int, bytes]
 
 
-def read_csv(request: Request) -> Array | csr_array:
-    """Read cells separated by commas."""
-    return _read(request, b",")
-
-
-def read_tsv(request: Request) -> Array | csr_array:
-    """Read cells separated by tabs."""
-    return _read(request, b"\t")
-
-
-def _read(request: Request, separator: bytes) -> Array | csr_array:
+def read_rows(request: Request, separator: bytes) -> Array | csr_array:
     """Read one row per line, or after the line ``row,col,value`` one entry per line."""
     lines = lines_of(request)
     first = next(lines, None)
@@ -50,12 +40,7 @@ def _read(request: Request, separator: bytes) -> Array | csr_array:
 def from_entries(request: Request, entries: Array, shape: tuple[int, int] | None, first: int) -> csr_array:
     """Put entries (row, column, value) in a matrix; those at the same place add up.
 
-    Parameters
-    ----------
-    shape : (int, int) or None
-        None ends the matrix at its last entries.
-    first : int
-        What row and column are counted from.
+    Rows and columns are counted from `first`. Without a shape the matrix ends at its last entries.
     """
     from scipy.sparse import coo_array
 
@@ -95,17 +80,9 @@ def lines_of(request: Request, comment: bytes = b"#", start: int = 1) -> Iterato
 
 
 def table(request: Request, lines: Iterable[Line], separator: bytes, width: int = 0) -> Array:
-    """Read rows of numbers.
+    """Read rows of numbers, of `width` cells where that is known.
 
-    Parameters
-    ----------
-    width : int
-        Cells in a row, where that is known.
-
-    Returns
-    -------
-    (rows, width) array
-        int64 if all are whole numbers of that range, without a point or exponent; else float64.
+    They are int64 if all are whole numbers of that range, without a point or exponent; else float64.
     """
     values: array[Any] = array("q")
     for batch in _batches(request, lines, separator, width):
@@ -157,13 +134,7 @@ def _parts(text: bytes, separator: bytes) -> Iterator[bytes]:
 
 
 def _extended(values: array[Any], cells: list[bytes]) -> array[Any]:
-    """Append cells; all become floats with the first that is not an int64.
-
-    Raises
-    ------
-    ValueError
-        If a cell is not a number.
-    """
+    """Append cells; all become floats with the first that is not an int64. ValueError if one is no number."""
     if values.typecode == "q":
         try:
             values.fromlist([int(cell) for cell in cells])
