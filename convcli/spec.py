@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from convcli.errors import LimitError, UsageError
-from convcli.text import shape_text
+from convcli.text import nearest, shape_text
 
 Mode = Literal["same", "full", "valid"]
 Op = Literal["convolve", "correlate"]
@@ -66,24 +66,19 @@ LARGEST = 2**60  # of any number that says how far or how many: sums of a few st
 MANTISSA_BITS = {"float32": 24, "float64": 53, "int64": 63}
 
 
-def choose(value: str, allowed: Sequence[str], what: str, *, also: Iterable[str] = ()) -> str:
-    """Return `value` if it is one of `allowed`; otherwise name the nearest, of these or `also`, and all."""
-    if isinstance(value, str) and value in allowed:
+def choose(value: str, allowed: Iterable[str], what: str, *, accepted: Iterable[str] = ()) -> str:
+    """Return `value` if it is one of those allowed; otherwise raise `unknown`."""
+    words = tuple(allowed)
+    if isinstance(value, str) and value in words:
         return value
-    hint = did_you_mean(str(value), [*allowed, *also])
-    raise UsageError(f'unknown {what} "{value}";{hint} use one of {", ".join(allowed)}')
+    raise unknown(value, words, what, accepted)
 
 
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """Ask for the nearest of the words allowed, if one is near.
-
-    >>> did_you_mean("nearst", BORDERS)
-    ' did you mean "nearest"?'
-    """
-    import difflib
-
-    close = difflib.get_close_matches(word.lower(), list(allowed), 1)
-    return f' did you mean "{close[0]}"?' if close else ""
+def unknown(value: object, allowed: Sequence[str], what: str, accepted: Iterable[str] = ()) -> UsageError:
+    """Return the error for a word: the nearest, of those allowed and their aliases, and all the former."""
+    close = nearest(str(value).lower(), allowed) or nearest(str(value).lower(), list(accepted))
+    hint = f' did you mean "{close}"?' if close else ""
+    return UsageError(f'unknown {what} "{value}";{hint} use one of {", ".join(allowed)}')
 
 
 def border_name(name: str) -> str:
@@ -98,7 +93,7 @@ def border_name(name: str) -> str:
             f"{BORDERS['symmetric'].drawing}) or \"mirror\" (NumPy's and PyTorch's reflect: "
             f"{BORDERS['mirror'].drawing})"
         )
-    return choose(BORDER_ALIASES.get(str(name), name), tuple(BORDERS), "border", also=BORDER_ALIASES)
+    return choose(BORDER_ALIASES.get(str(name), name), tuple(BORDERS), "border", accepted=BORDER_ALIASES)
 
 
 def whole(value: object) -> int | None:
@@ -202,12 +197,14 @@ def default_origin(kernel_shape: Iterable[int]) -> tuple[int, ...]:
     return tuple((n - 1) // 2 for n in kernel_shape)
 
 
-def checked_origin(origin: int | Iterable[int], kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
+def checked_origin(
+    origin: int | Iterable[int], kernel_shape: tuple[int, ...], what: str = "kernel"
+) -> tuple[int, ...]:
     """Return an origin with one number per axis, or refuse one that is not a cell of the kernel."""
     cell = per_axis(origin, len(kernel_shape), "origin", 0)
     if any(o >= n for o, n in zip(cell, kernel_shape, strict=True)):
         raise UsageError(
-            f"origin {cell} is outside the kernel {shape_text(kernel_shape)}; cells are counted from 0"
+            f"origin {cell} is outside the {what} {shape_text(kernel_shape)}; cells are counted from 0"
         )
     return cell
 
@@ -292,7 +289,7 @@ class Axis:
         """Samples that the dilated kernel spans."""
         return span(self.taps, self.dilation)
 
-    @property
+    @functools.cached_property
     def output(self) -> int:
         """Samples of the result."""
         return max(0, ceil_div(self.stop - self.start, self.stride))  # the length of a range may overflow
@@ -394,8 +391,8 @@ class ConvSpec:
         put(self, "border", border_name(self.border))
         put(self, "stride", per_axis(self.stride, axes, "stride", 1))
         put(self, "dilation", per_axis(self.dilation, axes, "dilation", 1))
-        origin = default_origin(self.kernel_shape) if self.origin is None else self.origin
-        put(self, "origin", checked_origin(origin, self.kernel_shape))
+        origin, cells = self.origin, self.kernel_shape
+        put(self, "origin", default_origin(cells) if origin is None else checked_origin(origin, cells))
         if self.taps is None:
             put(self, "taps", math.prod(self.kernel_shape))
         if any(axis.stop <= axis.start for axis in self.axes):

@@ -30,20 +30,10 @@ RELATIONSHIPS = {
 class LayerAxis:
     """One axis of a layer on an input of known size, in the letters of the paper.
 
-    Parameters
-    ----------
-    type : {"conv", "pool", "transposed"}
-    i, k, s, d : int
-        Samples of the input, cells of the kernel, stride, dilation.
-    p, q : int
-        Padding ahead and behind; of a transposed convolution, what is cut off its result.
-    a : int
-        Output padding of a transposed convolution.
-    ceil : bool
-        A pool that rounds up: its last window may reach beyond the padding, but not begin there.
+    These are samples of the input i, cells of the kernel k, stride s, dilation d, padding p ahead and q
+    behind, which a transposed convolution cuts off its result, and its output padding a. A pool with `ceil`
+    rounds up: its last window may reach beyond the padding, but not begin there.
 
-    Examples
-    --------
     >>> axis = LayerAxis("conv", i=32, k=3, s=2, p=1, q=1)
     >>> axis.o, axis.relationship
     (16, 6)
@@ -76,8 +66,8 @@ class LayerAxis:
     @property
     def dropped(self) -> bool:
         """Whether rounding up gives a window too many, one that begins behind the input."""
-        room = self.i + self.p + self.q - self.extent
-        return self.ceil and self.o <= ceil_div(room, self.s)
+        rest = self.i + self.p + self.q - self.extent
+        return self.ceil and self.o <= ceil_div(rest, self.s)
 
     @property
     def relationship(self) -> int | None:
@@ -105,7 +95,7 @@ class LayerAxis:
 
     @property
     def name(self) -> str:
-        """What the relationship is about; in its place, which one was generalised and how."""
+        """Subject of the relationship; without one, the relationship that was generalised, and how."""
         if self.relationship:
             return RELATIONSHIPS[self.relationship][0]
         nearest = {"pool": "R7", "transposed": "R14", "conv": "R15" if self.d > 1 else "R6"}[self.type]
@@ -133,8 +123,8 @@ class LayerAxis:
             cut = " − p − q" if self.p != self.q else " − 2p" if self.p else ""
             return "s(i' − 1)" + " + a" * bool(self.a) + " + k" + f" + {inflation}" * bool(inflation) + cut
         padded = "i + p + q" if self.p != self.q else "i + 2p" if self.p else "i"
-        room = f"({padded} − k" + f" − {inflation}" * bool(inflation) + ")/s"
-        return (f"⌈{room}⌉" if self.ceil else f"⌊{room}⌋") + " + 1" + " − 1" * self.dropped
+        steps = f"({padded} − k" + f" − {inflation}" * bool(inflation) + ")/s"
+        return (f"⌈{steps}⌉" if self.ceil else f"⌊{steps}⌋") + " + 1" + " − 1" * self.dropped
 
     @property
     def numbers(self) -> str:

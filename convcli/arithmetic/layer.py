@@ -82,9 +82,9 @@ class Layer:
             )
         dilated = f" (dilated: {shape_text(self.extents)})" if self.extents != self.kernel else ""
         padded = tuple(axis.i + axis.p + axis.q for axis in axes)
-        room = f" with its padding, {shape_text(padded)}" if padded != tuple(shape) else ""
+        more = f" with its padding, {shape_text(padded)}" if padded != tuple(shape) else ""
         raise UsageError(
-            f"kernel {shape_text(self.kernel)}{dilated} is larger than the input {shape_text(shape)}{room}; "
+            f"kernel {shape_text(self.kernel)}{dilated} is larger than the input {shape_text(shape)}{more}; "
             "use more padding, or a smaller kernel"
         )
 

@@ -17,7 +17,7 @@ LARGEST = 10**100  # far above any use; Python refuses to print numbers that are
 
 @dataclass(frozen=True)
 class State:
-    """What there is after a layer, or before the first.
+    """The state after a layer, or before the first.
 
     Attributes
     ----------
@@ -27,21 +27,18 @@ class State:
         Its sizes, and the formulas for them.
     channels : int
     shape : tuple of int
-        Spatial.
+        Spatial shape.
     field : tuple of int
-        Receptive field of one sample: how many samples of the network's input there are from the first
-        to the last under the kernels that lead to it; those in the gaps of a dilation count, and there
-        is no end to the input. Outputs of a transposed convolution differ in this: the most that any
-        can have. (Where a stride follows one, it may leave none of these.)
+        Receptive field of one sample: the samples of the network's input from the first to the last under
+        the kernels that lead to it; those between the cells of a dilated kernel count, and the input has no
+        end. Outputs of a transposed convolution differ in this: the most that any can have. (Where a stride
+        follows one, it may leave none of these.)
     jump : tuple of Fraction
-        Distance of the fields of neighbouring samples, in samples of the input: every stride
-        multiplies it, and that of a transposed convolution divides it.
+        Distance of the fields of neighbouring samples, in samples of the input.
     start : tuple of Fraction
         Centre of the field of the first sample; the first sample of the input is at 0.
-    parameters : int
-        Weights and biases of this layer.
-    multiply_adds : int
-        Of this layer. Products with padding count; biases, and what a pool does, do not.
+    parameters, multiply_adds : int
+        Weights and biases of this layer, and its products with them, those of padding included.
     """
 
     layer: Layer | None

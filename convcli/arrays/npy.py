@@ -23,33 +23,11 @@ _HEADERS = {
 
 
 def read_npy(source: Path | BinaryIO, *, max_bytes: int | None = None, name: str | None = None) -> Array:
-    """Read an array of bool, integers or floats.
+    """Read an array of bool, integers or floats; a stream need not be seekable.
 
-    The header is checked against the size of the file before memory is taken. Big-endian numbers are
-    turned to the machine's order, so that nothing downstream need care.
+    The header is checked against the size of the file and `max_bytes` before memory is taken. Big-endian
+    numbers are turned to the machine's order, so that nothing downstream need care. `name` is for messages.
 
-    Parameters
-    ----------
-    source : Path or BinaryIO
-        A stream need not be seekable.
-    max_bytes : int, optional
-        Largest array to accept.
-    name : str, optional
-        What errors call a stream.
-
-    Returns
-    -------
-    array : ndarray
-
-    Raises
-    ------
-    InputError
-        For a file that is missing, not .npy, cut short, pickled, or of complex numbers or records.
-    LimitError
-        For an array over `max_bytes`.
-
-    Examples
-    --------
     >>> file = io.BytesIO()
     >>> write_npy(file, [[1, 2], [3, 4]])
     >>> read_npy(io.BytesIO(file.getvalue()), name="example").tolist()
@@ -79,14 +57,7 @@ def read_npy(source: Path | BinaryIO, *, max_bytes: int | None = None, name: str
 
 
 def write_npy(file: BinaryIO, array: Any) -> None:
-    """Write an array of numbers, from memory as it lies where that is possible.
-
-    Parameters
-    ----------
-    file : BinaryIO
-    array : array_like
-        Numbers or bool.
-    """
+    """Write an array of numbers or bool, from memory as it lies where that is possible."""
     array = np.asarray(array)
     header = np.lib.format.header_data_from_array_1_0(array)
     np.lib.format.write_array_header_1_0(file, header)

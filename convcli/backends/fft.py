@@ -70,8 +70,8 @@ def cost(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> Cost:
     pairs = spec.channels * spec.outputs
     planes, products = tiles * (spec.channels + spec.outputs), tiles * pairs * samples
     axes = 1 + sum(axis.taps > 1 for axis in spec.axes[:-1])
-    room = sizes.cache_bytes
-    slow = _slowness(*((64 * lengths[-1], 0.3) if len(share) == 1 else (samples * itemsize, 0.1)), room)
+    cache = sizes.cache_bytes
+    slow = _slowness(*((64 * lengths[-1], 0.3) if len(share) == 1 else (samples * itemsize, 0.1)), cache)
     work = {  # of the kernels, all but a few rows are zeros until the last axis
         "pass": itemsize / 4 * (planes * axes + pairs) * samples * slow,
         "product": itemsize / 4 * products,
@@ -91,9 +91,9 @@ def _extent(lengths: tuple[int, ...], taps: tuple[int, ...]) -> list[int]:
     return [n if t > 1 else 1 for n, t in zip(lengths[:-1], (1, *taps)[-len(lengths) : -1], strict=True)]
 
 
-def _slowness(size: float, share: float, room: int = CACHE_BYTES) -> float:
+def _slowness(size: float, share: float, cache: int = CACHE_BYTES) -> float:
     """Every doubling past the second-level cache adds that share to the time."""
-    return 1 + share * max(0.0, math.log2(size / room))
+    return 1 + share * max(0.0, math.log2(size / cache))
 
 
 def tile(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> tuple[int, ...]:
@@ -210,14 +210,14 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
         correlate = _by_rows(transformed(kernels[:, :, None], lengths, spec.exact), kernels.shape[2])
     else:
         correlate = transformed(kernels, lengths, spec.exact)
-    # Transforms add up all samples before they divide: large ones need room above them.
-    room = 2.0 ** -math.ceil(math.log2(math.prod(lengths)) + 1)
+    # Transforms add up all samples before they divide: large ones need headroom.
+    scale = 2.0 ** -math.ceil(math.log2(math.prod(lengths)) + 1)
 
     def apply(window: Window, out: Array) -> None:
         correlate(window, out)
         if not all_finite(out):
-            correlate(window, out, room)
-            out /= room
+            correlate(window, out, scale)
+            out /= scale
 
     return apply
 
@@ -303,17 +303,17 @@ class Circular:
     def read(self, window: Window, shape: tuple[int, ...], start: int, stop: int, scale: float) -> Array:
         """Return some rows, as long as the transform is; from here to there they stay in cache."""
         rows = _first(self.memory.rows, None, stop - start, *shape[1:-1])
-        room = rows[..., : shape[-1]]
+        target = rows[..., : shape[-1]]
         if window.indices is None:
             found = window.image[:, start:stop]
         else:
             indices = [window.indices[0][start:stop], *window.indices[1:]]
-            part = Window(window.image, self.dtype, indices, window.steps, window.fill, lambda *_: room)
+            part = Window(window.image, self.dtype, indices, window.steps, window.fill, lambda *_: target)
             found = part.samples()
         if scale == 1 and found.dtype == self.dtype and shape[-1] == self.lengths[-1]:
             return found
-        if scale != 1 or found is not room:
-            np.multiply(found, self.dtype.type(scale), out=room)
+        if scale != 1 or found is not target:
+            np.multiply(found, self.dtype.type(scale), out=target)
         rows[..., shape[-1] :] = 0
         return rows
 

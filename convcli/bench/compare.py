@@ -11,8 +11,7 @@ import numpy as np
 from convcli.bench.results import Case, Report
 from convcli.bench.statistics import STATISTICS, Ratio, ratio
 from convcli.errors import InputError, UsageError
-from convcli.kernels.kernel import brief
-from convcli.system.files import printable
+from convcli.text import brief, printable
 
 RULE = re.compile(r"(\w+):([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})( ?%)?", re.ASCII)
 MACHINE = ("cpu", "threads")  # facts of a machine that times depend on most

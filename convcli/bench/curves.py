@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from convcli.bench.results import Case, Result
-from convcli.text import shape_text
+from convcli.text import counted, shape_text
 
 CHOSEN = "auto"  # the contestant that picks among the others
 FIELDS = ("shape", "kernel_shape", "image", "kernel", "planes", "dtype", "threads")
@@ -141,8 +141,8 @@ def variant(case: Case, fields: Iterable[str]) -> str:
     words = {
         "shape": shape_text(case.shape),
         "kernel_shape": f"{shape_text(case.kernel_shape)} kernel",
-        "planes": f"{case.planes} plane" + "s" * (case.planes > 1),
-        "threads": f"{case.threads} thread" + "s" * (case.threads > 1),
+        "planes": counted(case.planes, "plane"),
+        "threads": counted(case.threads, "thread"),
     }
     return ", ".join(words.get(field, getattr(case, field)) for field in fields)
 

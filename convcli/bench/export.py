@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -17,10 +16,9 @@ from typing import Any
 
 from convcli.bench.results import PHASES, Case, Report, Result, relative
 from convcli.bench.statistics import Ratio
-from convcli.system.files import printable
+from convcli.text import finite, json_text, printable, time_unit
 from convcli.version import __version__
 
-UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 TIMES = ("median", "IQR", "min")  # columns in a unit that suits the case, and those after them
 OTHERS = ("relative", "MP/s", "GFLOP/s", "memory [MB]", "max error")
 SPECIAL = re.compile(r"([\\`*|<\[])")  # what Markdown would take for something else within a word
@@ -62,7 +60,7 @@ def to_json(report: Report, reference: str | None = None, sort: str = "order") -
         "settings": report.settings,
         "results": rows,
     }
-    return json.dumps(_finite(document), allow_nan=False) + "\n"
+    return json_text(document) + "\n"
 
 
 def to_csv(report: Report, reference: str | None = None, sort: str = "order") -> str:
@@ -82,7 +80,7 @@ def to_csv(report: Report, reference: str | None = None, sort: str = "order") ->
     rows = []
     for result, ratio in _rows(report, reference, sort):
         own = {"name": result.name, "kind": result.kind, "plan": result.plan, "skipped": result.skipped}
-        row = {**_flat(result.case), **own, **_finite(_figures(result, ratio))}
+        row = {**_flat(result.case), **own, **finite(_figures(result, ratio))}
         rows.append({key: printable(v) if isinstance(v, str) else v for key, v in row.items()})
     file = io.StringIO()
     writer = csv.DictWriter(file, rows[0] if rows else ())
@@ -112,7 +110,7 @@ def to_markdown(report: Report, reference: str | None = None, sort: str = "order
     """
     parts = []
     for case, results in report.cases().items():
-        unit, scale, digits = unit_of(min((r.summary.median for r in results if r.times), default=1.0))
+        unit, scale, digits = time_unit(min((r.summary.median for r in results if r.times), default=1.0))
         header = ["backend", *[f"{name} [{unit}]" for name in TIMES], *OTHERS]
         lines = [f"### {_escaped(case.label)}", "", _line(header), "|:---|" + "---:|" * (len(header) - 1)]
         ratios = relative(results, reference)
@@ -140,16 +138,6 @@ FORMATS: dict[str, Callable[[Report, str | None, str], str]] = {
 def ordered(results: Iterable[Result], sort: str) -> list[Result]:
     """Sort the contestants of a case by one of `SORTS`."""
     return sorted(results, key=SORTS[sort])
-
-
-def unit_of(seconds: float) -> tuple[str, float, int]:
-    """Return the unit that suits a time, its length in seconds, and the decimals that are worth writing.
-
-    >>> unit_of(0.00123), unit_of(12.0)
-    (('ms', 0.001, 3), ('s', 1.0, 2))
-    """
-    unit, scale = next((u for u in UNITS if seconds >= u[1]), UNITS[-1])
-    return unit, scale, 3 if seconds < 10 * scale else 2 if seconds < 100 * scale else 1
 
 
 def _rows(report: Report, reference: str | None, sort: str) -> Iterator[tuple[Result, Ratio | None]]:
@@ -195,16 +183,6 @@ def _figures(result: Result, ratio: Ratio | None) -> dict[str, Any]:
         "resident_bytes": result.resident_bytes,
         **(asdict(result.phases) if result.phases else dict.fromkeys(PHASES)),
     }
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value
 
 
 def _cells(result: Result, ratio: Ratio, scale: float, digits: int) -> list[str]:

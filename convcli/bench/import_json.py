@@ -9,9 +9,8 @@ from typing import Any
 
 from convcli.bench.results import PHASES, Case, Phases, Report, Result
 from convcli.errors import InputError, UsageError
-from convcli.kernels.kernel import brief
 from convcli.spec import LARGEST
-from convcli.system.files import printable
+from convcli.text import brief, printable
 
 SHORTEST, LONGEST = 1e-12, 1e12  # seconds; quotients of such times are finite
 

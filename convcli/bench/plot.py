@@ -24,11 +24,10 @@ from convcli.bench.curves import (
     variant,
     varying,
 )
-from convcli.bench.export import unit_of
 from convcli.bench.results import Report, Result
 from convcli.errors import BackendError, UsageError
-from convcli.kernels.kernel import brief
-from convcli.system.files import printable, shown
+from convcli.system.files import shown
+from convcli.text import brief, printable, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -236,7 +235,7 @@ def _draw_bars(figure: Figure, results: Sequence[Result]) -> None:
     fields = varying([r.case for r in results])
     labels = [", ".join(part for part in (r.name, variant(r.case, fields)) if part) for r in results]
     times = [r.summary for r in results]
-    unit, scale, _ = unit_of(max(t.median for t in times))
+    unit, scale, _ = time_unit(max(t.median for t in times))
     medians = [t.median / scale for t in times]
     quartiles = [[(t.median - t.lower) / scale for t in times], [(t.upper - t.median) / scale for t in times]]
     rows = range(len(results))

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from convcli.bench.statistics import Ratio, Summary, ratio, summarise
-from convcli.text import shape_text
+from convcli.text import counted, shape_text
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Case:
         """
         image = "" if self.image == "random" else f"{self.image}, "
         planes = "" if self.planes == 1 else f"×{self.planes}"
-        threads = f"{self.threads} thread" + ("s" if self.threads > 1 else "")
+        threads = counted(self.threads, "thread")
         kernel = f"{self.kernel} {shape_text(self.kernel_shape)} kernel"
         return f"{image}{shape_text(self.shape)}{planes} {self.dtype}, {kernel}, {threads}"
 

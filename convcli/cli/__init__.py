@@ -134,7 +134,7 @@ def _failed(error: Exception) -> int:
 
 def _one_line(text: str) -> str:
     """Escape what a value in a message could do to the terminal."""
-    from convcli.system.files import printable
+    from convcli.text import printable
 
     return printable(text)
 

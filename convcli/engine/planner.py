@@ -161,7 +161,7 @@ def plan(
     'im2col'
     """
     threads = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
-    choose(backend, ["auto", *backends.names()], "backend")
+    _check(backend)
     found = list(_found(backend, spec, threads, resident))
     usable = [c for c in found if c.cost is not None]
     if not usable:
@@ -178,6 +178,10 @@ def plan(
     several = backend == "auto" or backends.is_family(backend)
     why = f"least estimated time of {others + 1} backends" if several else "asked for"
     return Plan(spec, _for_groups(chosen, groups), tuple(found), why)
+
+
+def _check(backend: str) -> None:
+    choose(backend, ["auto", *backends.names()], "backend")
 
 
 def _for_groups(chosen: Candidate, groups: int) -> Candidate:
@@ -252,6 +256,7 @@ def state(backend: str) -> tuple[object, ...]:
 @functools.cache
 def _imports(backend: str) -> tuple[str, ...]:
     """Return the modules that a backend, or all of them for ``auto``, import when they are first used."""
+    _check(backend)
     names = backends.names() if backend == "auto" else backends.members(backend)
     found = (what for name in names for what in backends.load(name).RATES)
     return tuple(what.removeprefix("import ") for what in found if what.startswith("import "))

@@ -10,9 +10,10 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.spec import MANTISSA_BITS
+from convcli.spec import MANTISSA_BITS, choose
 
 PRECISIONS = ("auto", "float32", "float64")
+NAN_RULES = ("propagate", "interpolate", "fill:V")
 
 
 def check_nan(rule: str, value: float, kernels: Array, image_dtype: np.dtype[Any]) -> None:
@@ -70,8 +71,7 @@ def nan_rule(nan: str) -> tuple[str, float]:
         if not math.isfinite(value):
             raise UsageError(f'nan "{nan}" has no finite number after the colon; write for example fill:0')
         return rule, value
-    if nan not in ("propagate", "interpolate"):
-        raise UsageError(f'unknown nan rule "{nan}"; use one of propagate, interpolate, fill:V')
+    choose(nan, NAN_RULES, "nan rule")
     return rule, 0.0
 
 

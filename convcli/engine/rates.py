@@ -20,8 +20,8 @@ from pathlib import Path
 
 from convcli import backends
 from convcli.errors import ConvcliWarning
-from convcli.kernels.kernel import brief
 from convcli.system.files import atomic_write, shown, write_errors
+from convcli.text import brief
 from convcli.version import __version__
 
 SHIPPED = "shipped, measured on 2 threads of a 2.6 GHz AMD Zen 5 server with NumPy 2.4 and OpenBLAS"

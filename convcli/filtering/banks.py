@@ -22,7 +22,7 @@ from convcli.layers.checks import add_bias, bias_of, refuse_groups
 from convcli.layers.geometry import geometry, transposed_geometry
 from convcli.layers.transposed_polyphase import transposed_bank
 from convcli.system.resources import check_memory
-from convcli.text import shape_text
+from convcli.text import counted, shape_text
 
 
 def apply_bank(
@@ -110,7 +110,7 @@ def _check_channels(bank: Array, images: Array, options: Filter, layer: BankOpti
     needed = layer.channels(bank)
     if channels != needed:
         raise UsageError(
-            f"the bank {shape_text(bank.shape)} is for {needed} channel{'s' if needed > 1 else ''}"
+            f"the bank {shape_text(bank.shape)} is for {counted(needed, 'channel')}"
             + (f" in {layer.groups} groups" if layer.groups > 1 else "")
             + f", and the image {shape_text(images.shape[1:])} has {channels}; "
             "the bank is (out, in / groups, *taps)"

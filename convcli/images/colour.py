@@ -72,26 +72,12 @@ def premultiplied_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def finish(
     planes: Array, alpha: bool, dtype: np.dtype[Any], rule: str, *, snap: bool = False
 ) -> tuple[Array, int]:
-    """Bring results into the range of `dtype`, round half to even, and count what was cut off.
+    """Bring results into the range of `dtype` by a rule, round half to even, and count what was cut off.
 
-    Parameters
-    ----------
-    planes : (channels, height, width) array of float
-        Overwritten.
-    alpha : bool
-        The last plane is alpha: only clamped.
-    dtype : data-type
-        uint8, uint16, float32, or the type of an array's result.
-    rule : {"clamp", "abs", "minmax", "none"}
-        "none" refuses samples that do not fit.
-    snap : bool
-        Round to steps of 1/4096 first: what is half-way but for the last bits of its sum, which
-        differ from backend to backend, is half-way.
-
-    Returns
-    -------
-    (planes, clipped) : (array of `dtype`, int)
-        Samples that were out of range are counted; NaN is one of them, and becomes 0 in an integer type.
+    `planes` are overwritten; if `alpha`, the last of them is alpha, and only clamped. The rule "none"
+    refuses samples that do not fit. NaN counts as cut off, and becomes 0 in an integer type. `snap` rounds
+    to steps of 1/4096 first: the last bits of a sum, which differ from backend to backend, do not decide
+    on which side of half-way it lies.
     """
     choose(rule, RANGES, "range")
     if rule == "minmax" and planes.dtype.kind != "f":

@@ -19,21 +19,11 @@ def print_labels(
     labels: Sequence[tuple[float, float, str, Colour]],
     box: tuple[int, int],
 ) -> Pixels:
-    """Print short texts, each in the middle of its box, all in the size that lets the longest fit.
+    """Print short texts, all in the size that lets the longest fit its box, or none if that is too small.
 
-    Where that would be too small to read, none is printed: zeros alone would say that there is nothing else.
+    `labels` are (x, y, text, colour), x and y the middle of a box; `box` is (height, width) in pixels.
+    `pixels` itself is returned if nothing is printed: zeros alone would suggest that there is nothing else.
 
-    Parameters
-    ----------
-    pixels : (height, width, 3) array of uint8
-        Returned itself if there is nothing to print.
-    labels : sequence of (x, y, text, colour)
-        Middles of the boxes.
-    box : (int, int)
-        Height and width of each box, in pixels.
-
-    Examples
-    --------
     >>> paper = np.full((20, 20, 3), 255, np.uint8)
     >>> bool((print_labels(paper, [(10, 10, "1", (0, 0, 0))], (20, 20)) < 128).any())
     True

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from convcli.errors import ConvcliError, InputError, LimitError
-from convcli.system.files import printable
+from convcli.text import printable
 
 # Pillow's switches and Python's warning filters belong to the process: one thread decodes at a time.
 _LOCK = threading.RLock()
@@ -47,7 +47,7 @@ def guarded_reading(name: str, kind: str, max_pixels: int | None, allow_truncate
 
 @functools.cache
 def _silence() -> None:
-    """Keep Python from printing what Pillow logs and nobody handles."""
+    """Keep Python from printing what Pillow logs, for lack of a handler."""
     import logging
 
     logging.getLogger("PIL").addHandler(logging.NullHandler())

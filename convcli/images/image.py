@@ -34,13 +34,13 @@ class Image:
     ----------
     pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
     alpha : bool
-        The last channel is alpha, not premultiplied.
+        Whether the last channel is alpha, not premultiplied.
     format, mode : str
         Format of the source ("PNG") and Pillow's mode of it ("P", "1", "I;16", …); a palette
         or 1-bit source is written as such again where the result allows it.
     metadata : Metadata
     warnings : list of str
-        What the user should be told.
+        Messages for the user.
     """
 
     pixels: Array

@@ -42,26 +42,9 @@ def read_image(
     """Read one page of an image file, or of its content; the type of the samples is kept.
 
     Gray, RGB and either with alpha keep their channels; a palette is read as RGB, or RGBA if it has
-    transparency, 1-bit as 0 and 255. The EXIF orientation is applied.
+    transparency, 1-bit as 0 and 255. The EXIF orientation is applied. `name` is for messages; the rest are
+    the options of the same names, and `max_pixels` None is no limit.
 
-    Parameters
-    ----------
-    source : Path or bytes
-    name : str, optional
-        Name of the file in messages.
-    page : int, optional
-        Page or frame, from 0; by default the first, with a warning if there are more.
-    max_pixels : int or None
-        Refuse more, before decoding, with a LimitError; None for no limit.
-    allow_truncated : bool
-        Take what is there of an incomplete file.
-    allow_8bit : bool
-        Take the high bytes of 16-bit colour, which Pillow cannot hold.
-    to_rgb : bool
-        Convert CMYK, without colour management.
-
-    Examples
-    --------
     >>> read_image(b"P5 3 1 255 abc", name="example").pixels
     array([[97, 98, 99]], dtype=uint8)
     """

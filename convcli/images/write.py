@@ -39,26 +39,10 @@ def write_image(
     r"""Write an image, whole or not at all.
 
     A palette source becomes a palette again if at most 256 colours came out, a 1-bit source 1-bit if only
-    black and white did; both without loss. GIF takes the nearest 256 colours otherwise.
+    black and white did; both without loss. GIF takes the nearest 256 colours otherwise. The format is by
+    default that of the extension, or the source's for a stream; the rest are the options of the same
+    names. The file is the same for any number of threads.
 
-    Parameters
-    ----------
-    target : Path or BinaryIO
-    format : str, optional
-        By default what the extension says, or the source's format for a stream.
-    force : bool
-        Overwrite a file that exists.
-    compress : int, optional
-        PNG: 0 (none) to 9 (small, slow); 1 by default, most of the gain for little time.
-    strip : bool
-        Leave out colour profile, resolution and EXIF.
-    quality : int, optional
-        1 to 100; by default JPEG is written at 95 with full colour resolution, and WEBP without loss.
-    threads : int, optional
-        By default one for each processor. The file is the same for any number.
-
-    Examples
-    --------
     >>> file = io.BytesIO()
     >>> write_image(file, Image(np.full((1, 3), 97, np.uint8)), format="pgm")
     >>> file.getvalue()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import EXACT_FLOAT, MAX_AXIS, brief, check_shape
+from convcli.kernels.kernel import EXACT_FLOAT, MAX_AXIS, check_shape
+from convcli.text import brief
 
 MAX_DENOMINATOR = 2**24
 MAX_NUMBER_LENGTH = 1000
@@ -21,28 +21,12 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNOR
 SEPARATOR = re.compile(r" *[,;\t] *| +")  # between two tabs or commas is an empty cell, not nothing
 
 
-class Row(NamedTuple):
-    """One row: cell i is ``numerators[i] / denominators[i]``; no denominators stands for all 1."""
-
-    numerators: Array
-    denominators: NDArray[np.int64] | None
-
-
 def number(text: str) -> tuple[int | float, int]:
-    """Read a number such as ``3``, ``-0.5``, ``1e-3`` or ``1/9``, whole ones and fractions exactly.
+    """Read a number such as ``3``, ``-0.5``, ``1e-3`` or ``1/9`` as numerator and denominator.
 
-    Returns
-    -------
-    (numerator, denominator) : (int or float, int)
-        The denominator is 1 unless the text is a fraction of whole numbers, and is at most 2**24.
+    The denominator is 1 unless the text is a fraction of whole numbers, and is at most 2**24. Anything else
+    is refused, including infinity, NaN and a division by zero.
 
-    Raises
-    ------
-    UsageError
-        For anything else, including infinity, NaN and a division by zero.
-
-    Examples
-    --------
     >>> number("-1/9"), number("2.50")
     ((-1, 9), (2.5, 1))
     """
@@ -80,13 +64,10 @@ def _finite(value: float, text: str) -> float:
     return value
 
 
-def row(text: str, where: str) -> Row:
-    """Read one row of cells separated by blanks, commas, semicolons or tabs.
+def row(text: str, where: str) -> tuple[Array, NDArray[np.int64] | None]:
+    """Read numerators and denominators (None: all 1) of a row; `where` is for messages.
 
-    Raises
-    ------
-    UsageError
-        Beginning with `where` and the number of the cell.
+    Cells are separated by blanks, commas, semicolons or tabs.
     """
     tokens = SEPARATOR.split(text.strip(" \r\n"), maxsplit=MAX_AXIS)
     if len(tokens) > MAX_AXIS:
@@ -94,7 +75,7 @@ def row(text: str, where: str) -> Row:
     if text.isascii() and "_" not in text:  # int() and float() take more than a kernel may hold
         quick = _quick(tokens)
         if quick is not None:
-            return Row(quick, None)
+            return quick, None
     numerators, denominators = [], []
     for position, token in enumerate(tokens, 1):
         try:
@@ -104,9 +85,8 @@ def row(text: str, where: str) -> Row:
         numerators.append(above)
         denominators.append(below)
     whole = all(isinstance(n, int) and n < 2**63 for n in numerators)
-    return Row(
-        np.array(numerators, dtype=np.int64 if whole else np.float64), np.array(denominators, dtype=np.int64)
-    )
+    values = np.array(numerators, dtype=np.int64 if whole else np.float64)
+    return values, np.array(denominators, dtype=np.int64)
 
 
 def _quick(tokens: list[str]) -> Array | None:
@@ -123,43 +103,32 @@ def _quick(tokens: list[str]) -> Array | None:
 
 
 def table(rows: Iterable[tuple[str, str]]) -> tuple[Array, float]:
-    """Read a 2-D kernel from (place, text) pairs, one per row.
+    """Read values (height, width) and their divisor from (place, text) pairs, one per row.
 
-    Returns
-    -------
-    (values, divisor) : ((height, width) array, float)
-        Fractions of whole numbers become whole numbers over their common denominator, if that
-        is at most 2**24.
+    Fractions of whole numbers become whole numbers over their common denominator, if that is at most 2**24.
 
-    Raises
-    ------
-    UsageError
-        For cells that are not numbers, rows of different lengths, none, or too many of them.
-
-    Examples
-    --------
     >>> table([("row 1", "1/9 1/9"), ("row 2", "2/9, 1/3")])
     (array([[1, 1],
            [2, 3]]), 9.0)
     """
-    read: list[Row] = []
+    above: list[Array] = []
+    below: list[NDArray[np.int64] | None] = []
     for where, text in rows:
-        read.append(row(text, where))
-        width, first = len(read[-1].numerators), len(read[0].numerators)
+        numerators, denominators = row(text, where)
+        above.append(numerators)
+        below.append(denominators)
+        width, first = len(numerators), len(above[0])
         if width != first:
             raise UsageError(
                 f"{where} has {width} cells where the first row has {first}; rows must be equally long"
             )
-        check_shape((len(read), width))
-    if not read:
+        check_shape((len(above), width))
+    if not above:
         raise UsageError("there is no number in it; a kernel needs at least one cell")
-    numerators = np.stack([r.numerators for r in read])
-    if all(r.denominators is None for r in read):
-        return numerators, 1.0
-    ones = np.ones(numerators.shape[1], dtype=np.int64)
-    return _over_common_denominator(
-        numerators, np.stack([ones if r.denominators is None else r.denominators for r in read])
-    )
+    if all(denominators is None for denominators in below):
+        return np.stack(above), 1.0
+    ones = np.ones(len(above[0]), dtype=np.int64)
+    return _over_common_denominator(np.stack(above), np.stack([ones if d is None else d for d in below]))
 
 
 def _over_common_denominator(numerators: Array, denominators: NDArray[np.int64]) -> tuple[Array, float]:

@@ -11,9 +11,10 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import Kernel, brief
+from convcli.kernels.kernel import Kernel
 from convcli.kernels.registry import Positive, Real, named, real
 from convcli.kernels.sampling import direction, gaussian_weights, grid, odd_size
+from convcli.text import brief
 
 COMPASS = ("E", "SE", "S", "SW", "W", "NW", "N", "NE")
 # The cells around the middle, clockwise from the right one.

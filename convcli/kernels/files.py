@@ -15,7 +15,8 @@ from convcli.errors import InputError, LimitError, UsageError
 from convcli.images.colour import LUMA
 from convcli.images.formats import table as image_formats
 from convcli.kernels.cells import SEPARATOR, number, table
-from convcli.kernels.kernel import LIMITS, MAX_CELLS, Kernel, brief, check_shape
+from convcli.kernels.kernel import LIMITS, MAX_CELLS, Kernel, check_shape
+from convcli.text import brief
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_LINE_BYTES = 4 * 2**20
@@ -30,11 +31,7 @@ def has_known_extension(path: str) -> bool:
 def read_kernel_file(path: str) -> Kernel:
     """Read a kernel file of the type that its extension names.
 
-    Raises
-    ------
-    InputError
-        For a file that is missing, cannot be read, is too large, of unknown type or no kernel; the
-        message names the file, and the line and cell where there are any.
+    An `InputError` names the file, and the line and cell where there are any.
     """
     try:
         reader = READERS.get(_extension(path))
@@ -43,8 +40,6 @@ def read_kernel_file(path: str) -> Kernel:
         return reader(path)
     except UsageError as error:  # a rule that was broken in a file is the file's fault
         raise InputError(f"{_title(path)}: {error}") from None
-    except InputError:
-        raise
     except OSError as error:
         raise InputError(f"{_title(path)}: {error.strerror or error}") from None
 
@@ -140,9 +135,10 @@ def read_npy_kernel(path: str) -> Kernel:
 
 def read_npz_kernel(path: str) -> Kernel:
     """Read ``.npz``: its only array, or the one called ``kernel``."""
-    from convcli.kernels.npz import read_npz
+    from convcli.arrays.npz import read_npz
 
-    return _from_array(read_npz(path, max_bytes=MAX_FILE_BYTES, name=_title(path)), path)
+    values = read_npz(path, member="kernel", max_bytes=MAX_FILE_BYTES, name=_title(path))
+    return _from_array(values, path)
 
 
 def _from_array(values: Array, path: str) -> Kernel:

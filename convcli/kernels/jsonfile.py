@@ -9,27 +9,21 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import MAX_CELLS, Kernel, brief, check_shape, finite, place
+from convcli.kernels.kernel import MAX_CELLS, Kernel, check_shape, finite, place
+from convcli.text import brief
 
 MAX_LISTS = 2**20
 KEYS = ("kernel", "divisor", "bias", "origin")
-FACTS = ("name", "sum", "rank", "separable")  # that `convcli kernels SPEC --json` adds, and nobody reads
+FACTS = ("name", "sum", "rank", "separable")  # which `convcli kernels SPEC --json` adds, ignored here
 KINDS = {bool: "true or false", str: "text", list: "a list", dict: "an object", type(None): "null"}
 
 
 def parse_json(content: bytes, name: str) -> Kernel:
     """Read nested lists, 1 to 3 deep, or an object that has them under ``kernel``.
 
-    The object may also hold ``divisor``, ``bias`` and ``origin``: the last in image order,
-    ``[x, y]``, as ``--origin`` is.
+    The object may also hold ``divisor``, ``bias`` and ``origin``: the last in image order, ``[x, y]``, as
+    ``--origin`` is. An error names the line or the cell.
 
-    Raises
-    ------
-    UsageError
-        For anything else, naming the line or the cell.
-
-    Examples
-    --------
     >>> parse_json(b'{"kernel": [[1, 2, 1]], "divisor": 4, "origin": [2, 0]}', "row").origin
     (0, 2)
     """

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.spec import checked_origin
-from convcli.system.files import printable
-from convcli.text import shape_text
+from convcli.text import brief as brief
+from convcli.text import printable, shape_text
 
 MAX_AXIS = 4096
 MAX_CELLS = 2**24
@@ -100,11 +100,7 @@ class Kernel:
 def exact(values: Array) -> Array:
     """Copy an array to int64 if every cell is a whole number that fits, else to float64.
 
-    Raises
-    ------
-    UsageError
-        If it has no or more than 5 axes, is empty, is not of real numbers, or is not finite; the
-        message names the cell.
+    Refuse what is no array of 1 to 5 axes of finite real numbers, by its cell.
     """
     values = np.asarray(values)
     if values.dtype.kind not in "biuf":
@@ -131,15 +127,8 @@ def short_decimals(values: Array) -> tuple[Array, int]:
     """Write floats that are decimals of a few digits, or binary fractions, as integers and a divisor.
 
     Integer kernels give the same result on every backend, to the last bit; weights such as 0.25 or
-    0.1 deserve no less.
+    0.1 deserve no less. Without such a divisor the values stay, with divisor 1.
 
-    Returns
-    -------
-    (values, divisor) : (array, int)
-        As they were, with divisor 1, if there is no such divisor.
-
-    Examples
-    --------
     >>> short_decimals(np.array([0.25, 0.5, 0.25]))
     (array([1, 2, 1]), 4)
     """
@@ -185,13 +174,3 @@ def place(index: int, shape: Sequence[int], axes: int | None = None) -> str:
     spatial = ("plane", "row", "cell")
     names = ("output", "channel", *spatial[5 - count :]) if count > 3 else spatial[-count:]
     return ", ".join(f"{name} {n + 1}" for name, n in zip(names, numbers, strict=False))
-
-
-def brief(text: str, limit: int = 60) -> str:
-    r"""Make any text fit to stand in a one-line message.
-
-    >>> brief("1 2\n\x1b[31m3")
-    '1 2 \\x1b[31m3'
-    """
-    text = printable(" ".join(text[: limit * 4].split()))
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from convcli.errors import UsageError
 from convcli.kernels.cells import SEPARATOR, is_number, table
 from convcli.kernels.files import has_known_extension, read_kernel_file
-from convcli.kernels.kernel import Kernel, brief, check_shape
+from convcli.kernels.kernel import Kernel, check_shape
 from convcli.kernels.registry import build_named, names
-from convcli.text import nearest
+from convcli.text import brief, nearest
 
 GEOMETRY = re.compile(r"\s*(\d{1,9})(?:x(\d{1,9}))?(?:\+(\d{1,9})\+(\d{1,9}))?\s*:(.*)", re.ASCII | re.DOTALL)
 NUMBER_START = re.compile(r"[+-]?\.?\d|[+-]?(nan|inf)\b|-$", re.ASCII | re.IGNORECASE)
@@ -70,18 +70,10 @@ def _unknown(text: str) -> UsageError:
 
 
 def parse_inline(text: str) -> Kernel:
-    """Read a kernel that is written out.
+    """Read a kernel that is written out; an error names the row and the cell.
 
-    Parameters
-    ----------
-    text : str
-        Rows separated by ``;`` or line ends, cells by blanks or commas; always 2-D. Or, as in
-        ImageMagick, ``WIDTHxHEIGHT+X+Y:`` and as many cells in reading order.
-
-    Raises
-    ------
-    UsageError
-        Naming the row and the cell.
+    Rows are separated by ``;`` or line ends, cells by blanks or commas; it is always 2-D. Or, as in
+    ImageMagick, ``WIDTHxHEIGHT+X+Y:`` and as many cells in reading order.
     """
     geometry = GEOMETRY.fullmatch(text)
     try:

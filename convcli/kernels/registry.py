@@ -15,7 +15,8 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.kernels.cells import number
-from convcli.kernels.kernel import MAX_AXIS, Kernel, brief
+from convcli.kernels.kernel import MAX_AXIS, Kernel
+from convcli.text import brief
 
 Builder = TypeVar("Builder", bound=Callable[..., Array | Kernel])
 
@@ -107,10 +108,7 @@ def _syntax(name: str, build: Callable[..., object]) -> str:
 def build_named(text: str) -> Kernel | None:
     """Build a kernel from ``name:PARAMETER,PARAMETER``, or return None if the name is not registered.
 
-    Raises
-    ------
-    UsageError
-        For parameters that do not fit; it shows the syntax.
+    For parameters that do not fit, the error shows the syntax.
     """
     name, colon, parameters = text.partition(":")
     if name.strip() not in _builders:

@@ -13,6 +13,10 @@ computes, on the same backends; pools and `masked_conv` have loops of their own,
 Exactness and types of convolutions, masked ones too, are those of `convcli.convolve`: integer images with
 integer kernels give exact int64; a pixel that is not finite makes every output whose window covers it NaN.
 
+`convolutions`, `transposed`, `masking` and `pooling` have the functions; `checks` holds arrays against each
+other, `geometry` works out shapes, and `transposed_polyphase` computes what is transposed. The room may
+import up to `engine`.
+
 References
 ----------
 Dumoulin and Visin (2016), "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.

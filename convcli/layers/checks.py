@@ -57,8 +57,10 @@ def refuse_groups(groups: int, count: int, what: str) -> None:
         raise UsageError(f"groups {groups} does not divide the {count} {what}; use a number that does")
 
 
-def refuse_channels(bank: Array, needed: int, image: Array, groups: int) -> None:
-    """Say that the kernels are for another number of channels than the image has."""
+def check_channels(bank: Array, needed: int, image: Array, groups: int) -> None:
+    """Refuse kernels that are for another number of channels than the image has in each group."""
+    if needed * groups == image.shape[1]:
+        return
     there = f"{image.shape[1]} channels" + (f" in {groups} groups" if groups > 1 else "")
     raise UsageError(
         f"kernel of shape {bank.shape} is for {needed} channels{' per group' if groups > 1 else ''}, "

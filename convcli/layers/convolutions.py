@@ -16,9 +16,9 @@ from convcli.layers.checks import (
     add_bias,
     bank_of,
     bias_of,
+    check_channels,
     groups_of,
     image_of,
-    refuse_channels,
     refuse_groups,
     spatial_of,
 )
@@ -90,10 +90,9 @@ def conv(
     image, groups = image_of(x, anywhere=True), groups_of(groups)
     bank = bank_of(w, image, groups)
     batch, channels, *spatial = image.shape
-    if bank.shape[1] * groups != channels:
-        refuse_channels(bank, bank.shape[1], image, groups)
+    check_channels(bank, bank.shape[1], image, groups)
     offsets = bias_of(bias, len(bank))
-    spec = geometry(tuple(spatial), bank.shape[2:], stride, padding, dilation)
+    spec = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
     with device.at(image):
         grouped = image.reshape(batch * groups, channels // groups, *spatial)
         result = prepare(

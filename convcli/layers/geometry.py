@@ -88,13 +88,7 @@ def geometry(
 class Enlarged(NamedTuple):
     """A transposed convolution's axes, each with one number per spatial axis.
 
-    Attributes
-    ----------
-    stride, dilation : tuple of int
-    ahead : tuple of int
-        Samples cut off at the beginning; negative: zeros added.
-    output : tuple of int
-        Samples kept after those: the spatial shape of the result.
+    `ahead` samples are cut off at the beginning (negative: zeros added), and `output` are kept after those.
     """
 
     stride: tuple[int, ...]

@@ -17,10 +17,10 @@ from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
 from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
-from convcli.layers.checks import add_bias, bank_of, bias_of, image_of, refuse_channels
+from convcli.layers.checks import add_bias, bank_of, bias_of, check_channels, image_of
 from convcli.layers.geometry import Padding, geometry
-from convcli.spec import ConvSpec, PerAxis
-from convcli.system.resources import thread_count
+from convcli.spec import ConvSpec, PerAxis, per_axis
+from convcli.system.resources import cpu_count
 from convcli.system.threads import run
 
 STRIP_BYTES = 1 << 20
@@ -85,12 +85,11 @@ def masked_conv(
     """
     image = image_of(x)
     bank = bank_of(w, image, 1)
-    if bank.shape[1] != image.shape[1]:
-        refuse_channels(bank, bank.shape[1], image, 1)
+    check_channels(bank, bank.shape[1], image, 1)
     offsets = bias_of(bias, len(bank))
     layout = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
     masks = _masks_of(mask, image, layout)
-    workers = thread_count(threads)
+    workers = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
     problem = prepare(  # for its arithmetic: a mask makes no sum larger
         image,
         bank,
@@ -132,11 +131,11 @@ def _masks_of(mask: ArrayLike, image: Array, spec: ConvSpec) -> Array:
 
 def _strips(spec: ConvSpec) -> Iterator[tuple[int, Window]]:
     """Cut every image's output into runs of positions whose unrolled samples fit the cache."""
-    room = max(1, STRIP_BYTES // spec.itemsize // (spec.channels * math.prod(spec.kernel_shape)))
+    budget = max(1, STRIP_BYTES // spec.itemsize // (spec.channels * math.prod(spec.kernel_shape)))
     shape: list[int] = []
     for n in reversed(spec.output_shape):
-        shape.insert(0, max(1, min(n, room)))
-        room //= shape[0]
+        shape.insert(0, max(1, min(n, budget)))
+        budget //= shape[0]
     axes = list(zip(spec.output_shape, shape, strict=True))
     for item in range(spec.batch):
         for corner in itertools.product(*(range(0, n, t) for n, t in axes)):

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.layers.checks import add_bias, bank_of, bias_of, groups_of, image_of, refuse_channels, spatial_of
+from convcli.layers.checks import add_bias, bank_of, bias_of, check_channels, groups_of, image_of, spatial_of
 from convcli.layers.convolutions import check_gradient
-from convcli.layers.geometry import Padding, geometry, transposed_geometry
+from convcli.layers.geometry import Enlarged, Padding, geometry, transposed_geometry
 from convcli.layers.transposed_polyphase import spread
 from convcli.spec import PerAxis
 
@@ -81,21 +81,12 @@ def conv_transpose(
     """
     image, groups = image_of(x), groups_of(groups)
     bank = bank_of(w, image, groups, layout="(in, out/groups, *taps)")
-    if len(bank) != image.shape[1]:
-        refuse_channels(bank, len(bank), image, 1)
+    check_channels(bank, len(bank), image, 1)
     offsets = bias_of(bias, bank.shape[1] * groups)
     enlarged = transposed_geometry(
         image.shape[2:], bank.shape[2:], stride, padding, output_padding, dilation, output_shape
     )
-    result = spread(
-        image,
-        bank,
-        groups,
-        *enlarged,
-        precision=precision,
-        backend=backend,
-        threads=threads,
-    )
+    result = spread(image, bank, groups, enlarged, precision=precision, backend=backend, threads=threads)
     return add_bias(result, offsets)
 
 
@@ -162,15 +153,6 @@ def conv_input_grad(
     spatial = spatial_of(input_shape, gradient.ndim - 2, "input shape", leading)
     spec = geometry(spatial, bank.shape[2:], stride, padding, dilation)
     check_gradient(gradient, spec)
-    return spread(
-        gradient,
-        bank,
-        groups,
-        tuple(axis.stride for axis in spec.axes),
-        tuple(axis.dilation for axis in spec.axes),
-        tuple(axis.before for axis in spec.axes),
-        spatial,
-        precision=precision,
-        backend=backend,
-        threads=threads,
-    )
+    axes = ((axis.stride, axis.dilation, axis.before, axis.size) for axis in spec.axes)
+    enlarged = Enlarged(*zip(*axes, strict=True))
+    return spread(gradient, bank, groups, enlarged, precision=precision, backend=backend, threads=threads)

@@ -23,6 +23,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.engine.problem import prepare
 from convcli.errors import LimitError
+from convcli.layers.geometry import Enlarged
 from convcli.text import bytes_text, shape_text
 
 
@@ -65,16 +66,7 @@ def families(size: int, taps: int, stride: int, dilation: int, ahead: int, outpu
     return [Family((before, after), tuple(members)) for (_, before, after), members in found.items()]
 
 
-def spread(
-    x: Array,
-    bank: Array,
-    groups: int,
-    stride: tuple[int, ...],
-    dilation: tuple[int, ...],
-    ahead: tuple[int, ...],
-    output: tuple[int, ...],
-    **options: Any,
-) -> Array:
+def spread(x: Array, bank: Array, groups: int, enlarged: Enlarged, **options: Any) -> Array:
     """Let every sample of x (N, in, *spatial) put down its kernel, and add up to (N, out, *output).
 
     The bank is (in, out / groups, *taps); `options` are those of `convcli.engine.problem.prepare`.
@@ -82,9 +74,10 @@ def spread(
     batch, channels, *spatial = x.shape
     planes = x.reshape(batch * groups, channels // groups, *spatial)
     kernels = transposed_bank(bank, groups)
-    shape = (batch, groups, kernels.shape[1], *output)
+    shape = (batch, groups, kernels.shape[1], *enlarged.output)
+    dilation = tuple(d // math.gcd(s, d) for s, d in zip(enlarged.stride, enlarged.dilation, strict=True))
     result: Array | None = None
-    numbers = zip(spatial, bank.shape[2:], stride, dilation, ahead, output, strict=True)
+    numbers = zip(spatial, bank.shape[2:], *enlarged, strict=True)
     for chosen in itertools.product(*(families(*axis) for axis in numbers)):
         members = list(itertools.product(*(family.members for family in chosen)))
         inner: list[tuple[Any, ...]] = [tuple(cells for cells, _ in member) for member in members]
@@ -94,7 +87,7 @@ def spread(
             planes,
             parts.reshape(-1, *parts.shape[3:]),
             groups=groups,
-            dilation=tuple(d // math.gcd(s, d) for s, d in zip(stride, dilation, strict=True)),
+            dilation=dilation,
             padding=tuple(family.padding for family in chosen),
             **options,
         ).compute(planes)
@@ -108,7 +101,7 @@ def spread(
             planes, kernels.reshape(-1, *kernels.shape[2:]), groups=groups, mode="full", **options
         )
         result = _zeros(shape, np.dtype(whole.result_type))
-    return result.reshape(batch, bank.shape[1] * groups, *output)
+    return result.reshape(batch, bank.shape[1] * groups, *enlarged.output)
 
 
 def transposed_bank(bank: Array, groups: int) -> Array:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from convcli.errors import ConvcliError, FileError, InputError, LimitError, UsageError
-from convcli.text import bytes_text
+from convcli.text import bytes_text, printable
 
 # Each of these names a file that is open already, whatever it is.
 STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
@@ -28,19 +28,8 @@ def shown(path: str | bytes | os.PathLike[str]) -> str:
     return printable(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
-def printable(text: str) -> str:
-    """Escape control characters and their like, which could move the cursor or forge a line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def open_input(path: Path) -> BinaryIO:
-    """Open a file for reading.
-
-    Raises
-    ------
-    InputError
-        For a file that is missing, a folder, or not readable.
-    """
+    """Open a file for reading, or say in an `InputError` that it is missing, a folder, or not readable."""
     try:
         return open(path, "rb")
     except FileNotFoundError:
@@ -52,15 +41,7 @@ def open_input(path: Path) -> BinaryIO:
 
 
 def read_bounded(file: BinaryIO, name: str, limit: int | None) -> bytes:
-    """Read a stream to its end, but not more than memory is allowed for.
-
-    Raises
-    ------
-    InputError
-        If the system refuses.
-    LimitError
-        If there are more than `limit` bytes.
-    """
+    """Read a stream to its end, but not more than memory is allowed for."""
     parts, size = [], 0
     try:
         while part := file.read(1 << 20):
@@ -79,11 +60,6 @@ def stdout_stream() -> Iterator[BinaryIO]:
 
     Not ``sys.stdout.buffer``: where Python runs unbuffered that is a raw file, whose writes may stop
     half way without a word.
-
-    Raises
-    ------
-    FileError
-        If it is closed, or the system refuses.
     """
     if sys.__stdout__ is None:
         raise FileError("standard output is closed; use -o with a file")
@@ -108,26 +84,14 @@ def write_errors(target: Path | None) -> Iterator[None]:
 def check_target(target: Path, *, force: bool, inputs: Sequence[Path] = ()) -> None:
     """Refuse a target that could not or must not be written, before any work is done.
 
-    Parameters
-    ----------
-    target : Path
-    force : bool
-        Allow a file that exists, be it an input.
-    inputs : sequence of Path
-        Files that will be read; compared by inode, so that links are seen through.
-
-    Raises
-    ------
-    UsageError
-        For a folder, a folder that is missing, a file that exists.
-    FileError
-        If the file system does not tell.
+    `force` allows a file that exists, be it one of the inputs, which are compared by inode, so that links are
+    seen through.
     """
     if is_stream(target):
         return
     name = shown(target)
     with write_errors(target):
-        folder = _resolved(target).parent
+        folder = Path(os.path.realpath(target)).parent
         if not os.path.isdir(folder):
             raise UsageError(f"folder {shown(folder)} does not exist; make it first, or name another")
         try:
@@ -154,27 +118,8 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
     are on the disk. A failure at any point, the end of the process included, leaves under that name
     either the old file, byte for byte, or the new one. A symbolic link is followed, permissions of
     a replaced file are kept, and what is not a regular file (a pipe, ``/dev/null``) is written directly.
+    Without `force` a file that exists is not replaced, not even one that appears meanwhile.
 
-    Parameters
-    ----------
-    target : Path
-    force : bool
-        Replace a file that exists. Without it, one that appears meanwhile is not replaced either.
-
-    Yields
-    ------
-    BinaryIO
-        The temporary file.
-
-    Raises
-    ------
-    UsageError
-        If the target exists and `force` is false.
-    FileError
-        If the system refuses: disk full, no permission, …
-
-    Examples
-    --------
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "answer.txt"
     >>> with atomic_write(target, force=False) as file:
@@ -187,7 +132,7 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
             with open(target, "wb") as stream:
                 yield stream
             return
-        final = _resolved(target)
+        final = Path(os.path.realpath(target))
         if final.exists() and not force:
             raise _exists(target)
         temporary = final.parent / f".convcli-{os.urandom(8).hex()}.tmp"
@@ -244,10 +189,6 @@ def is_stream(target: Path) -> bool:
     except (OSError, ValueError):
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
-def _resolved(target: Path) -> Path:
-    return Path(os.path.realpath(target))
 
 
 def _exists(target: Path) -> UsageError:

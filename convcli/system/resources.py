@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 from convcli.errors import LimitError
-from convcli.spec import per_axis
 from convcli.text import bytes_text
 
 
@@ -26,11 +25,6 @@ def cpu_count() -> int:
         count = os.cpu_count() or 1
     quota = _cpu_quota()
     return max(1, min(count, round(quota) if quota else count))
-
-
-def thread_count(threads: int | None) -> int:
-    """Return a number of threads that is at least 1: by default, that of all processors."""
-    return cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
 
 
 @functools.cache
@@ -68,24 +62,10 @@ def available_memory() -> int | None:
 
 
 def check_memory(needed: float, limit: int | None, what: str, way: str) -> None:
-    """Refuse what would not fit, before it is begun.
+    """Refuse what would not fit in `limit`, or in what the system has, before it is begun.
 
-    Parameters
-    ----------
-    needed : float
-        Bytes.
-    limit : int or None
-        Bytes; what the system has available by default.
-    what, way : str
-        What it is for, and what takes less.
+    Both are in bytes; `what` needs them, and `way` takes less.
 
-    Raises
-    ------
-    LimitError
-        If it is too much.
-
-    Examples
-    --------
     >>> check_memory(1e3, 10**6, "the image", "a smaller shape")
     """
     limit = available_memory() if limit is None else limit

@@ -21,22 +21,12 @@ R = TypeVar("R")
 
 
 def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: bool = False) -> None:
-    """Run all jobs on `threads` threads, the calling one included.
+    """Run all jobs on `threads` threads, the calling one included; each is called once, in no certain order.
 
     The first exception stops the jobs that have not begun and is raised here; Ctrl-C reaches the
-    calling thread and does the same. No job runs any more when this returns or raises.
+    calling thread and does the same. No job runs any more when this returns or raises. With
+    `one_blas_thread`, BLAS is held to one thread meanwhile: its own threads would compete with these.
 
-    Parameters
-    ----------
-    jobs : iterable of callables
-        Each is called once, in no certain order.
-    threads : int
-        At least 1.
-    one_blas_thread : bool
-        Hold BLAS to one thread meanwhile: its own threads would compete with these.
-
-    Examples
-    --------
     >>> done = []
     >>> run([lambda: done.append(1)] * 3, threads=2)
     >>> sum(done)
@@ -63,7 +53,7 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
 
     def help_out() -> Callable[[], None] | None:
         with lock:
-            if closed:  # it came too late, and nobody waits for it
+            if closed:  # too late: `run` no longer waits for it
                 return None
             begun.append(True)
         work()
@@ -95,16 +85,10 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
 
 
 def begin(job: Callable[[], R]) -> Callable[[], R]:
-    """Begin a job on another thread.
+    """Begin a job on another thread; call what is returned to wait for its result or its error.
 
-    Returns
-    -------
-    callable
-        Waits for the job, and returns its result or raises its error. Ctrl-C ends the waiting, not the
-        job.
+    Ctrl-C ends the waiting, not the job.
 
-    Examples
-    --------
     >>> begin(lambda: 6 * 7)()
     42
     """
@@ -180,7 +164,7 @@ def _blas_controller() -> Any:
 
 @contextlib.contextmanager
 def _one_blas_thread() -> Iterator[None]:
-    """Limit BLAS for as long as anybody needs it; the limit belongs to the process, not to a thread."""
+    """Limit BLAS for as long as any caller needs it; the limit belongs to the process, not to a thread."""
     global _blas_users, _blas_limit
     with _blas_lock:
         _blas_users += 1

@@ -19,11 +19,12 @@ from PIL import Image
 
 from convcli.bench.compare import Rule, compare, different_machine, failures, parse_rule
 from convcli.bench.curves import Line, Point, crossovers, panels, ticks
-from convcli.bench.export import FORMATS, SORTS, to_csv, to_json, to_markdown, unit_of
+from convcli.bench.export import FORMATS, SORTS, to_csv, to_json, to_markdown
 from convcli.bench.import_json import from_json
 from convcli.bench.plot import check_plot, plot
 from convcli.bench.results import Case, Report, Result, relative
 from convcli.errors import BackendError, InputError, UsageError
+from convcli.text import time_unit
 
 CASE = Case("random", 1, (512, 512), "random", (7, 7), "float32", 2)
 ODD = Case('a|b, "c"\n*.png', 3, (480, 640), "0 -1 0; -1 5 -1; 0 -1 0", (3, 5), "uint8", 1)
@@ -347,7 +348,7 @@ def test_every_format_takes_the_same_arguments_and_writes_whole_lines(name, sort
 
 
 def test_units_change_where_a_number_would_begin_with_zero():
-    assert [unit_of(t)[0] for t in (1.0, 0.999, 1e-3, 0.9e-3, 1e-9)] == ["s", "ms", "ms", "µs", "µs"]
+    assert [time_unit(t)[0] for t in (1.0, 0.999, 1e-3, 0.9e-3, 1e-9)] == ["s", "ms", "ms", "µs", "µs"]
 
 
 # Comparison

@@ -513,8 +513,8 @@ def test_pipes_carry_the_result_and_nothing_else(folder):
 BANK = "x.npy -k plain.npy"
 UP = "x.npy -k up.npy --transposed"
 CASES = [
-    ("x.npy -k box:3 --padding=", 2, r"--padding is for a bank of kernels"),
-    ("x.npy -k box:3 --bias-file=", 2, r"--bias-file is for a bank of kernels"),
+    ("x.npy -k box:3 --padding=1", 2, r"--padding is for a bank of kernels"),
+    ("x.npy -k box:3 --bias-file=k.npy", 2, r"--bias-file is for a bank of kernels"),
     *(
         (
             f"x.npy -k box:3 {option}",

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from convcli.arrays import npz
 from convcli.errors import InputError
-from convcli.kernels import files, npz, parse_kernel
+from convcli.kernels import files, parse_kernel
 
 SHARPEN = [[0, -1, 0], [-1, 5, -1], [0, -1, 0]]
 
@@ -229,7 +230,7 @@ def test_an_archive_is_measured_before_it_is_unpacked(tmp_path, monkeypatch):
     path.write_bytes(zipped(k=npy(np.zeros((64, 64)))))
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(Exception, match=r"k\.npy unpacks to 32896 bytes; the limit is 1000"):
-        npz.read_npz(str(path), max_bytes=1000, name="bomb")
+        npz.read_npz(str(path), member="kernel", max_bytes=1000, name="bomb")
 
 
 def test_an_archive_that_lies_about_its_size_is_not_unpacked_whole(tmp_path):
@@ -241,7 +242,7 @@ def test_an_archive_that_lies_about_its_size_is_not_unpacked_whole(tmp_path):
     path.write_bytes(packed)
     tracemalloc.start()
     with pytest.raises(ValueError, match=r"truncated|damaged"):
-        npz.read_npz(str(path), max_bytes=1000, name="liar")
+        npz.read_npz(str(path), member="kernel", max_bytes=1000, name="liar")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**23

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from oracle import MODES_AND_BORDERS, OPS, convolve_exactly
 
 from convcli import backends
-from convcli.cli.io.matrix_output import at_least
 from convcli.cli.report.grid import grid, print_lines
 from convcli.cli.toeplitz.summary import document, print_facts, print_steps
 from convcli.engine.verification import verify
@@ -28,6 +27,7 @@ from convcli.matrices.show.preview import preview
 from convcli.matrices.show.steps import steps
 from convcli.matrices.value_counts import nonzeros, value_counts
 from convcli.options import amount
+from convcli.text import bytes_option
 
 colour = colour_of((10, 10))
 
@@ -492,7 +492,7 @@ def test_an_image_is_read_in_the_order_of_the_matrix(shape):
 
 @pytest.mark.parametrize("size", [1, 999, 1000, 1001, 37_234, 10**6 - 1, 312_345_678, 10**12 + 1, 3 * 10**17])
 def test_an_amount_in_a_remedy_is_enough_and_hardly_more(size):
-    read = amount(at_least(size), "output")
+    read = amount(bytes_option(size), "output")
     assert size <= read <= size * 1.1 + 100
 
 

@@ -30,9 +30,9 @@ from convcli.cli.io.sources import read_source
 from convcli.errors import BackendError, InputError, UsageError, VerificationError
 from convcli.options import given, refuse
 from convcli.spec import choose
-from convcli.system.files import printable, shown
+from convcli.system.files import shown
 from convcli.system.resources import available_memory, check_memory, cpu_count
-from convcli.text import shape_text
+from convcli.text import printable, shape_text
 
 LONGEST = 86400  # seconds for one contestant
 STORED = 10**9  # bytes that temporaries may take by default; a stored matrix soon wants more

@@ -9,10 +9,11 @@ from typing import TextIO
 
 from convcli.bench.compare import Change
 from convcli.bench.curves import FIELDS, variant
-from convcli.bench.export import ordered, phases_text, unit_of
+from convcli.bench.export import ordered, phases_text
 from convcli.bench.results import Case, Report, Result, fastest, relative
 from convcli.bench.statistics import Ratio
 from convcli.cli import report, settings
+from convcli.text import figures, time_unit
 
 
 class Printer:
@@ -38,7 +39,7 @@ class Printer:
         if not self.shown:
             return
         best = fastest(results)
-        unit, scale, _ = unit_of(best.summary.median if best else 1.0)
+        unit, scale, _ = time_unit(best.summary.median if best else 1.0)
         ratios = relative(results, self.reference)
         header = ("backend", "median", "IQR", "min", "relative", "MP/s", "GFLOP/s", "MB", "error")
         rows = [
@@ -63,7 +64,7 @@ class Printer:
         every = found.cases()
         if len(every) == 1:
             timed = [r for r in ordered(next(iter(every.values())), "median") if r.times]
-            unit, scale, _ = unit_of(timed[0].summary.median) if timed else ("", 1.0, 0)
+            unit, scale, _ = time_unit(timed[0].summary.median) if timed else ("", 1.0, 0)
             values = [(r.name, r.summary.median / scale, f"{_digits(r, scale)} {unit}") for r in timed]
             report.bars(values, self.file)
             return
@@ -88,7 +89,7 @@ class Printer:
         every: dict[Case, list[tuple[str, ...]]] = {}
         for change in changes:
             times = [t for t in (change.old, change.new) if t is not None]
-            unit, scale, digits = unit_of(min(times)) if times else ("", 1.0, 0)
+            unit, scale, digits = time_unit(min(times)) if times else ("", 1.0, 0)
             old, new = (
                 "-" if t is None else f"{t / scale:.{digits}f} {unit}" for t in (change.old, change.new)
             )
@@ -139,18 +140,6 @@ def _quotient(ratio: Ratio) -> str:
     if not math.isfinite(ratio.error):  # of a single run
         return f"{ratio.value:.{decimals}f}"
     return f"{ratio.value:.{decimals}f}±{ratio.error:.{decimals}f}"
-
-
-def figures(value: float) -> str:
-    """Write a number to three digits, without an exponent while it is short enough.
-
-    >>> figures(0.01234), figures(12.34), figures(12345.6), figures(0)
-    ('0.0123', '12.3', '12346', '0')
-    """
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{decimals}f}" if decimals < 5 else f"{value:.1e}"
 
 
 def _runs(result: Result) -> str:

@@ -40,7 +40,7 @@ def convolve(inout: ConvolveInOut, how: Filter, bank: BankOptions, files: FileOp
     if layer is not None and how.op is None and not settings.quiet:
         what = "the transpose of correlation" if layer.transposed else "correlation"
         report.note(
-            f"the bank {kernels[0].name} is applied as a layer: {what}, as in neural netinouts; "
+            f"the bank {kernels[0].name} is applied as a layer: {what}, as in neural networks; "
             "--op convolve turns its kernels round"
         )
     batch.summarize()

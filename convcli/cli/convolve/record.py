@@ -5,29 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from convcli.cli.io.jobs import FileRecord
+
 
 @dataclass
-class Record:
-    """What was done with one input."""
+class ConvolveRecord(FileRecord):
+    """Facts on one input."""
 
-    input: str
     targets: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
-    error: str | None = None
-    size: str = ""
-    type: str = ""
     output_size: str = ""
     kernels: list[str] = field(default_factory=list)
     backend: str = ""
     why: str = ""
     arithmetic: str = ""
     threads: int = 0
-    read_seconds: float = 0.0
     plan_seconds: float = 0.0
-    compute_seconds: float = 0.0
-    write_seconds: float = 0.0
     megapixels_per_second: float = 0.0
     clipped: int = 0
     plan: list[dict[str, Any]] = field(default_factory=list)
     schedule: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import math
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -14,21 +12,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from convcli.cli import report, settings
+from convcli.cli import settings
 from convcli.cli.convolve.options import ConvolveInOut
-from convcli.cli.convolve.record import Record
+from convcli.cli.convolve.record import ConvolveRecord
 from convcli.cli.convolve.summary import print_plan, print_summary
 from convcli.cli.io.files import NPY, Content, Files, Source
-from convcli.cli.io.jobs import run_jobs
+from convcli.cli.io.jobs import JobList, print_notes, run_jobs
 from convcli.cli.io.prefetch import Prefetch
-from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
+from convcli.cli.io.targets import STREAM, Job
 from convcli.engine.planner import Plan
 from convcli.filtering.filter import Filtered, Prepared, check_options, prepare_filter
 from convcli.filtering.options import BankOptions, Filter
 from convcli.kernels import Kernel
-from convcli.system.files import is_stream, printable, shown
+from convcli.system.files import is_stream, shown
 from convcli.system.resources import cpu_count
-from convcli.text import shape_text
+from convcli.text import printable, shape_text
 
 TOGETHER = 2**29  # bytes of the files that are worked on at a time; what is larger has all threads for itself
 WIDEST, COPIES = 8, 8  # bytes of a sample; of the image, for what is not done in one go
@@ -57,7 +55,7 @@ class Batch:
 
     Attributes
     ----------
-    records : list of Record
+    records : list of ConvolveRecord
         One per input that was begun.
     """
 
@@ -71,28 +69,22 @@ class Batch:
     ) -> None:
         self.inout, self.kernels, self.layer = inout, kernels, layer
         self.how, self.files = how, files
-        self.records: list[Record] = []
-        self.makes_folders = False
+        self.records: list[ConvolveRecord] = []
         self.helpers, self.room = 0, 0.0
 
     def run(self) -> int:
         """Filter every input; return the exit status."""
-        sources, output = self.inout.inputs, self.inout.output
-        if output == STREAM and not self.inout.dry_run:
-            refuse_terminal()
         names = [kernel.name for kernel in self.kernels]
         labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
-        todo = jobs(sources, output, labels, self.files.extension)
-        self.makes_folders = output is not None and (len(todo) > 1 or todo[0].targets != [output])
-        self.files.check_use([target for job in todo for target in job.targets])
-        if len(todo) > 1:
+        work = JobList(self.inout.inputs, self.inout.output, labels, self.files, dry_run=self.inout.dry_run)
+        if len(work.todo) > 1:
             check_options(self.kernels, self.how)
             self._plan_helpers()
         texts = [printable(text) for text in self.inout.kernel]
-        tasks = [(job, Record(shown(job.source), kernels=list(texts))) for job in todo]
+        tasks = [(job, ConvolveRecord(shown(job.source), kernels=list(texts))) for job in work.todo]
         ahead = Prefetch(
             tasks,
-            self._read,
+            lambda task: self._read(work, *task),
             self._make,
             size=lambda opened: opened.size,
             late=lambda task: is_stream(Path(task[0].source)) or task[0].source == STREAM,
@@ -101,14 +93,14 @@ class Batch:
         )
         coming = iter(tasks)
 
-        def begin(job: Job) -> Record:
+        def begin(job: Job) -> ConvolveRecord:
             self.records.append(next(coming)[1])
             return self.records[-1]
 
-        def one(job: Job, record: Record) -> None:
+        def one(job: Job, record: ConvolveRecord) -> None:
             self._write(job, record, ahead.take())
 
-        return run_jobs(todo, begin, one, fail_fast=self.inout.fail_fast)
+        return run_jobs(work.todo, begin, one, fail_fast=self.inout.fail_fast)
 
     def _plan_helpers(self) -> None:
         """Decide how many files are worked on at a time, and the memory for all of them together."""
@@ -117,17 +109,9 @@ class Batch:
             limit = self.files.room()
             self.helpers, self.room = threads, TOGETHER if limit is None else min(limit, TOGETHER)
 
-    def _read(self, task: tuple[Job, Record]) -> Opened:
+    def _read(self, work: JobList, job: Job, record: ConvolveRecord) -> Opened:
         """Read an input, and refuse what cannot be done with it."""
-        job, record = task
-        began = time.perf_counter()
-        if job.source == STREAM or os.path.exists(job.source):  # otherwise reading says what is wrong
-            check_targets(job, makes_folders=self.makes_folders, force=self.files.force)
-        source = self.files.read(job.source, self.how)
-        record.read_seconds = time.perf_counter() - began
-        record.size = shape_text(source.planes.shape[-2:] if source.image else source.planes.shape)
-        record.type = source.kind
-        record.notes = list(source.image.warnings) if source.image else []
+        source = work.read(job, record, self.how)
         if (
             self.layer is None
             and not source.image
@@ -148,7 +132,7 @@ class Batch:
             job, source, prepared, self._size(source, prepared.filtered.plan) if self.helpers else 0
         )
 
-    def _for_bank(self, job: Job, record: Record, source: Source, layer: BankOptions) -> Source:
+    def _for_bank(self, job: Job, record: ConvolveRecord, source: Source, layer: BankOptions) -> Source:
         """Drop what the bank has no channel for, and refuse what cannot hold its outputs."""
         bank, whole = self.kernels[0].values, source
         source = source.for_bank(bank, layer)
@@ -194,7 +178,7 @@ class Batch:
 
         return prepare_bank(source.planes, self.kernels[0], self.how, self.layer, photo=photo)
 
-    def _write(self, job: Job, record: Record, made: Made) -> None:
+    def _write(self, job: Job, record: ConvolveRecord, made: Made) -> None:
         """Write the results, and note what there is to say of them."""
         self._describe(record, made.filtered, made.source)
         began = time.perf_counter()
@@ -210,11 +194,9 @@ class Batch:
                 record.notes += self.files.write(target, output, made.source, self.how)
                 record.outputs.append(shown(target))
         record.write_seconds = made.encode_seconds + time.perf_counter() - began
-        if not settings.quiet:
-            for text in record.notes:
-                report.note(text)
+        print_notes(record)
 
-    def _describe(self, record: Record, filtered: Filtered, source: Source) -> None:
+    def _describe(self, record: ConvolveRecord, filtered: Filtered, source: Source) -> None:
         plan = filtered.plan
         shape = filtered.outputs[0].shape if filtered.outputs else filtered.shape or plan.spec.output_shape
         record.output_size = shape_text(shape[-2:] if source.image else shape)
@@ -255,4 +237,6 @@ class Batch:
 
     def print_json(self) -> None:
         """Print the records as one document."""
+        import json
+
         print(json.dumps({"files": [asdict(record) for record in self.records]}, default=str))

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 
 from convcli.arrays import device, native
 from convcli.cli import report, settings
-from convcli.cli.convolve.record import Record
+from convcli.cli.convolve.record import ConvolveRecord
+from convcli.cli.io.jobs import print_records
 from convcli.text import bytes_text, milliseconds
 
 
-def print_summary(records: Sequence[Record], *, dry_run: bool) -> None:
+def print_summary(records: Sequence[ConvolveRecord], *, dry_run: bool) -> None:
     """Print one file in full, several as a line each; every one in full if verbose."""
-    if len(records) == 1 or settings.verbose:
-        for record in records:
-            report.table(("", ""), _facts(record, dry_run), file=sys.stderr)
-        return
-    rows = [
-        (
-            r.input,
-            "failed"
-            if r.error
-            else ", ".join(r.outputs) or ", ".join(f"({t})" for t in r.targets) or "not written",
-            r.output_size,
-            r.backend,
-            milliseconds(r.read_seconds + r.plan_seconds + r.compute_seconds + r.write_seconds),
-            str(r.clipped),
-        )
-        for r in records
-    ]
-    report.table(("input", "output", "size", "backend", "time", "clipped"), rows, file=sys.stderr)
+    header = ("input", "output", "size", "backend", "time", "clipped")
+    print_records(records, functools.partial(_facts, dry_run=dry_run), header, _row)
 
 
-def _facts(record: Record, dry_run: bool) -> list[tuple[str, str]]:
+def _row(record: ConvolveRecord) -> tuple[str, ...]:
+    written = ", ".join(record.outputs) or ", ".join(f"({t})" for t in record.targets) or "not written"
+    seconds = record.read_seconds + record.plan_seconds + record.compute_seconds + record.write_seconds
+    return (
+        record.input,
+        "failed" if record.error else written,
+        record.output_size,
+        record.backend,
+        milliseconds(seconds),
+        str(record.clipped),
+    )
+
+
+def _facts(record: ConvolveRecord, dry_run: bool) -> list[tuple[str, str]]:
     size = record.size if record.size == record.output_size else f"{record.size} → {record.output_size}"
-    if record.error:
-        return [("input", record.input), ("error", record.error)]
     facts = [
         ("input", f"{record.input}  {record.size} {record.type}"),
         ("kernel", ", ".join(record.kernels)),
@@ -49,12 +46,7 @@ def _facts(record: Record, dry_run: bool) -> list[tuple[str, str]]:
     if dry_run:
         would = f"; it would be {', '.join(record.targets)}" if record.targets else ""
         return [*facts, ("output", f"nothing computed or written: dry run{would}")]
-    times = (
-        ("read", record.read_seconds),
-        ("plan", record.plan_seconds),
-        ("compute", record.compute_seconds),
-        ("write", record.write_seconds),
-    )
+    times = [(name, getattr(record, f"{name}_seconds")) for name in ("read", "plan", "compute", "write")]
     return [
         *facts,
         ("time", ", ".join(f"{name} {milliseconds(seconds)}" for name, seconds in times)),
@@ -69,7 +61,7 @@ def _where(backend: str) -> str:
     return device.describe() if backend.startswith("cuda") else f"direct: {native.describe()}"
 
 
-def print_plan(record: Record) -> None:
+def print_plan(record: ConvolveRecord) -> None:
     """Print every candidate with its estimates and the reason for or against it."""
     rows = [
         (

@@ -26,8 +26,8 @@ from convcli.filtering.filter import fitted
 from convcli.filtering.options import Filter
 from convcli.images.colour import finish, white
 from convcli.kernels import Kernel, parse_kernel
-from convcli.system.files import printable, shown
-from convcli.text import shape_text
+from convcli.system.files import shown
+from convcli.text import printable, shape_text
 
 READ, WRITE = Filter(), Filter(alpha="ignore")
 RESULTS = ("method", "noise", "balance", "iterations", "interrupted", "psnr", "ssim", "isnr", "history")

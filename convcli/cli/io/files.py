@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -65,7 +65,6 @@ class Source(NamedTuple):
         return Source(planes, replace(self.image, alpha=False))
 
 
-@dataclass(frozen=True, eq=False)
 class Files(FileOptions):
     """The reading and writing of files, as the options say."""
 
@@ -190,14 +189,14 @@ class Files(FileOptions):
         planes, image = source.planes, source.image
         if kind == NPY:
             return
-        from convcli.images import check_holds
+        from convcli.images.formats import check_holds, format_named
 
         if image is None and not (planes.ndim == 2 or (planes.ndim == 3 and len(planes) <= 4)):
             raise UsageError(f"an array {shape_text(planes.shape)} is no image; write it to a .npy file")
         channels = len(planes) if planes.ndim == 3 else 1
         if image and how.gray:
             channels = 1 + image.alpha
-        if image and image.alpha and how.alpha == "ignore" and _drops_alpha(kind):
+        if image and image.alpha and how.alpha == "ignore" and not format_named(kind).holds("RGBA"):
             channels -= 1
         dtype = planes.dtype if how.dtype == "keep" else np.dtype(how.dtype)
         if image or how.dtype != "keep":
@@ -240,14 +239,15 @@ class Files(FileOptions):
     def _image(self, output: Array, kind: str, source: Source, how: Filter) -> tuple[Image, list[str]]:
         """Make an image that a format can hold, and say what was lost."""
         from convcli.images import Image
+        from convcli.images.formats import format_named
 
-        notes = []
+        notes, made = [], format_named(kind)
         pixels = output if output.ndim == 2 else np.moveaxis(output, 0, -1)
-        if source.alpha and how.alpha == "ignore" and _drops_alpha(kind):
+        if source.alpha and how.alpha == "ignore" and not made.holds("RGBA"):
             pixels = pixels[..., :-1]
             notes.append(f"alpha was dropped: {kind} cannot hold it")
-        if kind == "GIF" and pixels.ndim == 3 and pixels.shape[2] > 2:
-            notes.append("GIF holds 256 colours: where there are more, the nearest were taken")
+        if made.indexed and pixels.ndim == 3 and pixels.shape[2] > 2:
+            notes.append(f"{kind} holds 256 colours: where there are more, the nearest were taken")
         if pixels.dtype == np.float64:
             with np.errstate(over="ignore"):
                 pixels = pixels.astype(np.float32)
@@ -274,12 +274,6 @@ class Files(FileOptions):
 def _array(output: Array, source: Source) -> Array:
     """Return a result as it is kept in a .npy file."""
     return output[0] if source.image and len(output) == 1 else output
-
-
-def _drops_alpha(kind: str) -> bool:
-    from convcli.images.formats import format_named
-
-    return not format_named(kind).holds("RGBA")
 
 
 def _make_folder_of(target: str) -> None:

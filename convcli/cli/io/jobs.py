@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from convcli.cli import report, settings
 from convcli.cli.io.files import Files, Source
@@ -31,15 +31,7 @@ class FileRecord:
     notes: list[str] = field(default_factory=list)
 
 
-class Account(Protocol):
-    """Those facts that `run_jobs` needs."""
-
-    input: str
-    error: str | None
-
-
-R = TypeVar("R", bound=Account)
-S = TypeVar("S", bound=FileRecord)
+R = TypeVar("R", bound=FileRecord)
 
 
 class JobList:
@@ -132,10 +124,10 @@ def print_notes(record: FileRecord) -> None:
 
 
 def print_records(
-    records: Sequence[S],
-    facts: Callable[[S], list[tuple[str, str]]],
+    records: Sequence[R],
+    facts: Callable[[R], list[tuple[str, str]]],
     header: Sequence[str],
-    row: Callable[[S], Sequence[str]],
+    row: Callable[[R], Sequence[str]],
 ) -> None:
     """Print one record in full, several as a row each; every one in full if verbose."""
     if len(records) > 1 and not settings.verbose:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shlex
 import shutil
@@ -23,7 +22,7 @@ from convcli.matrices.matrix import Matrix, Stopwatch, Symbolic
 from convcli.options import refuse
 from convcli.system.files import atomic_write, check_target, is_stream, shown, stdout_stream
 from convcli.system.resources import check_memory
-from convcli.text import bytes_text, shape_text
+from convcli.text import bytes_option, bytes_text, shape_text
 
 LARGEST_FILE = 4 * 10**9  # without --max-output
 LONG_WRITE = 10**7  # bytes from which a progress bar is worth its start
@@ -150,7 +149,7 @@ class MatrixOutput(MatrixFile):
             smaller = min(size, file_size(_numbers(matrix) if sparse == "npz" else matrix, sparse)[0])
         if smaller < size:
             text += f"; the same matrix, sparse, has {bytes_text(smaller)}"
-        raised = None if smaller <= limit else at_least(smaller)
+        raised = None if smaller <= limit else bytes_option(smaller)
         if raised and which == FREE:
             text += "; name a file on another"
         elif smaller < size:
@@ -188,15 +187,3 @@ class MatrixOutput(MatrixFile):
 
 def _numbers(matrix: Matrix) -> Matrix:
     return matrix.matrix if isinstance(matrix, Symbolic) else matrix
-
-
-def at_least(size: float) -> str:
-    """Write an amount that is not less than so many bytes, as options take it.
-
-    >>> at_least(37_234), at_least(2e15), at_least(5)
-    ('37.3kB', '2000TB', '5B')
-    """
-    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= scale:
-            return f"{math.ceil(size * 10 / scale) / 10:.1f}".removesuffix(".0") + unit
-    return f"{math.ceil(size)}B"

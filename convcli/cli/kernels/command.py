@@ -8,7 +8,6 @@ from convcli.cli.command import command
 from convcli.options import Argument, Option
 
 if TYPE_CHECKING:
-    from convcli.arrays.library import Array
     from convcli.kernels import Kernel
 
 LARGEST_SHOWN = 15  # cells per side
@@ -16,7 +15,7 @@ LARGEST_SVD = 512
 MOST_PLANES = 16  # of a bank
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class KernelsOptions:
     """What to list or show."""
 
@@ -42,80 +41,64 @@ def kernels(options: KernelsOptions) -> None:
         return
     found = named_kernels()
     if options.as_json:
-        keys = ("name", "syntax", "summary", "example")
-        print(json.dumps([{key: getattr(kernel, key) for key in keys} for kernel in found]))
+        print(json.dumps([kernel._asdict() for kernel in found]))
         return
     report.table(("kernel", "what it is"), [(kernel.syntax, kernel.summary) for kernel in found])
 
 
 def _show(spec: str, as_json: bool) -> None:
-    import numpy as np
-
+    """Show a kernel, or a bank and the first of its planes."""
     from convcli.cli import report
-    from convcli.engine.separable import HIGHEST_RANK, low_rank
     from convcli.kernels import parse_kernel
+    from convcli.kernels.kernel import place
+    from convcli.spec import default_origin
     from convcli.text import shape_text
 
     kernel = parse_kernel(spec)
-    if kernel.is_bank:
-        _show_bank(kernel, as_json)
-        return
-    values = kernel.values
-    terms = low_rank(values)
-    flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
-    small = min(flat.shape) <= LARGEST_SVD
-    rank = len(terms) or (int(np.linalg.matrix_rank(flat)) if small else None)
-    origin = kernel.origin or tuple((n - 1) // 2 for n in values.shape)
+    values, origin = kernel.values, kernel.origin or default_origin(kernel.taps)
+    facts, document = _bank_facts(kernel) if kernel.is_bank else _kernel_facts(kernel, origin)
     if as_json:
-        print(json.dumps(_document(kernel, origin) | {"rank": rank, "separable": len(terms) == 1}))
+        print(json.dumps(_document(kernel, origin) | document))
         return
-    facts = [
-        ("kernel", kernel.name),
-        ("size", shape_text(values.shape)),
-        ("sum", f"{_sum(kernel):g}"),
-        ("rank", f"more than {HIGHEST_RANK}" if rank is None else str(rank)),
-        ("separable", _passes(values.shape, len(terms))),
-        ("origin", ",".join(str(o) for o in reversed(origin)) + " (x,y)"),
-    ]
-    report.table(("", ""), facts + _scale(kernel))
-    print()
-    small = max(values.shape) <= LARGEST_SHOWN
-    for plane in values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[None, None]:
-        _print_plane(plane, small)
-
-
-def _show_bank(kernel: "Kernel", as_json: bool) -> None:
-    """Show a bank: its planes, or the first of them."""
-    from convcli.cli import report
-    from convcli.kernels.kernel import place
-    from convcli.text import shape_text
-
-    outputs, channels = kernel.values.shape[:2]
-    origin = kernel.origin or tuple((n - 1) // 2 for n in kernel.taps)
-    if as_json:
-        print(json.dumps(_document(kernel, origin) | {"outputs": outputs, "channels": channels}))
-        return
-    facts = [
-        ("bank", kernel.name),
-        ("size", shape_text(kernel.taps)),
-        ("outputs", str(outputs)),
-        ("channels", str(channels)),
-        ("sum", f"{_sum(kernel):g}"),
-    ]
-    report.table(("", ""), facts + _scale(kernel))
-    planes = kernel.values.reshape(-1, *kernel.values.shape[-2:])
-    for number, plane in enumerate(planes[:MOST_PLANES]):
-        print(f"\n{place(number, kernel.values.shape[:-2], kernel.values.ndim)}:")
-        _print_plane(plane, max(plane.shape) <= LARGEST_SHOWN)
-    if len(planes) > MOST_PLANES:
+    titles = [("bank" if kernel.is_bank else "kernel", kernel.name), ("size", shape_text(kernel.taps))]
+    report.table(("", ""), titles + facts + _scale(kernel))
+    planes = values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[None, None]
+    if not kernel.is_bank:
+        print()
+    for number, plane in enumerate(planes[: MOST_PLANES if kernel.is_bank else None]):
+        if kernel.is_bank:
+            print(f"\n{place(number, values.shape[:-2], values.ndim)}:")
+        rows = plane.tolist()
+        small = max(plane.shape if kernel.is_bank else values.shape) <= LARGEST_SHOWN
+        report.matrix(rows, [[f"{v:.4g}" for v in row] for row in rows] if small else None)
+    if kernel.is_bank and len(planes) > MOST_PLANES:
         print(f"\nand {len(planes) - MOST_PLANES:,} more like these; --json prints all")
 
 
-def _print_plane(plane: "Array", small: bool) -> None:
-    from convcli.cli import report
+def _bank_facts(kernel: "Kernel") -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """Return the rows of the table, and what the JSON document has besides."""
+    outputs, channels = kernel.values.shape[:2]
+    facts = [("outputs", str(outputs)), ("channels", str(channels)), ("sum", f"{_sum(kernel):g}")]
+    return facts, {"outputs": outputs, "channels": channels}
 
-    rows = plane.tolist()
-    report.matrix(rows, [[f"{v:.4g}" for v in row] for row in rows] if small else None)
+
+def _kernel_facts(kernel: "Kernel", origin: tuple[int, ...]) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """Return the rows of the table, and what the JSON document has besides."""
+    import numpy as np
+
+    from convcli.engine.separable import HIGHEST_RANK, low_rank
+
+    terms = low_rank(kernel.values)
+    flat = kernel.values.reshape(-1, kernel.values.shape[-1]).astype(np.float64)
+    small = min(flat.shape) <= LARGEST_SVD
+    rank = len(terms) or (int(np.linalg.matrix_rank(flat)) if small else None)
+    facts = [
+        ("sum", f"{_sum(kernel):g}"),
+        ("rank", f"more than {HIGHEST_RANK}" if rank is None else str(rank)),
+        ("separable", _passes(kernel.taps, len(terms))),
+        ("origin", ",".join(str(o) for o in reversed(origin)) + " (x,y)"),
+    ]
+    return facts, {"rank": rank, "separable": len(terms) == 1}
 
 
 def _document(kernel: "Kernel", origin: tuple[int, ...]) -> dict[str, Any]:

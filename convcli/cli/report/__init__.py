@@ -7,7 +7,6 @@ cut or wrapped, and rich, which takes as long to import as a small image to filt
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-from convcli.system.files import printable
+from convcli.text import json_text, printable
 
 Row = Sequence[str]
 REDRAW = 0.1  # seconds between two looks of a progress bar
@@ -36,17 +35,7 @@ def document(value: dict[str, Any]) -> None:
     >>> document({"sum": 1.5, "rows": [[float("nan"), 2]]})
     {"sum": 1.5, "rows": [[null, 2]]}
     """
-    import json
-
-    print(json.dumps(_finite(value), allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    print(json_text(value))
 
 
 def table(header: Row, rows: Iterable[Row], *, file: TextIO | None = None, title: str | None = None) -> None:

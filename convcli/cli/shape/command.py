@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,10 +15,11 @@ if TYPE_CHECKING:
 WIDEST_FORMULA = 59  # columns
 AXIS_NAMES: dict[int, tuple[str, ...]] = {1: ("",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 HEADER = ("", "layer", "output", "field", "jump", "parameters", "mult-adds")
+LAYER_KEYS = ("type", "kernel", "stride", "padding", "dilation", "output_padding", "groups", "bias", "ceil")
 SOURCE = "R1 to R15: the relationships of Dumoulin and Visin, arXiv:1603.07285"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class ShapeOptions:
     """An input, and the layers that it passes."""
 
@@ -78,15 +78,17 @@ def shape(options: ShapeOptions) -> None:
 
 def _rows(states: "list[State]") -> list[tuple[str, ...]]:
     """Return rows for the input, the layers, and what they come to."""
+    from convcli.text import count_text
+
     show_channels = any(state.channels > 1 for state in states)
     rows: list[tuple[str, ...]] = [("", "input", *_facts(states[0], show_channels), "", "")]
     for number, state in enumerate(states[1:], 1):
-        costs = _count(state.parameters), _count(state.multiply_adds)
+        costs = count_text(state.parameters), count_text(state.multiply_adds)
         # blanks, so that a terminal breaks the line between two settings
         rows.append((str(number), str(state.layer).replace(",", " "), *_facts(state, show_channels), *costs))
     if len(states) > 2:
         parameters, multiply_adds = _totals(states)
-        rows.append(("", "total", *rows[-1][2:5], _count(parameters), _count(multiply_adds)))
+        rows.append(("", "total", *rows[-1][2:5], count_text(parameters), count_text(multiply_adds)))
     return rows
 
 
@@ -97,15 +99,6 @@ def _facts(state: "State", show_channels: bool) -> tuple[str, str, str]:
 
     size = shape_text((state.channels, *state.shape) if show_channels else state.shape)
     return size, per_axis_text(state.field), per_axis_text(state.jump)
-
-
-def _count(number: int) -> str:
-    """Write a count in full up to nine digits.
-
-    >>> _count(118_013_952), _count(12_331_253_760)
-    ('118,013,952', '1.233e+10')
-    """
-    return f"{number:,}" if number < 10**9 else f"{Decimal(number):.3e}"
 
 
 def _totals(states: "list[State]") -> tuple[int, int]:
@@ -170,15 +163,7 @@ def _entry(number: int, state: "State") -> dict[str, Any]:
     return {
         "number": number,
         "layer": str(layer),
-        "type": layer.type,
-        "kernel": layer.kernel,
-        "stride": layer.stride,
-        "padding": layer.padding,
-        "dilation": layer.dilation,
-        "output_padding": layer.output_padding,
-        "groups": layer.groups,
-        "bias": layer.bias,
-        "ceil": layer.ceil,
+        **{key: getattr(layer, key) for key in LAYER_KEYS},
         "relationship": [axis.relationship for axis in state.axes],
         "formula": [_formula(axis) for axis in state.axes],
         "channels": state.channels,

@@ -54,9 +54,9 @@ def _run(
     output.check_memory(rule.working_bytes, "one block row of the matrix")
     if task.steps or task.verify:
         output.check_memory(2 * most_bytes(rule) + VECTORS * sum(rule.shape), "the matrix")
+    checked = output.check(matrix, "sparse-csv" if task.symbolic else "npz") if stderr else None
     import scipy.sparse  # noqa: F401 - not to be timed with the rows
 
-    checked = output.check(matrix, "sparse-csv" if task.symbolic else "npz") if stderr else None
     checks = verify(rule, image()) if task.verify else []
     held = {"checks": [asdict(check) for check in checks]}
     if failures(checks):  # a matrix known to be wrong is neither written nor shown

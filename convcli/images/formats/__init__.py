@@ -21,6 +21,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.images.image import Image
+from convcli.spec import unknown
 from convcli.system.files import shown
 
 if TYPE_CHECKING:
@@ -55,40 +56,40 @@ class Format:
     ----------
     name : str
     extensions : tuple of str
-        The first is the one that messages recommend.
+        Extensions, the one that messages recommend first.
     magic : bytes
         Regular expression that the first bytes of a file match; empty if another format reads it.
     modes : str
-        Modes, as in `MODES`, that a file keeps without loss, "1" and "P" included; none for a
-        format of arrays of any shape and type.
+        Modes, as in `MODES`, that a file keeps without loss, "1" and "P" included; none for a format of
+        arrays of any shape and type.
     rank : int
         Place in lists and messages.
     pillow : str
-        Prefix of Pillow's module; in capitals, Pillow's name of the format. Empty: Pillow is not asked.
+        Prefix of Pillow's module; in capitals, Pillow's name of the format. Empty: Pillow is not used.
     largest, largest_exif : int
         Most pixels per side, and most bytes of an EXIF block.
     level : {"", "compress", "quality"}
-        The option that a file depends on.
-    icc : bool
-        Colour profiles are kept.
-    indexed : bool
-        A palette is always used if 256 colours are enough, not only if the source has one.
+        Option that the content of a file depends on.
+    icc, indexed : bool
+        Whether colour profiles are kept, and whether a palette is used wherever 256 colours are enough,
+        not only if the source has one.
     palette_alpha : callable, optional
-        Turns the alpha of a palette into Pillow's option ``transparency``; without it none has alpha.
+        Function from the alpha of a palette to Pillow's option ``transparency``; without it no palette
+        has alpha.
     read : callable, optional
-        Reader of its own: takes a seekable file and the limit of pixels, and raises only
-        `ConvcliError`; returns None for what Pillow is to read.
+        Reader instead of Pillow's: takes a seekable file and the limit of pixels, raises `ConvcliError`
+        only, and returns None for a file that Pillow is to read.
     write : callable, optional
-        Writer of its own, of what is not written with a palette: takes a file, pixels, ``threads``,
-        `options` and metadata.
+        Writer instead of Pillow's, except with a palette: takes a file, pixels, ``threads``, `options`
+        and metadata.
     options : callable
-        Takes pixels and the level, if one was given; returns Pillow's options, or those of `write`.
+        Function from pixels and the level, or None, to options of Pillow or of `write`.
     adapted : callable
-        Takes pixels; returns them as the format can hold them.
+        Function from pixels to those that the format can hold.
     samples : callable
-        Takes Pillow's image and the first bytes of the file.
+        Function from Pillow's image and the first bytes of the file to `Samples`.
     decoding : callable
-        Context in which Pillow decodes.
+        Context manager in which Pillow decodes.
     """
 
     name: str
@@ -146,8 +147,8 @@ def format_named(text: str) -> Format:
     for made in table().values():
         if name == made.name.lower() or f".{name}" in made.extensions:
             return made
-    known = ", ".join(made.name.lower() for made in table().values())
-    raise UsageError(f'unknown format "{text}"; use one of {known}')
+    extensions = (extension[1:] for made in table().values() for extension in made.extensions)
+    raise unknown(text, [made.name.lower() for made in table().values()], "format", extensions)
 
 
 def recognise(head: bytes) -> Format | None:

@@ -11,7 +11,7 @@ from convcli.images.formats import Format, Samples
 
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags
 WHITE_IS_ZERO, SIGNED = 0, 2
-CLASSIC_BYTES = 2**32 - 2**20  # offsets have 32 bits; some room for tags
+CLASSIC_BYTES = 2**32 - 2**20  # offsets have 32 bits; some are left for tags
 
 
 def _samples(picture: Any, _head: bytes) -> Samples:

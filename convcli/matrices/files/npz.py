@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
+from convcli.arrays import npz
 from convcli.arrays.library import Array
 from convcli.arrays.npy import read_npy
 from convcli.arrays.samples import samples_of
 from convcli.errors import ConvcliError, UsageError
-from convcli.kernels import npz
 from convcli.kernels.kernel import brief
 from convcli.matrices.files.npy import npy_header, raw_bytes
 from convcli.matrices.files.shared.cell_text import count_entries, nonzeros_in

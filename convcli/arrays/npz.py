@@ -1,4 +1,4 @@
-"""One array from a ``.npz`` archive that may be damaged or lie about its sizes."""
+"""Arrays in ``.npz`` archives, which may be damaged or lie about their sizes."""
 
 from __future__ import annotations
 
@@ -11,34 +11,29 @@ from typing import BinaryIO
 from convcli.arrays.library import Array
 from convcli.arrays.npy import read_npy
 from convcli.errors import ConvcliError, UsageError
-from convcli.kernels.kernel import brief
+from convcli.text import brief
 
 MAX_DIRECTORY_BYTES = 2**20
 END_RECORD = struct.Struct("<4s4H2LH")  # PKWARE's APPNOTE.TXT, section 4.3.16
 END_SIGNATURE, ZIP64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
 
 
-def read_npz(path: str, *, max_bytes: int, name: str) -> Array:
-    """Read the only array of an archive, or the one called ``kernel``.
+def read_npz(path: str, *, member: str, max_bytes: int, name: str) -> Array:
+    """Read the only array of a ``.npz`` archive, or the one called `member`.
 
-    Sizes are compared with `max_bytes` before anything is unpacked.
-
-    Raises
-    ------
-    UsageError, InputError
-        For an archive that is damaged, holds other things, or is too large.
+    The archive may be damaged or lie: sizes are compared with `max_bytes` before anything is unpacked.
     """
     with open(path, "rb") as file:
         check_directory(file)
         try:
             with zipfile.ZipFile(file) as archive:
-                member = _choose(archive.namelist())
-                size = archive.getinfo(member).file_size
+                chosen = _choose(archive.namelist(), member)
+                size = archive.getinfo(chosen).file_size
                 if size > max_bytes:
-                    raise UsageError(f"{member} unpacks to {size} bytes; the limit is {max_bytes}")
-                with archive.open(member) as content:  # archive.read would unpack more than is promised
+                    raise UsageError(f"{chosen} unpacks to {size} bytes; the limit is {max_bytes}")
+                with archive.open(chosen) as content:  # archive.read would unpack more than is promised
                     data = content.read(size)
-                return read_npy(io.BytesIO(data), name=f"{name}: {member}")
+                return read_npy(io.BytesIO(data), name=f"{name}: {chosen}")
         except ConvcliError:
             raise
         # Damage shows up as almost any exception of zipfile and of its decompressors.
@@ -61,11 +56,11 @@ def check_directory(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _choose(members: list[str]) -> str:
+def _choose(members: list[str], wanted: str) -> str:
     arrays = [name for name in members if name.endswith(".npy")]
     if len(arrays) == 1:
         return arrays[0]
-    if arrays.count("kernel.npy") == 1:
-        return "kernel.npy"
+    if arrays.count(f"{wanted}.npy") == 1:
+        return f"{wanted}.npy"
     found = ", ".join(name.removesuffix(".npy") for name in arrays) or "none"
-    raise UsageError(f'it must hold one array, or one called "kernel"; found: {brief(found)}')
+    raise UsageError(f'it must hold one array, or one called "{wanted}"; found: {brief(found)}')
