@@ -17,7 +17,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.matrices.footprint import footprint, interior, joined, numbers, readers
 from convcli.matrices.matrix import Ints, Stopwatch, blocks, timed
-from convcli.spec import ConvSpec
+from convcli.spec import CONSTANT_BORDERS, ConvSpec
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -115,7 +115,7 @@ class ConvolutionMatrix:
         """Entries in a row, at most."""
         if not self.transposed:
             return min(self.shape[1], int(self.kernels[0].size))
-        folded = self.spec.border not in ("zero", "constant")  # onto one sample, by all outputs it reaches
+        folded = self.spec.border not in CONSTANT_BORDERS  # onto one sample, by all outputs it reaches
         most = int(self.kernels[:, 0].size) // self.groups
         most *= 2 ** len(self.spec.axes) if folded else 1
         return min(self.shape[1], most)

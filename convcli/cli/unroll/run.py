@@ -22,7 +22,7 @@ from convcli.matrices.files import NAME_BYTES
 from convcli.matrices.im2col import Unrolled
 from convcli.matrices.matrix import Matrix, Symbolic, blocks
 from convcli.matrices.unroll import sample_names, unrolled
-from convcli.spec import OPS, choose, per_axis
+from convcli.spec import OPS, choose, default_origin, per_axis
 from convcli.text import shape_text
 
 SHOWN_BYTES = 4096  # of memory, for each entry of a row that is shown
@@ -90,10 +90,8 @@ def _patch_origin(
     if patches.mode != "same":
         return None
     origin = patches.origin if patches.origin is not None else own
-    cells = per_axis(origin, len(taps), "origin", 0) if origin is not None else None
-    if op == "correlate":
-        return cells
-    return tuple(n - 1 - o for n, o in zip(taps, cells or ((n - 1) // 2 for n in taps), strict=True))
+    cells = per_axis(origin, len(taps), "origin", 0) if origin is not None else default_origin(taps)
+    return cells if op == "correlate" else tuple(n - 1 - o for n, o in zip(taps, cells, strict=True))
 
 
 def _image(source: Source, taps: tuple[int, ...], channels: int | None, output: MatrixOutput) -> Array:

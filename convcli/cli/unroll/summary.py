@@ -22,6 +22,7 @@ from convcli.matrices.show.facts import sparse_bytes
 from convcli.matrices.show.palette import colour_of
 from convcli.matrices.show.preview import Preview, preview
 from convcli.matrices.value_counts import value_counts
+from convcli.spec import default_origin
 from convcli.text import bytes_text, shape_text
 
 Cell = TypeVar("Cell")
@@ -100,7 +101,7 @@ def _facts(result: Result, times: list[tuple[str, str]]) -> list[tuple[str, str]
         ("positions", shape_text(result.in_order(spec.output_shape))),
         ("patch", f"{patch} of {channels} channel{'s' if channels > 1 else ''}"),
     ]
-    if matrix.spec.mode == "same" and spec.origin != tuple((n - 1) // 2 for n in spec.kernel_shape):
+    if matrix.spec.mode == "same" and spec.origin != default_origin(spec.kernel_shape):
         origin = ",".join(map(str, result.origin))
         rows.append(("origin", f"{origin} (x,y), the cell of a patch on its position"))
     rows += [
