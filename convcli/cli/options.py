@@ -27,7 +27,7 @@ def one_kernel(texts: list[str]) -> str | None:
     return texts[0] if texts else None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class InOut:
     """Inputs, and where the results go."""
 
@@ -60,7 +60,7 @@ def has_level(level: str) -> Callable[[str], bool]:
     return used_by
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class FileOptions:
     """How to read and write images and arrays."""
 

@@ -10,14 +10,14 @@ verbose = False
 debug = False
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Debug:
     """The option that every command has."""
 
     debug: Annotated[bool, Option("General", "Show tracebacks.")] = False
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Messages:
     """Options of the commands that say what they do."""
 

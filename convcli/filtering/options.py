@@ -47,7 +47,7 @@ def number_or_percent(text: str, what: str) -> float:
     return Percent(number) if text.endswith("%") else number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Filter:
     """How to filter: the options of ``convcli convolve`` that concern samples.
 
@@ -255,7 +255,7 @@ def _numbers(path: str, what: str) -> "Array":
     return (found.values if found.divisor == 1 else found.weights).reshape(-1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BankOptions:
     """What a bank of kernels needs beyond a `Filter`.
 

@@ -9,7 +9,7 @@ from convcli.cli.command import command
 from convcli.options import Option
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class BackendsOptions:
     """How to list."""
 

@@ -7,7 +7,7 @@ from convcli.cli.options import Force, Json
 from convcli.options import Argument, MaxPixels, Option, amount, backend_names, kernel_names
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class BenchOptions:
     """What is timed against what, how often, and where the results go."""
 

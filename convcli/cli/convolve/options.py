@@ -7,7 +7,7 @@ from convcli.cli.options import InOut
 from convcli.options import Option, kernel_names
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(eq=False, repr=False, kw_only=True)
 class ConvolveInOut(InOut):
     """Inputs, kernels and results of a run."""
 

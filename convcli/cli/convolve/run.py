@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import math
 import sys
 import time
@@ -238,4 +237,6 @@ class Batch:
 
     def print_json(self) -> None:
         """Print the records as one document."""
+        import json
+
         print(json.dumps({"files": [asdict(record) for record in self.records]}, default=str))

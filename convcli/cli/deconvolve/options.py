@@ -15,7 +15,7 @@ METHODS = ("auto", *methods.names())
 BORDERS = ("unknown", "wrap", "taper", "mirror")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(eq=False, repr=False, kw_only=True)
 class DeconvolveInOut(InOut):
     """Inputs, and all that is written."""
 
@@ -40,7 +40,7 @@ class DeconvolveInOut(InOut):
             raise UsageError(f"{text} is below 1; leave it out to write the result only")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(eq=False, repr=False, kw_only=True)
 class DeconvolveOptions:
     """What to do with every image, by the names of `convcli.deconvolve`."""
 

@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -65,7 +65,6 @@ class Source(NamedTuple):
         return Source(planes, replace(self.image, alpha=False))
 
 
-@dataclass(frozen=True, eq=False)
 class Files(FileOptions):
     """The reading and writing of files, as the options say."""
 

@@ -15,7 +15,7 @@ LARGEST_SVD = 512
 MOST_PLANES = 16  # of a bank
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class KernelsOptions:
     """What to list or show."""
 

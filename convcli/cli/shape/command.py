@@ -19,7 +19,7 @@ LAYER_KEYS = ("type", "kernel", "stride", "padding", "dilation", "output_padding
 SOURCE = "R1 to R15: the relationships of Dumoulin and Visin, arXiv:1603.07285"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class ShapeOptions:
     """An input, and the layers that it passes."""
 
