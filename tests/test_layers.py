@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,50 @@ def test_pillow_rich_and_cupy_have_one_user_each(package, folder):
     prefix = "convcli." + folder.replace("/", ".")
     assert {name for name in users if not name.startswith(prefix)} == set()
     assert users
+
+
+LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 400, 80, 12
+PUBLIC = {"convolve", "deconvolve", "toeplitz_matrix", "unroll", "fold"}
+"""The documented Python API may take more parameters."""
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                yield name, node
+
+
+def lines_of_code(node: ast.FunctionDef) -> int:
+    """Lines of a function that are neither blank nor comments, without its signature and docstring."""
+    body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+    return len(
+        set().union(
+            *({n.lineno, n.end_lineno} for n in ast.walk(ast.Module(body, [])) if hasattr(n, "lineno"))
+        )
+    )
+
+
+def test_files_are_small():
+    long = {path.name: len(path.read_text().splitlines()) for path in ROOT.rglob("*.py")}
+    assert {name: count for name, count in long.items() if count > LONGEST_FILE} == {}
+
+
+def test_functions_are_short():
+    long = {f"{name}.{node.name}": lines_of_code(node) for name, node in functions()}
+    assert {name: count for name, count in long.items() if count > LONGEST_FUNCTION} == {}
+
+
+def test_functions_have_few_parameters():
+    wrong = []
+    for name, node in functions():
+        counted = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        if (
+            len([a for a in counted if a.arg not in ("self", "cls")]) > MOST_PARAMETERS
+            and node.name not in PUBLIC
+        ):
+            wrong.append(f"{name}.{node.name}")
+    assert wrong == []
 
 
 if __name__ == "__main__":  # the counts, room by room
