@@ -34,13 +34,7 @@ class InOut:
     inputs: Annotated[list[str], Argument("INPUT...", "Images or .npy arrays; - is stdin.")]
     output: Annotated[
         str | None,
-        Option(
-            "Output",
-            "A file, a folder/, a template, or - for stdout.",
-            "--output",
-            "-o",
-            metavar="FILE",
-        ),
+        Option("Output", "A file, a folder/, a template, or - for stdout.", "--output", "-o", metavar="FILE"),
     ] = None
     as_json: Json = False
     fail_fast: Annotated[bool, Option("Files", "Stop at the first bad input.")] = False
@@ -89,8 +83,7 @@ class FileOptions:
         Option("Output", "Drop colour profile, resolution and EXIF.", used_by=lambda kind: kind != "npy"),
     ] = False
     page: Annotated[
-        int | None,
-        Option("Files", "Page of a multi-page file, from 0.", metavar="N", not_with=("array",)),
+        int | None, Option("Files", "Page of a multi-page file, from 0.", metavar="N", not_with=("array",))
     ] = None
     max_pixels: MaxPixels = None
     max_memory: MaxMemory = None

@@ -279,10 +279,7 @@ class BankOptions:
     groups: Annotated[
         int,
         Option(
-            "Banks of kernels",
-            "Of a bank: groups of channels.",
-            metavar="N",
-            not_with=("single kernel",),
+            "Banks of kernels", "Of a bank: groups of channels.", metavar="N", not_with=("single kernel",)
         ),
     ] = 1
     bias_values: Annotated[

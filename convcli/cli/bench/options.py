@@ -22,11 +22,7 @@ class BenchOptions:
     ] = None
     dtype: Annotated[
         str | None,
-        Option(
-            "Input",
-            "float32, float64, uint8.  [default: the image's; random: float32]",
-            metavar="LIST",
-        ),
+        Option("Input", "float32, float64, uint8.  [default: the image's; random: float32]", metavar="LIST"),
     ] = None
     max_pixels: MaxPixels = None
     kernel: Annotated[
@@ -98,16 +94,14 @@ class BenchOptions:
         bool, Option("Timing", "Measure this machine for auto; takes less than a minute.")
     ] = False
     reference: Annotated[
-        str | None,
-        Option("Output", "What speed is relative to.  [default: the fastest]", metavar="NAME"),
+        str | None, Option("Output", "What speed is relative to.  [default: the fastest]", metavar="NAME")
     ] = None
     sort: Annotated[
         str,
         Option("Output", "order (as they run, the default), median or name.", metavar="ORDER", default=""),
     ] = "order"
     export_json: Annotated[
-        str | None,
-        Option("Output", "Write everything, every time in seconds; - is stdout.", metavar="FILE"),
+        str | None, Option("Output", "Write everything, every time in seconds; - is stdout.", metavar="FILE")
     ] = None
     export_csv: Annotated[
         str | None, Option("Output", "Write one row per result, in seconds.", metavar="FILE")

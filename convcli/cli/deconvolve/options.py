@@ -92,8 +92,7 @@ class DeconvolveOptions:
     ] = "unknown"
     accelerate: Annotated[bool, Option("Method", "Fewer iterations, for rl and landweber.")] = False
     damping: Annotated[
-        float,
-        Option("Method", "For rl: keep what agrees to T times the noise.", metavar="T", parse=real),
+        float, Option("Method", "For rl: keep what agrees to T times the noise.", metavar="T", parse=real)
     ] = 0
     exponent: Annotated[
         float, Option("Method", "For hyperlaplacian.", metavar="1/2|2/3", parse=real, default="2/3")
