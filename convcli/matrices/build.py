@@ -14,7 +14,7 @@ from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
 from convcli.errors import LimitError, UsageError
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
-from convcli.spec import ConvSpec, PerAxis, choose, paddings, per_axis, shape_of
+from convcli.spec import CONSTANT_BORDERS, ConvSpec, PerAxis, choose, paddings, per_axis, shape_of
 from convcli.text import shape_text
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def convolution_matrix(
     )
     if choose(order, ORDERS, "order") == "F":
         # Column by column is row by row of the image with its axes exchanged.
-        bank = bank.transpose(0, 1, *range(axes + 1, 1, -1))
+        bank = in_order(bank, order, leading=2)
         spec = spec.reversed()
     _refuse_overflow(bank, spec)
     rule = ConvolutionMatrix(bank, spec, groups)
@@ -188,9 +188,14 @@ def convolution_matrix(
     return rule
 
 
+def in_order(array: Array, order: str, leading: int = 1) -> Array:
+    """Arrange an array as a matrix of that order has it, or back: its spatial axes are reversed for F."""
+    return array if order == "C" else array.transpose(*range(leading), *range(leading, array.ndim)[::-1])
+
+
 def _refuse_overflow(bank: Array, spec: ConvSpec) -> None:
     """Refuse cells whose sums, where a border makes several meet in one entry, may be no numbers."""
-    met = spec.border not in ("zero", "constant") and any(a.before > 0 or a.after > 0 for a in spec.axes)
+    met = spec.border not in CONSTANT_BORDERS and any(a.before > 0 or a.after > 0 for a in spec.axes)
     if spec.border == "wrap" and all(a.extent <= a.size for a in spec.axes):
         met = False
     with np.errstate(over="ignore"):

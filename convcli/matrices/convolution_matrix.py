@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.matrices.footprint import footprint, interior, joined, numbers, readers
 from convcli.matrices.matrix import Ints, Stopwatch, blocks, timed
-from convcli.spec import ConvSpec
+from convcli.spec import CONSTANT_BORDERS, ConvSpec
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -29,8 +29,7 @@ SCATTER = 1 << 20  # entries placed one by one together
 PART = 1 << 18  # entries worked out together
 
 
-@dataclass(frozen=True)
-class _Pattern:
+class _Pattern(NamedTuple):
     """A block row: entries per row, columns from the first block it meets, values or cells."""
 
     counts: Ints
@@ -38,8 +37,7 @@ class _Pattern:
     values: Array
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(NamedTuple):
     """Block rows of one pattern: which, from `first` on, and the block column where each begins."""
 
     first: int
@@ -117,7 +115,7 @@ class ConvolutionMatrix:
         """Entries in a row, at most."""
         if not self.transposed:
             return min(self.shape[1], int(self.kernels[0].size))
-        folded = self.spec.border not in ("zero", "constant")  # onto one sample, by all outputs it reaches
+        folded = self.spec.border not in CONSTANT_BORDERS  # onto one sample, by all outputs it reaches
         most = int(self.kernels[:, 0].size) // self.groups
         most *= 2 ** len(self.spec.axes) if folded else 1
         return min(self.shape[1], most)
@@ -140,7 +138,8 @@ class ConvolutionMatrix:
         parts = []
         for first, last, some in self._pieces(start, stop):
             count = (last - first) * height if some is None else some.stop - some.start
-            parts.append(self._assembled(list(self._runs(first, last, some)), count))
+            runs = [run._replace(pattern=self._numeric(run.pattern)) for run in self._runs(first, last, some)]
+            parts.append(self._assembled(runs, count))
         if len(parts) < 2:
             return parts[0] if parts else self._assembled([], 0)
         whole: csr_array = vstack(parts, format="csr")
@@ -158,7 +157,7 @@ class ConvolutionMatrix:
         parts = [(np.zeros(0, np.int64),) * 3]
         for first, last, some in self._pieces(start, stop):
             above = first * height if some is None else first * height + some.start
-            for run in self._runs(first, last, some, numeric=False):
+            for run in self._runs(first, last, some):
                 pattern = run.pattern
                 within = np.repeat(np.arange(len(pattern.counts)), pattern.counts)
                 for members, shifts in run.parts():
@@ -216,10 +215,8 @@ class ConvolutionMatrix:
             return planes, planes * channels + plane % channels
         return group * channels + np.arange(channels), plane * channels + np.arange(channels)
 
-    def _entries(
-        self, plane: int, others: Ints, through: Ints, some: slice, numeric: bool
-    ) -> tuple[Ints, Ints, Ints]:
-        """Rows, columns and cells of some rows of a block row, sorted; of all cells if not `numeric`."""
+    def _part(self, plane: int, others: Ints, through: Ints, some: slice) -> tuple[Ints, Ints, Ints]:
+        """Counts, columns and cells of some rows of a block row, sorted."""
         inner, inner_cells = self._inner(some)
         planes, kernels = self._links(plane)
         size = math.prod(self.spec.kernel_shape)
@@ -231,43 +228,39 @@ class ConvolutionMatrix:
         cells = cells[:, None] + (kernels * size)[:, None, None]
         keep = (others != NOTHING)[:, None] & (inner >= 0)[:, None, :]
         keep = np.broadcast_to(keep[:, None], cells.shape)
-        if numeric:
-            keep = keep & (self.kernels.reshape(-1) != 0)[cells]
         rows = np.nonzero(keep.reshape(len(inner), -1))[0]
         columns, cells = columns[keep], cells[keep]
         right, below = np.diff(columns), np.diff(cells)
         if ((np.diff(rows) == 0) & ((right < 0) | ((right == 0) & (below < 0)))).any():
             order = np.lexsort((cells, columns, rows))
-            rows, columns, cells = rows[order], columns[order], cells[order]
-        return rows, columns, cells
+            columns, cells = columns[order], cells[order]
+        return np.bincount(rows, minlength=len(inner)), columns, cells
 
-    def _pattern(
-        self, plane: int, others: Ints, through: Ints, some: slice | None, numeric: bool
-    ) -> _Pattern:
-        """Work out a block row, or some rows of it, a part at a time."""
+    def _pattern(self, plane: int, others: Ints, through: Ints, some: slice | None) -> _Pattern:
+        """Work out the cells of a block row, or of some rows of it, a part at a time."""
         rows = some or slice(0, self.block_shape[0])
         step = max(1, PART // self.kernels[0].size)
         parts = [
-            self._part(plane, others, through, slice(start, min(start + step, rows.stop)), numeric)
+            self._part(plane, others, through, slice(start, min(start + step, rows.stop)))
             for start in range(rows.start, rows.stop, step)
         ]
         return _Pattern(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _part(
-        self, plane: int, others: Ints, through: Ints, some: slice, numeric: bool
-    ) -> tuple[Ints, Ints, Array]:
-        """Counts, columns and values of some rows of a block row; what meets is added up if `numeric`."""
-        rows, columns, cells = self._entries(plane, others, through, some, numeric)
-        values = self.kernels.reshape(-1)[cells] if numeric else cells
+    def _numeric(self, pattern: _Pattern) -> _Pattern:
+        """Put numbers in the place of cells: those that meet in one entry are added up, zeros left out."""
+        values = self.kernels.reshape(-1)[pattern.values]
+        rows = np.repeat(np.arange(len(pattern.counts)), pattern.counts)
+        kept = values != 0
+        rows, columns, values = rows[kept], pattern.columns[kept], values[kept]
         same = (np.diff(rows) == 0) & (np.diff(columns) == 0)
-        if numeric and same.any():
+        if same.any():
             starts = np.flatnonzero(np.concatenate(([True], ~same)))
             values = np.add.reduceat(values, starts)
             kept = values != 0
             rows, columns, values = rows[starts][kept], columns[starts][kept], values[kept]
-        return np.bincount(rows, minlength=some.stop - some.start), columns, values
+        return _Pattern(np.bincount(rows, minlength=len(pattern.counts)), columns, values)
 
-    def _runs(self, first: int, last: int, some: slice | None, *, numeric: bool = True) -> Iterator[_Run]:
+    def _runs(self, first: int, last: int, some: slice | None) -> Iterator[_Run]:
         """Block rows `first` to `last`, or some rows of each, by pattern."""
         height = self.row_shape[1]
         still = range(0) if self.transposed else interior(self.spec.axes[0])
@@ -278,23 +271,23 @@ class ConvolutionMatrix:
             if outer in still:
                 stop = min(stop, still.stop)
                 others, through = self.meet(0, range(outer, outer + 1))
-                pattern = self._pattern(plane, others[0] - others[0, 0], through[0], some, numeric)
+                pattern = self._pattern(plane, others[0] - others[0, 0], through[0], some)
                 count, stride = stop - outer, self.spec.axes[0].stride
                 shifts = range(int(others[0, 0]), int(others[0, 0]) + count * stride, stride)
                 yield _Run(block - first, range(count), shifts, pattern)
             else:
                 stop = min(stop, outer + SLICE, still.start if outer < still.start else stop)
-                yield from self._few(block - first, plane, range(outer, stop), some, numeric)
+                yield from self._few(block - first, plane, range(outer, stop), some)
             block += stop - outer
 
-    def _few(self, first: int, plane: int, outer: range, some: slice | None, numeric: bool) -> Iterator[_Run]:
+    def _few(self, first: int, plane: int, outer: range, some: slice | None) -> Iterator[_Run]:
         """Block rows that may all be different."""
         others, through = self.meet(0, outer)
         nearest = np.argmax(others >= 0, axis=1)[:, None]
         shifts = np.maximum(np.take_along_axis(others, nearest, axis=1), 0)
         distances = np.where(others >= 0, others - shifts, NOTHING)
         for members in _alike(np.hstack((distances, through))):
-            pattern = self._pattern(plane, distances[members[0]], through[members[0]], some, numeric)
+            pattern = self._pattern(plane, distances[members[0]], through[members[0]], some)
             yield _Run(first, members, shifts[members, 0], pattern)
 
     def _assembled(self, runs: list[_Run], rows: int) -> csr_array:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -24,20 +23,9 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 @dataclass(eq=False)
 class Stopwatch:
-    """Seconds that the making of rows has taken since the last start, and rows made by each method."""
+    """Seconds that the making of rows has taken."""
 
     seconds: float = 0.0
-    made: Counter[str] = field(default_factory=Counter)
-
-    def restart(self) -> None:
-        """Begin anew."""
-        self.seconds = 0.0
-        self.made.clear()
-
-    @property
-    def rows(self) -> int:
-        """Rows made: numbers, cells, or both."""
-        return max(self.made.values(), default=0)
 
 
 def timed(method: Method) -> Method:
@@ -48,7 +36,6 @@ def timed(method: Method) -> Method:
         began = time.perf_counter()
         result = method(self, start, stop)
         self.stopwatch.seconds += time.perf_counter() - began
-        self.stopwatch.made[method.__name__] += stop - start
         return result
 
     return cast(Method, made)

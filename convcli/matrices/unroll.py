@@ -13,7 +13,7 @@ from convcli.arrays.borders import refuse_wide_borders
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
 from convcli.errors import UsageError
-from convcli.matrices.build import ORDERS, cell_names
+from convcli.matrices.build import ORDERS, cell_names, in_order
 from convcli.matrices.col2im import put_back
 from convcli.matrices.im2col import LAYOUTS, Unrolled
 from convcli.spec import ConvSpec, PerAxis, choose, paddings, shape_of
@@ -171,9 +171,7 @@ def unrolled(
     taps = shape_of(kernel_shape, "kernel_shape")
     shape = _with_channels(samples.shape, len(taps), "image")
     spec = _patch_spec(shape[1:], taps, padding, order, mode=mode, border=border, **options)
-    samples = samples.reshape(shape)
-    if order == "F":
-        samples = samples.transpose(0, *range(samples.ndim - 1, 0, -1))
+    samples = in_order(samples.reshape(shape), order)
     fill = _fill_of(border_value, samples.dtype) if spec.border == "constant" else 0
     return Unrolled(samples, spec, choose(layout, LAYOUTS, "layout"), fill)
 
@@ -205,9 +203,7 @@ def folded(
     patches = values if layout == "rows" else values.T
     patches = patches.reshape(*spec.output_shape, shape[0], *spec.kernel_shape)
     total = put_back(patches, spec, mean=reduce == "mean")
-    if order == "F":
-        total = total.transpose(0, *range(total.ndim - 1, 0, -1))
-    return total.reshape(sizes)
+    return in_order(total, order).reshape(sizes)
 
 
 def _with_channels(shape: tuple[int, ...], axes: int, what: str) -> tuple[int, ...]:
@@ -272,12 +268,8 @@ def sample_names(shape: tuple[int, ...], order: str = "C", letter: str = "x") ->
     >>> sample_names((1, 2, 2)), sample_names((1, 2, 2), "F")
     (['x11', 'x12', 'x21', 'x22'], ['x11', 'x21', 'x12', 'x22'])
     """
-    axes = len(shape) - 1
     spatial = shape[1:] if order == "C" else shape[:0:-1]
     planes = shape[:1] if shape[0] > 1 else ()
     names = np.array(cell_names(np.broadcast_to(0, (1, 1, *planes, *spatial)), letter=letter))
-    names = names.reshape(shape[0], *spatial)
-    if order == "F":
-        names = names.transpose(0, *range(axes, 0, -1))
-    result: list[str] = names.reshape(-1).tolist()
+    result: list[str] = in_order(names.reshape(shape[0], *spatial), order).reshape(-1).tolist()
     return result

@@ -16,7 +16,7 @@ from convcli.arrays.library import Array
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.footprint import inside
 from convcli.matrices.matrix import spans
-from convcli.spec import Axis
+from convcli.spec import CONSTANT_BORDERS, Axis
 
 MOST_BUILT = 1 << 22  # entries of a matrix that is built to be counted
 
@@ -38,7 +38,7 @@ def cell_counts(matrix: ConvolutionMatrix) -> tuple[Array, bool]:
 def _is_exact(axis: Axis, border: str) -> bool:
     """Whether no two cells along an axis meet in one sample."""
     apart = border == "wrap" and axis.extent <= axis.size
-    return apart or border in ("zero", "constant") or (axis.before <= 0 and axis.after <= 0)
+    return apart or border in CONSTANT_BORDERS or (axis.before <= 0 and axis.after <= 0)
 
 
 def _counts(axis: Axis, border: str) -> list[int]:

@@ -681,10 +681,10 @@ def test_json_tells_the_same_in_seconds(tmp_path, options):
     assert "write_seconds" not in shown
 
 
-def test_without_a_file_the_time_is_of_the_rows_that_are_shown(tmp_path):
-    whole, ends = (within(*command, cwd=tmp_path).text for command in (W_CONV, LARGE))
-    assert re.fullmatch(r"build [\d.e-]+ ms", fact(whole, "time"))
-    assert re.fullmatch(r"build [\d.e-]+ ms \(\d+ of 4,356 rows\)", fact(ends, "time"))
+@pytest.mark.parametrize("command", [W_CONV, LARGE, [*W_CONV, "--symbolic", "--transpose"]])
+def test_without_a_file_the_time_is_of_the_rows_that_are_shown(tmp_path, command):
+    text = within(*command, cwd=tmp_path).text
+    assert re.fullmatch(r"build [\d.e-]+ ms, of what is shown", fact(text, "time"))
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ def test_facts_and_the_matrix_go_to_stdout():
         "patch      2×2 of 1 channel\n"
         "size       128 bytes, 1.78 times the image's\n"
         "toeplitz   4×9, 212 bytes sparse, which unrolls the kernel instead\n"
-        "time       build # ms\n"
+        "time       build # ms, of what is shown\n"
         "\n"
         "1 2 4 5\n"
         "2 3 5 6\n"

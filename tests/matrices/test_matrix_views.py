@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from oracle import MODES_AND_BORDERS, OPS, convolve_exactly
 
 from convcli import backends
-from convcli.cli.io.sources import in_order
 from convcli.cli.report.grid import grid, print_lines
 from convcli.cli.toeplitz.summary import document, print_facts, print_steps
 from convcli.engine.verification import verify
 from convcli.errors import UsageError
-from convcli.matrices.build import cell_names, convolution_matrix
+from convcli.matrices.build import cell_names, convolution_matrix, in_order
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.matrix import Dense, Symbolic
 from convcli.matrices.show.facts import TRANSFORMED, facts

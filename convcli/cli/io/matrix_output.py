@@ -120,7 +120,7 @@ class MatrixOutput(MatrixFile):
         if not settings.quiet:
             report.note(f"writing {self.name}: {shape_text(matrix.shape)}, {kind}, {about}{bytes_text(size)}")
         began = time.perf_counter()
-        stopwatch.restart()
+        stopwatch.seconds = 0
         long = size > LONG_WRITE and not settings.quiet
         with (
             report.progress(matrix.shape[0], shown=long) as advance,

@@ -158,13 +158,3 @@ def _check_channels(shape: Iterable[int], channels: tuple[int | None, int | None
     for option, given, there in (("in", channels[0], inside * groups), ("out", channels[1], outputs)):
         if given is not None and given != there:
             raise UsageError(f"--channels-{option} {given} and the bank has {there}; leave the option out")
-
-
-def spatial(matrix: ConvolutionMatrix, order: str) -> tuple[int, ...]:
-    """Shape of the image that a matrix of that order is for."""
-    return matrix.spec.image_shape if order == "C" else matrix.spec.image_shape[::-1]
-
-
-def in_order(image: Array, order: str) -> Array:
-    """Arrange (channels, *spatial) as a matrix of that order reads it."""
-    return image if order == "C" else image.transpose(0, *range(image.ndim - 1, 0, -1))

@@ -59,14 +59,10 @@ def options_text(spec: ConvSpec) -> str:
     return ", ".join(words)
 
 
-def time_rows(stopwatch: Stopwatch, rows: int, written: Written | None) -> list[tuple[str, str]]:
-    """Rows of a table: the time of building and writing a matrix of so many rows, and the speed.
-
-    Without a file, the time is of the rows that are shown.
-    """
+def time_rows(stopwatch: Stopwatch, written: Written | None) -> list[tuple[str, str]]:
+    """Rows of a table: the time of building and writing, and the speed."""
     if written is None:
-        some = f" ({stopwatch.rows:,} of {rows:,} rows)" if stopwatch.rows < rows else ""
-        return [("time", f"build {milliseconds(stopwatch.seconds)}{some}")]
+        return [("time", f"build {milliseconds(stopwatch.seconds)}, of what is shown")]
     build, write = written.build_seconds, written.write_seconds
     speed = f"{bytes_text(written.output_bytes / max(write, 1e-9))}/s written"
     return [("time", f"build {milliseconds(build)}, write {milliseconds(write)}"), ("speed", speed)]

@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from convcli.arrays.library import Array
 from convcli.cli import report, settings
 from convcli.cli.report.grid import print_lines
 from convcli.cli.report.matrices import LARGEST_IN_JSON, lines_of, options_of, options_text
-from convcli.engine.verification import Check
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.matrix import Matrix, dense_rows
 from convcli.matrices.show.facts import Facts
 from convcli.matrices.show.steps import steps
 from convcli.text import bytes_text, shape_text
+
+if TYPE_CHECKING:
+    from convcli.engine.verification import Check
 
 INDENT = "   "
 
@@ -92,31 +94,19 @@ def print_checks(checks: list[Check], *, stderr: bool) -> None:
 
 def document(found: Facts, rule: ConvolutionMatrix, matrix: Matrix) -> dict[str, Any]:
     """Return the facts, and the matrix if it is small, as JSON has them."""
-    result: dict[str, Any] = {
-        "shape": found.shape,
-        "blocks": found.blocks,
-        "block_shape": found.block_shape,
-        "structure": found.structure,
-        "options": options_of(rule.spec),
-        "nonzeros": found.nonzeros,
-        "nonzeros_exact": found.nonzeros_exact,
-        "density": found.density,
-        "dense_bytes": found.dense_bytes,
-        "sparse_bytes": found.sparse_bytes,
-        "im2col": {"shape": found.im2col_shape, "dense_bytes": found.im2col_bytes},
-        "rank": found.rank,
-        "eigenvalues": None,
-        "matrix": None,
-    }
+    result = vars(found) | {"options": options_of(rule.spec), "density": found.density}
+    result["im2col"] = {"shape": result.pop("im2col_shape"), "dense_bytes": found.im2col_bytes}
+    result |= {"eigenvalues": None, "matrix": None}
+    transform = result.pop("transform")
     if found.eigenvalues is not None:
         values = np.abs(found.eigenvalues) if found.eigenvalues.dtype.kind == "c" else found.eigenvalues
         result["eigenvalues"] = {
             "least": float(values.min()),
             "largest": float(values.max()),
             "complex": found.eigenvalues.dtype.kind == "c",
-            "transform_of_kernel": found.transform,
+            "transform_of_kernel": transform,
         }
-    rule.stopwatch.restart()
+    rule.stopwatch.seconds = 0
     if matrix.shape[0] * matrix.shape[1] <= LARGEST_IN_JSON:
         result["matrix"] = dense_rows(matrix).tolist()
     result["build_seconds"] = rule.stopwatch.seconds

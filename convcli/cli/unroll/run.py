@@ -17,11 +17,12 @@ from convcli.cli.io.targets import STREAM
 from convcli.cli.unroll.options import Patches, Task
 from convcli.cli.unroll.summary import Result, document, print_result
 from convcli.errors import UsageError
+from convcli.matrices.build import in_order
 from convcli.matrices.files import NAME_BYTES
 from convcli.matrices.im2col import Unrolled
 from convcli.matrices.matrix import Matrix, Symbolic, blocks
 from convcli.matrices.unroll import sample_names, unrolled
-from convcli.spec import OPS, choose, per_axis
+from convcli.spec import OPS, choose, default_origin, per_axis
 from convcli.text import shape_text
 
 SHOWN_BYTES = 4096  # of memory, for each entry of a row that is shown
@@ -89,10 +90,8 @@ def _patch_origin(
     if patches.mode != "same":
         return None
     origin = patches.origin if patches.origin is not None else own
-    cells = per_axis(origin, len(taps), "origin", 0) if origin is not None else None
-    if op == "correlate":
-        return cells
-    return tuple(n - 1 - o for n, o in zip(taps, cells or ((n - 1) // 2 for n in taps), strict=True))
+    cells = per_axis(origin, len(taps), "origin", 0) if origin is not None else default_origin(taps)
+    return cells if op == "correlate" else tuple(n - 1 - o for n, o in zip(taps, cells, strict=True))
 
 
 def _image(source: Source, taps: tuple[int, ...], channels: int | None, output: MatrixOutput) -> Array:
@@ -146,9 +145,8 @@ def _check_channels(weights: Array, image: Array, source: Source) -> None:
 def _flattened(weights: Array, op: str, order: str) -> Array:
     """W_flat: one kernel per row, in the order of a patch; convolution turns it round first."""
     bank = weights if weights.ndim > 3 else weights[None, None]
-    taps = tuple(range(2, bank.ndim))
-    bank = np.flip(bank, taps) if op == "convolve" else bank
-    return bank.transpose(0, 1, *(taps if order == "C" else taps[::-1])).reshape(len(bank), -1)
+    bank = np.flip(bank, tuple(range(2, bank.ndim))) if op == "convolve" else bank
+    return in_order(bank, order, leading=2).reshape(len(bank), -1)
 
 
 def _product(matrix: Unrolled, flat: Array, output: MatrixOutput) -> Array:

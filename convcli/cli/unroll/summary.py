@@ -14,6 +14,7 @@ from convcli.cli import report, settings
 from convcli.cli.io.matrix_output import Written
 from convcli.cli.report.grid import grid, print_lines
 from convcli.cli.report.matrices import LARGEST_IN_JSON, options_of, options_text, show, time_rows
+from convcli.matrices.build import in_order
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.im2col import Unrolled
 from convcli.matrices.matrix import Dense, Matrix, Symbolic
@@ -21,6 +22,7 @@ from convcli.matrices.show.facts import sparse_bytes
 from convcli.matrices.show.palette import colour_of
 from convcli.matrices.show.preview import Preview, preview
 from convcli.matrices.value_counts import value_counts
+from convcli.spec import default_origin
 from convcli.text import bytes_text, shape_text
 
 Cell = TypeVar("Cell")
@@ -61,8 +63,7 @@ class Result:
         """Return the product as (kernels, *positions)."""
         if self.product is None:
             return None
-        result = self.product.reshape(len(self.product), *self.matrix.spec.output_shape)
-        return result if self.order == "C" else result.transpose(0, *range(result.ndim - 1, 0, -1))
+        return in_order(self.product.reshape(-1, *self.matrix.spec.output_shape), self.order)
 
     def toeplitz(self) -> tuple[tuple[int, int], int, bool]:
         """Shape and sparse bytes of the other way, the unrolled kernel, and whether these are exact."""
@@ -78,10 +79,10 @@ def print_result(result: Result, written: Written | None) -> None:
     """Print facts, the matrix unless it was written, and the product."""
     matrix = result.matrix
     if written is None:
-        matrix.stopwatch.restart()
+        matrix.stopwatch.seconds = 0
     lines = [] if written else _lines(result)
     if not settings.quiet:
-        times = time_rows(matrix.stopwatch, max(matrix.shape), written)
+        times = time_rows(matrix.stopwatch, written)
         report.table(("", ""), _facts(result, times), file=sys.stderr if written else sys.stdout)
     if not written:
         print("" if settings.quiet else "\n", end="")
@@ -100,7 +101,7 @@ def _facts(result: Result, times: list[tuple[str, str]]) -> list[tuple[str, str]
         ("positions", shape_text(result.in_order(spec.output_shape))),
         ("patch", f"{patch} of {channels} channel{'s' if channels > 1 else ''}"),
     ]
-    if matrix.spec.mode == "same" and spec.origin != tuple((n - 1) // 2 for n in spec.kernel_shape):
+    if matrix.spec.mode == "same" and spec.origin != default_origin(spec.kernel_shape):
         origin = ",".join(map(str, result.origin))
         rows.append(("origin", f"{origin} (x,y), the cell of a patch on its position"))
     rows += [
@@ -151,7 +152,7 @@ def document(result: Result) -> dict[str, Any]:
     rows: Any = None
     if images is not None and images.size > LARGEST_IN_JSON:
         images = None
-    matrix.stopwatch.restart()
+    matrix.stopwatch.seconds = 0
     if math.prod(matrix.shape) <= LARGEST_IN_JSON:
         rows = result.shown.rows(0, matrix.shape[0])
     shape, size, exact = result.toeplitz()

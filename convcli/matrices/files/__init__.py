@@ -57,14 +57,6 @@ class Format(Protocol):
         ...
 
 
-class ReadableFormat(Format, Protocol):
-    """A format whose files are read, too."""
-
-    def read(self, request: Request) -> Array | csr_array:
-        """Read a matrix."""
-        ...
-
-
 @functools.cache
 def names() -> tuple[str, ...]:
     """Return all formats by name.
@@ -88,10 +80,10 @@ def holding_names() -> str:
     return ", ".join(name for name in names() if load(name).HOLDS_NAMES)
 
 
-def readers() -> dict[str, ReadableFormat]:
-    """Return the formats that are read, by extension."""
-    found = [cast(ReadableFormat, load(name)) for name in names() if hasattr(load(name), "read")]
-    return {extension: made for made in found for extension in made.EXTENSIONS}
+def readers() -> dict[str, Callable[[Request], Array | csr_array]]:
+    """Return the functions that read a matrix, by extension."""
+    found = [(load(name).EXTENSIONS, getattr(load(name), "read", None)) for name in names()]
+    return {extension: read for extensions, read in found if read for extension in extensions}
 
 
 def format_for(name: Path | str) -> str:
@@ -241,10 +233,10 @@ def read_matrix(
     return _read(Request(source, name, max_bytes, shape), found)
 
 
-def _read(request: Request, made: ReadableFormat) -> Array | csr_array:
+def _read(request: Request, read: Callable[[Request], Array | csr_array]) -> Array | csr_array:
     request.limit(request.size() or 0, "the file")
     try:
-        return made.read(request)
+        return read(request)
     except ConvcliError:
         raise
     except OSError as error:

@@ -10,7 +10,8 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.matrix import dense_rows
-from convcli.matrices.value_counts import most_entries, nonzeros
+from convcli.matrices.value_counts import most_entries, nonzeros, value_counts
+from convcli.spec import BORDERS, CONSTANT_BORDERS
 from convcli.text import shape_text
 
 DENSE_SIDE = 512  # rows or columns up to which a decomposition takes no time to speak of
@@ -95,8 +96,9 @@ def sparse_bytes(shape: tuple[int, int], nonzeros: int) -> int:
 
 
 def most_bytes(matrix: ConvolutionMatrix) -> int:
-    """Return a bound of the bytes of the CSR matrix."""
-    return sparse_bytes(matrix.shape, most_entries(matrix))
+    """Return the bytes of the CSR matrix, or a bound where its entries are not counted at once."""
+    counts, exact = value_counts(matrix)
+    return sparse_bytes(matrix.shape, counts.total() if exact else most_entries(matrix))
 
 
 def structure(matrix: ConvolutionMatrix) -> str:
@@ -105,15 +107,12 @@ def structure(matrix: ConvolutionMatrix) -> str:
     axes = len(spec.axes)
     unstrided = all(axis.stride == 1 for axis in spec.axes)
     inside = all(axis.before <= 0 and axis.after <= 0 for axis in spec.axes)
-    if inside or spec.border in ("zero", "constant"):
-        name = TOEPLITZ[axes]
-    elif spec.border == "wrap":
-        same = all((axis.start, axis.stop) == (0, axis.size) for axis in spec.axes)
-        name = CIRCULANT[axes] if same else f"{TOEPLITZ[axes]}, wrapped around"
-    elif spec.border == "nearest":
-        name = f"{TOEPLITZ[axes]}, the border's weight in the outermost columns"
+    same = all((axis.start, axis.stop) == (0, axis.size) for axis in spec.axes)
+    if spec.border == "wrap" and same and not inside:
+        name = CIRCULANT[axes]
     else:
-        name = ("block " if axes > 1 else "") + "Toeplitz plus Hankel"
+        pattern = "{toeplitz}" if inside else BORDERS[spec.border].structure
+        name = pattern.format(toeplitz=TOEPLITZ[axes], block="block " if axes > 1 else "")
     if not unstrided:
         name = f"{name}, strided {shape_text(axis.stride for axis in spec.axes)}"
     planes = (matrix.row_shape[0], matrix.column_shape[0])
@@ -163,7 +162,7 @@ def _has_full_rank(matrix: ConvolutionMatrix) -> bool:
     if all(axis.before <= 0 and axis.after <= 0 for axis in spec.axes):
         return True
     whole = spec.mode == "full" and spec.padding is None and all(a.stride == 1 for a in spec.axes)
-    return whole and spec.border in ("zero", "constant")
+    return whole and spec.border in CONSTANT_BORDERS
 
 
 def _eigenvalues(dense: Array) -> Array | None:

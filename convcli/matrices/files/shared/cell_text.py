@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,40 +17,6 @@ from convcli.matrices.value_counts import value_counts
 CELLS = 1 << 18  # of a dense matrix, written together
 KNOWN = 1 << 16  # distinct numbers remembered from block to block
 Spell = Callable[[Any], str]
-
-
-class Entries(Protocol):
-    """The entries of a matrix, and their texts.
-
-    `texts` has the text of each code; it grows as entries are coded, and is a new list if codes begin anew.
-    `zero` is the text where no entry is.
-    """
-
-    texts: list[bytes]
-    zero: bytes
-
-    def rows(self, start: int, stop: int) -> tuple[Ints | None, Array]:
-        """Return positions, ``row · columns + column`` from row `start` on, and the entries there.
-
-        Sorted; None for all positions.
-        """
-        ...
-
-    def coded(self, entries: Array) -> Ints:
-        """Return the code of each entry that `rows` gave."""
-        ...
-
-
-def entries_of(matrix: Matrix, number: Spell, name: Spell) -> Entries:
-    """Read a matrix as texts, spelled by `number` or, if it is symbolic, by `name`.
-
-    >>> from convcli.matrices.build import convolution_matrix
-    >>> entries = entries_of(convolution_matrix([3, -1], 2), plain_number, str)
-    >>> positions, numbers = entries.rows(0, 3)
-    >>> positions.tolist(), [entries.texts[code] for code in entries.coded(numbers)]
-    ([0, 2, 3, 5], [b'3', b'-1', b'3', b'-1'])
-    """
-    return _Names(matrix, name) if isinstance(matrix, Symbolic) else _Numbers(matrix, number)
 
 
 def part_of(positions: Ints | None, found: Array, first: int, last: int) -> tuple[Ints | None, Array]:
@@ -209,3 +175,22 @@ class _Names:
             self.sums[cells] = len(self.texts)
             self.texts.append(self.spell("+".join(self.names[cell] for cell in cells)).encode())
         return self.sums[cells]
+
+
+Entries = _Numbers | _Names
+
+
+def entries_of(matrix: Matrix, number: Spell, name: Spell) -> Entries:
+    """Read a matrix as texts, spelled by `number` or, if it is symbolic, by `name`.
+
+    `rows` gives positions, ``row · columns + column`` from row `start` on, sorted, None for all, and the
+    entries there; `coded` gives their codes, whose texts are in `texts`, a new list if codes begin anew;
+    `zero` is the text where no entry is.
+
+    >>> from convcli.matrices.build import convolution_matrix
+    >>> entries = entries_of(convolution_matrix([3, -1], 2), plain_number, str)
+    >>> positions, numbers = entries.rows(0, 3)
+    >>> positions.tolist(), [entries.texts[code] for code in entries.coded(numbers)]
+    ([0, 2, 3, 5], [b'3', b'-1', b'3', b'-1'])
+    """
+    return _Names(matrix, name) if isinstance(matrix, Symbolic) else _Numbers(matrix, number)
