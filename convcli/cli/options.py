@@ -34,7 +34,7 @@ class InOut:
     inputs: Annotated[list[str], Argument("INPUT...", "Images or .npy arrays; - is stdin.")]
     output: Annotated[
         str | None,
-        Option("Output", "A file, a folder/, a template, or - for stdout.", "--output", "-o", metavar="FILE"),
+        Option("Output", "A file, a folder/, a template, or - for stdout.", "--output", "-o", "FILE"),
     ] = None
     as_json: Json = False
     fail_fast: Annotated[bool, Option("Files", "Stop at the first bad input.")] = False
@@ -61,29 +61,23 @@ class FileOptions:
     format: Annotated[
         str | None,
         Option(
-            "Output",
-            "png, jpg, tif, webp, bmp, gif, ppm, pgm or npy.",
-            metavar="NAME",
-            used_by=lambda _kind: True,
+            "Output", "png, jpg, tif, webp, bmp, gif, ppm, pgm or npy.", "NAME", used_by=lambda _kind: True
         ),
     ] = None
     force: Force = False
     compress: Annotated[
-        int | None,
-        Option("Output", "PNG compression.  [default: 1]", metavar="0-9", used_by=has_level("compress")),
+        int | None, Option("Output", "PNG compression.  [default: 1]", "0-9", used_by=has_level("compress"))
     ] = None
     quality: Annotated[
         int | None,
-        Option(
-            "Output", "JPEG, WEBP.  [default: 95, lossless]", metavar="1-100", used_by=has_level("quality")
-        ),
+        Option("Output", "JPEG, WEBP.  [default: 95, lossless]", "1-100", used_by=has_level("quality")),
     ] = None
     strip: Annotated[
         bool,
         Option("Output", "Drop colour profile, resolution and EXIF.", used_by=lambda kind: kind != "npy"),
     ] = False
     page: Annotated[
-        int | None, Option("Files", "Page of a multi-page file, from 0.", metavar="N", not_with=("array",))
+        int | None, Option("Files", "Page of a multi-page file, from 0.", "N", not_with=("array",))
     ] = None
     max_pixels: MaxPixels = None
     max_memory: MaxMemory = None

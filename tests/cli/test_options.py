@@ -46,7 +46,7 @@ def test_help_has_80_columns_and_an_option_only_once(name):
 class Tint:
     """An option is one field."""
 
-    tint: Annotated[int, Option("Samples", "Colour of the result.", metavar="N", parse=amount)] = 0
+    tint: Annotated[int, Option("Samples", "Colour of the result.", "N", parse=amount)] = 0
     seen: Annotated[bool, Option("Samples", "See it.", not_with=("night",))] = False
 
 
