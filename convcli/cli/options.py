@@ -98,3 +98,13 @@ class FileOptions:
     allow_8bit: Annotated[bool, Option("Files", "Read 16-bit colour as 8-bit.", "--allow-8bit")] = False
     to_rgb: Annotated[bool, Option("Files", "Read CMYK as RGB.")] = False
     threads: Threads = None
+
+    def __post_init__(self) -> None:
+        if self.compress is not None or self.quality is not None:
+            from convcli.images.write import check_levels
+
+            check_levels(self.compress, self.quality)
+        if self.format is not None:
+            from convcli.images.formats import format_named
+
+            format_named(self.format)

@@ -68,16 +68,6 @@ class Source(NamedTuple):
 class Files(FileOptions):
     """The reading and writing of files, as the options say."""
 
-    def __post_init__(self) -> None:
-        if self.compress is not None or self.quality is not None:
-            from convcli.images.write import check_levels
-
-            check_levels(self.compress, self.quality)
-        if self.format is not None:
-            from convcli.images.formats import format_named
-
-            format_named(self.format)
-
     @property
     def extension(self) -> str | None:
         """The extension that ``--format`` asks for."""
