@@ -19,7 +19,7 @@ def deconvolve(inout: DeconvolveInOut, options: DeconvolveOptions, files: FileOp
       convcli deconvolve soft.png -k gaussian:1.6 -o out.png --reference photo.png
       convcli deconvolve a.png -k disk:4 --method rl -n 50 --accelerate -o b.png
       convcli deconvolve sky.npy -k star.png --method clean --noise 3 -o out.npy
-      convcli deconvolve a.png -k disk:2 --method blind --save-psf k.npy -o b.png
+      convcli deconvolve a.png -k disk:2 --method blind --save-psf p.npy -o b.png
     """
     from convcli.cli.deconvolve.run import DeconvolveRun
     from convcli.cli.io.files import Files

@@ -74,13 +74,7 @@ class Files(FileOptions):
         return self.format and f".{self.format.lower().removeprefix('.')}"
 
     def check_use(self, targets: list[str]) -> None:
-        """Refuse options about writing that no target has a use for.
-
-        Parameters
-        ----------
-        targets : list of str
-            All outputs, named as far as their names tell the format.
-        """
+        """Refuse options about writing that no target has a use for, as far as names tell the format."""
         kinds = set()
         for target in targets:
             with contextlib.suppress(UsageError):  # a bad name is its own file's error
