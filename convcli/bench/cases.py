@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from convcli.arrays.library import Array
-from convcli.bench.contestants import Problem
+from convcli.bench.contestants import Task
 from convcli.bench.results import Case
 from convcli.errors import LimitError, UsageError
 from convcli.kernels import parse_kernel
@@ -59,13 +59,13 @@ class Scan:
         """List all cases, those with the same image side by side."""
         return [case for case, _ in self._posed()]
 
-    def problems(self) -> Iterator[Problem]:
+    def tasks(self) -> Iterator[Task]:
         """Pose all cases, one at a time, with their data."""
         made: tuple[tuple[Shape, str], Array] | None = None
         for case, weights in self._posed():
             if made is None or made[0] != (case.shape, case.dtype):
                 made = (case.shape, case.dtype), self._pixels(case)
-            yield Problem(case, made[1], weights)
+            yield Task(case, made[1], weights)
 
     def _posed(self) -> Iterator[tuple[Case, Array]]:
         planes, shapes = 1, self.shapes

@@ -45,6 +45,7 @@ def to_json(report: Report, reference: str | None = None, sort: str = "order") -
     --------
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
     >>> report = Report({}, {}, [Result(case, "direct", "backend", (0.25,))])
+    >>> import json
     >>> json.loads(to_json(report))["results"][0]["median_seconds"]
     0.25
     """

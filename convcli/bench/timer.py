@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Repeats:
     """How often to run.
 
     Attributes
@@ -36,7 +36,7 @@ class Schedule:
 
 def take_turns(
     calls: dict[str, Callable[[], object]],
-    schedule: Schedule,
+    repeats: Repeats,
     *,
     clock: Callable[[], float] = time.perf_counter,
     done: Callable[[str, float], object] = lambda *_: None,
@@ -51,7 +51,7 @@ def take_turns(
     Parameters
     ----------
     calls : dict of str to callable
-    schedule : Schedule
+    repeats : Schedule
     clock : callable
         Returns seconds, from any origin.
     done : callable
@@ -67,10 +67,10 @@ def take_turns(
     Examples
     --------
     >>> ticks = iter(range(100))
-    >>> take_turns({"a": int, "b": int}, Schedule(min_runs=2, min_seconds=0), clock=lambda: next(ticks))
+    >>> take_turns({"a": int, "b": int}, Repeats(min_runs=2, min_seconds=0), clock=lambda: next(ticks))
     {'a': [1, 1], 'b': [1, 1]}
     """
-    for _ in range(schedule.warmup):
+    for _ in range(repeats.warmup):
         for call in calls.values():
             with contextlib.suppress(Exception):  # it will be raised again below
                 call()
@@ -92,14 +92,14 @@ def take_turns(
             del result  # before the next one allocates
             times[name].append(ended - began)
             spent[name] += ended - began
-            if schedule.enough(times[name], spent[name]):
+            if repeats.enough(times[name], spent[name]):
                 del waiting[name]
-            done(name, 1.0 if name not in waiting else _share(schedule, times[name], spent[name]))
+            done(name, 1.0 if name not in waiting else _share(repeats, times[name], spent[name]))
     return times
 
 
-def _share(schedule: Schedule, times: list[float], spent: float) -> float:
+def _share(repeats: Repeats, times: list[float], spent: float) -> float:
     """How far a contestant has come, between 0 and 1."""
-    by_time = spent / schedule.min_seconds if schedule.min_seconds else 1.0
-    by_least = len(times) / max(1, schedule.min_runs)
-    return min(0.99, max(min(by_time, by_least), len(times) / max(1, schedule.max_runs)))
+    by_time = spent / repeats.min_seconds if repeats.min_seconds else 1.0
+    by_least = len(times) / max(1, repeats.min_runs)
+    return min(0.99, max(min(by_time, by_least), len(times) / max(1, repeats.max_runs)))

@@ -18,9 +18,9 @@ from convcli.bench import cases
 from convcli.bench.contestants import Contestant
 from convcli.bench.export import SORTS
 from convcli.bench.results import Report
-from convcli.bench.run_case import WRONG_RESULT, race
+from convcli.bench.run_case import WRONG_RESULT, run_case
 from convcli.bench.statistics import complaints
-from convcli.bench.timer import Schedule
+from convcli.bench.timer import Repeats
 from convcli.cli import report, settings
 from convcli.cli.backends.command import machine_facts
 from convcli.cli.bench import summary as benchtables
@@ -121,19 +121,19 @@ def contestants(options: BenchOptions) -> list[Contestant]:
     limit = max_memory if max_memory is not None else min(STORED, available_memory() or STORED)
     found = ours(cases.words(names, allowed, "backend") if names else (), max_memory=limit)
     if options.peers:
-        from convcli.bench.peers import peers as libraries
+        from convcli.bench.peers import libraries
 
         found += libraries()
     if options.peers_cli:
-        from convcli.bench.programs import programs as all_programs
+        from convcli.bench.peers import programs
 
-        found += all_programs()
+        found += programs()
     if options.reference is not None:
         choose(options.reference, [contestant.name for contestant in found], "reference")
     return found
 
 
-def schedule(options: BenchOptions) -> Schedule:
+def schedule(options: BenchOptions) -> Repeats:
     """Read how often to run."""
     warmup, runs, min_time = options.warmup or 0, options.runs, options.min_time
     min_runs, max_runs = options.min_runs, options.max_runs
@@ -146,15 +146,15 @@ def schedule(options: BenchOptions) -> Schedule:
     if runs is not None:
         if min_runs is not None or max_runs is not None or min_time is not None:
             raise UsageError("--runs is exact; leave out --min-runs, --max-runs and --min-time")
-        return Schedule(warmup, runs, runs, 0.0)
-    default = Schedule()
+        return Repeats(warmup, runs, runs, 0.0)
+    default = Repeats()
     seconds = default.min_seconds if min_time is None else _seconds(min_time)
     least = min_runs if min_runs is not None else min(default.min_runs, max_runs or default.min_runs)
     bound = default.max_runs if min_time is None else sys.maxsize
     most = max_runs if max_runs is not None else max(bound, least)
     if least > most:
         raise UsageError(f"--min-runs {least} is above --max-runs {most}")
-    return Schedule(warmup, least, most, seconds)
+    return Repeats(warmup, least, most, seconds)
 
 
 def _seconds(text: str) -> float:
@@ -171,7 +171,7 @@ def run(
     options: BenchOptions,
     what: cases.Scan,
     who: Sequence[Contestant],
-    how: Schedule,
+    how: Repeats,
     outputs: Outputs,
     against: Comparison | None,
 ) -> None:
@@ -202,13 +202,13 @@ def run(
 def _race_all(
     what: cases.Scan,
     who: Sequence[Contestant],
-    how: Schedule,
+    how: Repeats,
     found: Report,
     lines: benchtables.Printer,
 ) -> None:
     count = len(what.cases())
     with report.progress(count * len(who), shown=not settings.quiet) as advance:
-        for number, problem in enumerate(what.problems(), 1):
+        for number, task in enumerate(what.tasks(), 1):
             place = f" (case {number} of {count})" if count > 1 else ""
             shares = dict.fromkeys((contestant.name for contestant in who), 0.0)
 
@@ -216,7 +216,7 @@ def _race_all(
                 advance(f"{name}{place}", share - old[name])
                 old[name] = share
 
-            found.results.extend(race(problem, who, how, done=done))
+            found.results.extend(run_case(task, who, how, done=done))
             with advance.hidden():
                 lines.case(found.results[-len(who) :])
 
