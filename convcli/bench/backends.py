@@ -36,6 +36,7 @@ class Ours(Contestant):
         self.calls: list[dict[str, float]] = []  # seconds by phase, on a GPU
 
     def refuses(self, task: Task) -> str | None:
+        """Say why the backend cannot run here, or why the planner refuses the task."""
         reason = None if self.name == "auto" else backends.load(self.name).unavailable()
         if reason is None:
             try:

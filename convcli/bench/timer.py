@@ -10,17 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Repeats:
-    """How often to run.
-
-    Attributes
-    ----------
-    warmup : int
-        Runs that are not counted.
-    min_runs, max_runs : int
-        Bounds of the number of runs that are.
-    min_seconds : float
-        Between those bounds, run until this much time was spent.
-    """
+    """How often to run: until `min_seconds` were spent, within bounds; runs to warm up do not count."""
 
     warmup: int = 0
     min_runs: int = 5
@@ -48,24 +38,10 @@ def take_turns(
     price: none of them finds the caches as it left them. Whoever has run often enough drops out, so
     the runs of a fast one beyond those of a slow one are not next to any of that.
 
-    Parameters
-    ----------
-    calls : dict of str to callable
-    repeats : Schedule
-    clock : callable
-        Returns seconds, from any origin.
-    done : callable
-        Told after every run who ran, and which share of its runs is behind it: 1 when it is through.
-    dropped : callable
-        Asked about an exception: whether to go on without whoever raised it.
+    `clock` returns seconds from any origin. `done` is called after every run with the name and the share of
+    its runs that are over, 1 at its last. `dropped` is asked about an exception: whether to go on without the
+    call that raised it. The result has the seconds of each run that counts, in order.
 
-    Returns
-    -------
-    dict of str to list of float
-        Seconds of each run that counts, in order.
-
-    Examples
-    --------
     >>> ticks = iter(range(100))
     >>> take_turns({"a": int, "b": int}, Repeats(min_runs=2, min_seconds=0), clock=lambda: next(ticks))
     {'a': [1, 1], 'b': [1, 1]}

@@ -522,7 +522,7 @@ def test_samples_keep_the_limit_and_are_computed_as_they_say():
     for sample in found:
         assert 0 < sample.seconds <= 2e-3
         assert sample.seconds == pytest.approx(sum(rates[key] * n for key, n in sample.counts.items()))
-        assert sample.problem.plan.chosen is sample.candidate
+        assert sample.convolution.plan.chosen is sample.candidate
     assert len(found) < len(list(calibration.samples(1)))
 
 
