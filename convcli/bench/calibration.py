@@ -91,7 +91,7 @@ def calibrate(
 ) -> rates.Profile:
     """Measure this machine, for that many threads (all by default), in about `budget` seconds.
 
-    `begin` is called with the number of runs; the function that it returns, with the name of each that is over.
+    `begin` is called with the number of runs, and what it returns with the name of each that is over.
     """
     seconds = dict(shipped())
     for module in _imports():  # the estimates are for a process that has what the backends import
