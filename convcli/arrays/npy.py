@@ -16,10 +16,7 @@ from convcli.arrays.library import Array
 from convcli.errors import InputError, LimitError
 from convcli.system.files import open_input, shown
 
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_npy(source: Path | BinaryIO, *, max_bytes: int | None = None, name: str | None = None) -> Array:
@@ -107,10 +104,7 @@ def _bytes_left(file: BinaryIO) -> int | None:
 
 def _fill(file: BinaryIO, buffer: Array) -> int:
     view, got = buffer.data, 0
-    while got < len(view):
-        count = file.readinto(view[got:])  # type: ignore[attr-defined]
-        if not count:
-            break
+    while got < len(view) and (count := file.readinto(view[got:])):  # type: ignore[attr-defined]
         got += count
     return got
 

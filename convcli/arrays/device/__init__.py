@@ -171,8 +171,7 @@ def to_host(array: Array) -> NDArray[Any]:
 
 _phases: dict[str, list[Any]] | None = None
 _NOTHING = contextlib.nullcontext()
-compiled = [0.0]
-"""Seconds spent on compilation so far."""
+compiled = [0.0]  # seconds spent on compilation so far
 
 
 def phase(name: str) -> contextlib.AbstractContextManager[None]:
@@ -194,10 +193,9 @@ def _timed(noted: list[Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def watched() -> Iterator[dict[str, float]]:
-    """Time the phases of the work meanwhile by the clock of the GPU.
+    """Yield a dictionary that in the end holds seconds of the GPU's clock, for ``transfer`` and ``kernel``.
 
-    The dictionary that it yields holds seconds by phase, once it is over: ``transfer`` and ``kernel``; and
-    ``compile``, of the host.
+    Those of ``compile`` are the host's.
     """
     global _phases
     found: dict[str, float] = {}
@@ -207,8 +205,7 @@ def watched() -> Iterator[dict[str, float]]:
         yield found
         cupy().cuda.get_current_stream().synchronize()
         for name, pairs in _phases.items():
-            elapsed = sum(cupy().cuda.get_elapsed_time(*pair) for pair in pairs)
-            found[name] = elapsed / 1e3
+            found[name] = sum(cupy().cuda.get_elapsed_time(*pair) for pair in pairs) / 1e3
         found["compile"] = compiled[0] - already
     finally:
         _phases = before

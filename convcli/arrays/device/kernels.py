@@ -33,11 +33,10 @@ TYPES = {
 VECTORS = {"float32": "float4", "float64": "double2", "int64": "longlong2"}
 VECTOR_BYTES = 16
 CONSTANT_BYTES = 60 << 10  # of 64 KiB, for cells of kernels
+# Cells of a kernel that are done at a time, of a signal and of an image: the samples that they need must fit
+# into 48 KiB of shared memory. Outputs of a thread one above the other, threads of a block down and across.
 LARGEST_BLOCK = {1: (1, 512), 2: (32, 32)}
-"""Cells of a kernel that are done at a time, of a signal and of an image: the samples that they need must
-fit into 48 KiB of shared memory."""
 SIGNAL_THREADS, IMAGE_THREADS = (1, 1, 128), (8, 4, 32)
-"""Outputs of a thread one above the other; threads of a block, down and across."""
 COPY_THREADS, COPY_PART = 256, 1024
 MOST_BLOCKS = 2**31 - 1
 
@@ -69,10 +68,9 @@ def _module_on(_: int, definitions: tuple[tuple[str, object], ...]) -> Any:
 def gather(
     image: Array, indices: Sequence[NDArray[np.intp]], fill: float, dtype: DTypeLike, nonfinite: Array | None
 ) -> Array:
-    """Copy samples by position on the last 1 to 3 axes, as `convcli.arrays.gathering.gather` does.
+    """Copy samples by position on the last 1 to 3 axes of up to 5, to float32, float64 or int64.
 
-    The image has at most two other axes; the result is float32, float64 or int64; `nonfinite`, (1,) int32 on
-    the GPU, is set to 1 if one of the samples is not a finite number.
+    `nonfinite`, (1,) int32 on the GPU, is set to 1 if one of the samples is not a finite number.
     """
     kind: Any = np.dtype(dtype)
     lengths = tuple(map(len, indices))
@@ -117,16 +115,10 @@ class Correlation:
         self.cells = self.cells.reshape(self.outputs, self.blocks, -1)
 
     def _compiled(self, sample: np.dtype[Any]) -> Any:
-        rows, down, across = self.threads
-        cells = CONSTANT_BYTES // self.dtype.itemsize
-        return _module(
-            (
-                *(("REAL", TYPES[self.dtype.name]), ("SAMPLE", TYPES[sample.name])),
-                *(("LANES", self.lanes), ("VECTOR", VECTORS[self.dtype.name])),
-                *(("HIGH", self.high), ("WIDE", self.wide), ("CELLS", cells)),
-                *(("ROWS", rows), ("DOWN", down), ("ACROSS", across)),
-            )
-        )
+        names = ("REAL", "SAMPLE", "LANES", "VECTOR", "HIGH", "WIDE", "CELLS", "ROWS", "DOWN", "ACROSS")
+        types = TYPES[self.dtype.name], TYPES[sample.name], self.lanes, VECTORS[self.dtype.name]
+        sizes = self.high, self.wide, CONSTANT_BYTES // self.dtype.itemsize, *self.threads
+        return _module(tuple(zip(names, (*types, *sizes), strict=True)))
 
     def _launches(self) -> Iterator[tuple[int, int, int, int]]:
         """First output and number of them, first block and number: as many as constant memory holds."""
@@ -149,13 +141,10 @@ class Correlation:
         fill: float,
         nonfinite: Array | None,
     ) -> None:
-        """Fill `out` (items, outputs, *shape), whose rows have no gaps.
-
-        `image` is (items, channels, *spatial), of which samples are taken as `gather` takes them.
-        """
+        """Fill `out` (items, outputs, *shape), rows contiguous; samples are taken as `gather` takes them."""
         if out.size == 0:
             return
-        module = self._compiled(np.dtype(image.dtype))
+        module = self._compiled(image.dtype)
         correlate, weights = module.get_function("correlate"), module.get_global("weights")
         items, _, strides = _steps(image, self.axes)
         positions = _positions(indices)
