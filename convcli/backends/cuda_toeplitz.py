@@ -10,13 +10,7 @@ USES_BLAS = False  # not the host's
 IN_PASSES = True
 
 # Assumed, as in `cuda`.
-RATES = cuda.RATES | {
-    "multiply_add": 1.5e-13,
-    "integer": 2e-12,
-    "byte": 5e-12,
-    "band": 5e-12,
-    "call": 2e-4,
-}
+RATES = cuda.RATES | {"multiply_add": 1.5e-13, "integer": 2e-12, "byte": 5e-12, "band": 5e-12, "call": 2e-4}
 TILE_BYTES = 1 << 28
 
 unavailable = cuda.unavailable

@@ -10,7 +10,7 @@ import numpy as np
 from convcli.arrays import native
 from convcli.arrays.gathering import NonFiniteError, Window
 from convcli.arrays.library import Array
-from convcli.backends import Apply
+from convcli.backends import Apply, no_reason
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe().partition(':')[0]})"
@@ -32,13 +32,7 @@ MULTIPLY_ADDS = 1 << 31  # of a tile, compiled
 BETWEEN_BYTES = 1 << 18  # the compiled code keeps between two passes
 CELLS = 4096
 
-
-def unavailable() -> None:
-    """NumPy is always there."""
-
-
-def unsupported(spec: ConvSpec) -> None:
-    """Nothing is."""
+unavailable = unsupported = no_reason
 
 
 def cost(spec: ConvSpec) -> Cost:

@@ -14,7 +14,7 @@ import numpy as np
 from convcli.arrays import transforms
 from convcli.arrays.gathering import Window, all_finite
 from convcli.arrays.library import HOST, Array, array_module
-from convcli.backends import Apply
+from convcli.backends import Apply, no_reason
 from convcli.spec import ConvSpec, Cost
 from convcli.system.resources import cpu_count
 
@@ -26,8 +26,9 @@ IN_PASSES = False  # transforms cost the same for all kernels
 RATES = {"pass": 1.3e-9, "product": 2.8e-10, "call": 2.4e-5, "import scipy.fft": 0.12}
 CACHE_BYTES = 1 << 20
 ROW_SAMPLES = 1 << 16  # that are read, transformed and written at a time
+# Of transforms: those with few factors but 2 are the fastest.
 LENGTHS = tuple(sorted(n << doublings for n in (8, 9, 10, 12, 15) for doublings in range(2, 19)))
-"""Of transforms: those with few factors but 2 are the fastest."""
+ODD_LENGTHS: list[int] = [3**threes * 5**fives for threes in range(16) for fives in range(11)]
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,14 @@ class Sizes:
 
     cache_bytes: int = CACHE_BYTES  # every doubling beyond it makes transforms slower
     largest_bytes: int = 1 << 25  # of all arrays of a tile together
-    overhead: float = (
-        3e5  # of a tile, in samples times doublings: calls, and threads that wait for each other
-    )
+    overhead: float = 3e5  # of a tile, in samples times doublings: calls, threads that wait for each other
     threads: int = 8  # that tiles are made smaller for
     signal_samples: int = 1 << 17  # of the tile of a signal
 
 
 PROCESSOR = Sizes()
 
-
-def unavailable() -> None:
-    """SciPy has transforms."""
+unavailable = no_reason  # SciPy has transforms
 
 
 def unsupported(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> str | None:
@@ -188,13 +185,7 @@ def fast_length(n: int) -> int:
     >>> fast_length(263)
     270
     """
-    best: int = min(odd << (-(-n // odd) - 1).bit_length() for odd in _odd_lengths())
-    return best
-
-
-@functools.cache
-def _odd_lengths() -> list[int]:
-    return [3**threes * 5**fives for threes in range(16) for fives in range(11)]
+    return min(odd << (-(-n // odd) - 1).bit_length() for odd in ODD_LENGTHS)
 
 
 def _rows_at_a_time(channels: int, lengths: tuple[int, ...]) -> int:
@@ -245,21 +236,13 @@ def _by_rows(circular: Circular | Whole, taps: int) -> Callable[..., None]:
 class Circular:
     """Correlation of pieces that are padded with zeros, by way of their spectra.
 
-    Parameters
-    ----------
-    kernels : (outputs, channels, *taps) array
-        Of two or three axes.
-    lengths : tuple of int
-        Of the transforms.
-    exact : bool
-        Compute in float64, and round to integers.
+    The kernels (outputs, channels, *taps) have two or three axes, the transforms those lengths; what is
+    `exact` is computed in float64, and rounded to integers.
     """
 
     def __init__(self, kernels: Array, lengths: tuple[int, ...], exact: bool) -> None:
         outputs, channels, *taps = kernels.shape
-        self.taps = tuple(taps)
-        self.lengths = lengths
-        self.exact = exact
+        self.taps, self.lengths, self.exact = tuple(taps), lengths, exact
         self.dtype = np.dtype(np.float64) if exact else kernels.dtype
         self.memory = Memory(channels, outputs, lengths, self.dtype)
         half = (*_extent(lengths, self.taps), lengths[-1] // 2 + 1)
@@ -354,19 +337,12 @@ def _first(array: Array, *counts: int | None) -> Array:
 
 
 class Whole:
-    """As `Circular`, of any library: a transform of all axes at a time, and all of the tile.
-
-    Parameters
-    ----------
-    kernels, lengths, exact
-        As of `Circular`.
-    """
+    """As `Circular`, of any library: a transform of all axes at a time, and all of the tile."""
 
     def __init__(self, kernels: Array, lengths: tuple[int, ...], exact: bool) -> None:
         self.xp = array_module(kernels).xp
         self.taps: tuple[int, ...] = kernels.shape[2:]
-        self.lengths = lengths
-        self.exact = exact
+        self.lengths, self.exact = lengths, exact
         self.dtype = np.dtype(np.float64) if exact else kernels.dtype
         axes = [n for n in range(-len(lengths), 0) if self.taps[n] > 1 or n == -1]
         self.axes = {"s": tuple(lengths[n] for n in axes), "axes": tuple(axes)}

@@ -6,7 +6,7 @@ import math
 
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array, array_module
-from convcli.backends import Apply
+from convcli.backends import Apply, no_reason
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels"
@@ -17,13 +17,7 @@ IN_PASSES = True
 RATES = {"byte": 6.3e-11, "multiply_add": 2e-11, "integer": 1e-9, "call": 1.5e-5}
 STRIP_BYTES = 1 << 20
 
-
-def unavailable() -> None:
-    """BLAS comes with NumPy."""
-
-
-def unsupported(spec: ConvSpec) -> None:
-    """Nothing is."""
+unavailable = unsupported = no_reason  # BLAS comes with NumPy
 
 
 def cost(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> Cost:

@@ -11,7 +11,7 @@ import math
 
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array, array_module
-from convcli.backends import Apply
+from convcli.backends import Apply, no_reason
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "banded Toeplitz blocks times strips of the image, as GEMM"
@@ -24,13 +24,7 @@ RATES = {"multiply_add": 2.1e-11, "integer": 1.1e-9, "byte": 8.3e-11, "band": 3.
 TILE_BYTES = 1 << 21
 SIGNAL_ROWS = 64  # a 1-D signal is folded into columns of this many outputs
 
-
-def unavailable() -> None:
-    """BLAS comes with NumPy."""
-
-
-def unsupported(spec: ConvSpec) -> None:
-    """Nothing is."""
+unavailable = unsupported = no_reason  # BLAS comes with NumPy
 
 
 def _rows(taps: tuple[int, ...]) -> int:
@@ -104,20 +98,10 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
 
 
 def stacked_bands(columns: Array, rows: int) -> Array:
-    """Stack the Toeplitz matrices of all kernel columns.
+    """Stack the Toeplitz matrices of all kernel columns, of `rows` outputs each.
 
-    Parameters
-    ----------
-    columns : (outputs, channels, kd, kh, kw) array
-    rows : int
-        Outputs of each small matrix.
+    From (outputs, channels, kd, kh, kw) to (outputs * kd * kw * rows, channels * (rows + kh - 1)).
 
-    Returns
-    -------
-    (outputs * kd * kw * rows, channels * (rows + kh - 1)) array
-
-    Examples
-    --------
     >>> import numpy as np
     >>> stacked_bands(np.array([1, 2]).reshape(1, 1, 1, 2, 1), 3).tolist()
     [[1, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array
-from convcli.backends import Apply
+from convcli.backends import Apply, no_reason
 from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "the doubly blocked Toeplitz matrix, stored as CSR and multiplied"
@@ -20,12 +20,7 @@ IN_PASSES = False  # the matrix is to be the whole one
 RATES = {"nonzero": 4e-10, "multiply_add": 7.5e-10, "import scipy.sparse": 0.15}  # of the matrix, built
 
 
-def unavailable() -> None:
-    """SciPy is always installed."""
-
-
-def unsupported(spec: ConvSpec) -> None:
-    """Nothing is; memory is the planner's business."""
+unavailable = unsupported = no_reason  # SciPy is always installed; memory is the planner's business
 
 
 def cost(spec: ConvSpec) -> Cost:
