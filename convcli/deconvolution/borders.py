@@ -97,9 +97,7 @@ def _bridged(planes: Array, axis: int, size: int) -> Array:
 def _tapered(planes: Array, psf: Array, origin: tuple[int, ...], threads: int) -> Array:
     """Blend the rim into the photo's own circular blur, by the autocorrelation of the PSF.
 
-    References
-    ----------
-    MATLAB's ``edgetaper``: α = Π over the axes of 1 − ρ(i)/ρ(0), ρ the autocorrelation of the PSF's
+    As MATLAB's ``edgetaper``: α = Π over the axes of 1 − ρ(i)/ρ(0), with ρ the autocorrelation of the PSF's
     projection on the axis, one period long. The mean is kept.
     """
     blur = Blur(planes, psf, origin, threads=threads)

@@ -18,13 +18,13 @@ from convcli.deconvolution.noise import estimate_noise
 from convcli.deconvolution.quality import isnr, psnr, ssim
 from convcli.engine.precision import PRECISIONS
 from convcli.errors import InputError, UsageError
-from convcli.spec import PerAxis, choose, per_axis, whole
+from convcli.spec import PerAxis, checked_origin, choose, default_origin, whole
 from convcli.text import shape_text
 
 ROUNDING = 12**-0.5  # standard deviation of the error of rounding to whole numbers
+# Estimates are at least this fraction of the image's standard deviation: with less noise, iterations take
+# longer to converge than their result is worth.
 LEAST_NOISE = 1e-3
-"""Estimates are at least this fraction of the image's standard deviation: with less noise, iterations
-take longer to converge than their result is worth."""
 LEAST_GIVEN, MOST_GIVEN = 1e-5, 1e6
 # Squares and sums of samples between these are float32; beyond the last they are no float64 either.
 SMALL, LARGE, LARGEST = 1e-9, 1e9, 1e100
@@ -55,13 +55,7 @@ def point_spread(
             f"PSF {shape_text(weights.shape)} is larger than half the image {shape_text(spatial)}; "
             "crop the PSF to where it is not 0, or use a larger image"
         )
-    place = tuple((n - 1) // 2 for n in weights.shape)
-    if origin is not None:
-        place = per_axis(origin, axes, "origin", 0)
-        if any(o >= n for o, n in zip(place, weights.shape, strict=True)):
-            raise UsageError(
-                f"origin {place} is outside the PSF {shape_text(weights.shape)}; cells are counted from 0"
-            )
+    place = default_origin(psf.shape) if origin is None else checked_origin(origin, psf.shape, "PSF")
     largest = float(np.abs(weights).max())
     if largest == 0:
         raise UsageError("the PSF is all zeros; nothing can be seen through it")
@@ -141,11 +135,8 @@ def judge_of(
 
     def judge(image: Array) -> dict[str, float]:
         shown = np.where(known, np.clip(image + raised, *limits), truth)
-        return {
-            "psnr": psnr(truth, shown, span),
-            "ssim": ssim(truth, shown, span),
-            "isnr": isnr(truth, blurred, shown),
-        }
+        peak, similarity = psnr(truth, shown, span), ssim(truth, shown, span)
+        return {"psnr": peak, "ssim": similarity, "isnr": isnr(truth, blurred, shown)}
 
     return judge
 

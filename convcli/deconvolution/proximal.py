@@ -27,15 +27,9 @@ def shrink_vectors(v: Array, threshold: float) -> Array:
 
         w = v · max(0, 1 − t / |v|)
 
-    `v` stays as it is: splitting methods go on with v − w.
-
-    References
-    ----------
     Wang, Yang, Yin and Zhang (2008), "A new alternating minimization algorithm for total variation
-    image reconstruction", section 2.
+    image reconstruction", section 2. `v` stays as it is: splitting methods go on with v − w.
 
-    Examples
-    --------
     >>> shrink_vectors(np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0).tolist()
     [[2.4000000000000004, 0.0], [3.2, 0.0]]
     """
@@ -71,12 +65,8 @@ def shrink_power(v: Array, threshold: float, exponent: float) -> Array:
     (float32) or three (float64): less than the arc cosine or the nested radicals of the root in
     closed form, and without their cancellation.
 
-    References
-    ----------
     Krishnan and Fergus (2009), "Fast image deconvolution using hyper-Laplacian priors", section 2.2.
 
-    Examples
-    --------
     >>> shrink_power(np.array([1.0, 1.5, 1.51, -100.0]), 1.0, 1 / 2).round(3).tolist()
     [0.0, 0.0, 1.013, -99.95]
     """

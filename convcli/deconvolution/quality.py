@@ -55,13 +55,9 @@ def ssim(reference: Array, image: Array, white: float) -> float:
     largest odd number that fits, and all weights equal; (co)variances are those of a sample, with
     N − 1 in the denominator. These are the defaults of scikit-image's ``structural_similarity``.
 
-    References
-    ----------
     Wang, Bovik, Sheikh and Simoncelli (2004), "Image quality assessment: from error visibility to
     structural similarity", equation 13.
 
-    Examples
-    --------
     >>> ramp = np.arange(100.0).reshape(1, 10, 10)
     >>> ssim(ramp, ramp, 255), round(ssim(ramp, ramp[:, ::-1], 255), 3)
     (1.0, -0.769)

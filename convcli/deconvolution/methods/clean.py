@@ -33,12 +33,9 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     and sits where the PSF's peak falls on that residual. The background of a plane is its median. The
     beam is a Gaussian of sum 1 and a quarter of the covariance of the PSF's core, so half as wide.
     Residual and background, over the PSF's sum, are added: the mean stays. Asked for more iterations, it
-    goes on below 3 σ.
+    goes on below 3 σ. It needs a PSF with one peak; a residual that grows ends it, as it may for a PSF with
+    a plateau.
 
-    It needs a PSF with one peak; a residual that grows ends it, as it may for a PSF with a plateau.
-
-    References
-    ----------
     Högbom (1974), "Aperture synthesis with a non-regular distribution of interferometer baselines",
     Astronomy and Astrophysics Supplement 15, 417.
     """
@@ -75,14 +72,13 @@ class _Plane:
     """
 
     def __init__(self, blur: Blur, number: int) -> None:
-        known = None if blur.known is None else blur.known[number % len(blur.known)]
+        self.known = known = None if blur.known is None else blur.known[number % len(blur.known)]
         observed = blur.observed[number]
         seen = observed if known is None else observed[known > 0]
         self.background = float(np.median(seen)) if seen.size else 0.0
         self.rest = observed - observed.dtype.type(self.background)
         if known is not None:
             self.rest *= known
-        self.known = known
         self.points = np.zeros_like(self.rest)
         self.rows = _largest(self.rest)
         rounding = ROUNDING * float(np.finfo(blur.dtype).eps) * float(np.abs(observed).max())
@@ -94,7 +90,6 @@ class _Plane:
 
     @property
     def peak(self) -> float:
-        """Largest residual."""
         return float(self.rows.max())
 
     def take(self, cycles: int, least: float) -> None:

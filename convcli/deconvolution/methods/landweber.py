@@ -21,8 +21,6 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
 
     Accelerated, each iteration starts at x + β(x − x₋₁) with Nesterov's β, and τ = 1/max |ĥ|².
 
-    References
-    ----------
     Landweber (1951); Bertero and Boccacci (1998), "Introduction to Inverse Problems in Imaging",
     section 6.2. Beck and Teboulle (2009), "A fast iterative shrinkage-thresholding algorithm for linear
     inverse problems", equations 4.1 to 4.3.
