@@ -26,24 +26,12 @@ RANGES = ("clamp", "abs", "minmax", "none")  # ways to make results fit their ty
 
 @dataclass(frozen=True)
 class Border:
-    """What lies outside an image; the samples that it takes from there are named in `arrays/borders.py`.
+    """What lies outside an image; the samples that it takes from there are named in `arrays/borders.py`."""
 
-    Attributes
-    ----------
-    drawing : str
-        The samples around ``a b c d``.
-    structure : str
-        Structure of the matrix of a convolution with this border, as facts name it.
-    aliases : tuple of str
-        Names that other libraries use.
-    constant : bool
-        One value lies outside, and none of the image's own samples.
-    """
-
-    drawing: str
-    structure: str
-    aliases: tuple[str, ...] = ()
-    constant: bool = False
+    drawing: str  # the samples around ``a b c d``
+    structure: str  # of the matrix of a convolution with this border, as facts name it
+    aliases: tuple[str, ...] = ()  # names that other libraries use
+    constant: bool = False  # one value lies outside, and none of the image's own samples
 
 
 BORDERS = {
@@ -82,11 +70,7 @@ def unknown(value: object, allowed: Sequence[str], what: str, accepted: Iterable
 
 
 def border_name(name: str) -> str:
-    """Resolve an alias of a border, and refuse the ambiguous ``reflect``.
-
-    >>> border_name("replicate")
-    'nearest'
-    """
+    """Resolve an alias of a border, and refuse the ambiguous ``reflect``."""
     if name == "reflect":
         raise UsageError(
             f'border "reflect" means two things; use "symmetric" (SciPy\'s reflect: '
@@ -109,24 +93,20 @@ def whole(value: object) -> int | None:
 
 
 def numbers_of(value: object, what: str) -> tuple[int, ...]:
-    """Return whole numbers as a tuple: several from an iterable, one from one number.
-
-    >>> numbers_of(3, "shape"), numbers_of([3, 4], "shape")
-    ((3,), (3, 4))
-    """
+    """Return whole numbers as a tuple: several from an iterable, one from one number."""
     single = whole(value)
     if single is not None:
         return (single,)
     try:
-        values = list(() if isinstance(value, str) else value)  # type: ignore[call-overload]
+        values = None if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
     except TypeError:
         values = None
-    if values is None or isinstance(value, str):
+    if values is None:
         raise UsageError(f"{what} {value} is not a whole number, or one per axis")
-    numbers = [whole(n) for n in values]
-    if None in numbers:
-        raise UsageError(f"{what} {tuple(values)} is not made of whole numbers")
-    return tuple(n for n in numbers if n is not None)
+    numbers = [n for n in map(whole, values) if n is not None]
+    if len(numbers) < len(values):
+        raise UsageError(f"{what} {values} is not made of whole numbers")
+    return tuple(numbers)
 
 
 def per_axis(
@@ -153,11 +133,7 @@ def per_axis(
 
 
 def shape_of(value: int | Iterable[int], what: str) -> tuple[int, ...]:
-    """Return a shape from a number for one axis, or one per axis.
-
-    >>> shape_of(3, "shape")
-    (3,)
-    """
+    """Return a shape from a number for one axis, or one per axis."""
     sizes = numbers_of(value, what)
     if not sizes:
         raise UsageError(f"{what} () has no axes; give one number per axis")
@@ -165,15 +141,8 @@ def shape_of(value: int | Iterable[int], what: str) -> tuple[int, ...]:
 
 
 def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], ...]:
-    """Write padding as (before, after) per axis.
+    """Write padding, one number, one per axis, or all begins and then all ends, as (before, after) per axis.
 
-    Parameters
-    ----------
-    padding : int or iterable of int
-        One number, one per axis, or all begins and then all ends.
-
-    Examples
-    --------
     >>> paddings(1, 2), paddings((1, 2), 2), paddings((0, 1, 2, 3), 2)
     (((1, 1), (1, 1)), ((1, 1), (2, 2)), ((0, 2), (1, 3)))
     """
@@ -189,11 +158,7 @@ def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], 
 
 
 def default_origin(kernel_shape: Iterable[int]) -> tuple[int, ...]:
-    """Return the cell that sits on the output pixel unless another is chosen.
-
-    >>> default_origin((3, 4))
-    (1, 1)
-    """
+    """Return the cell that sits on the output pixel unless another is chosen."""
     return tuple((n - 1) // 2 for n in kernel_shape)
 
 
@@ -210,20 +175,12 @@ def checked_origin(
 
 
 def ceil_div(number: int, divisor: int) -> int:
-    """Divide and round up.
-
-    >>> ceil_div(7, 2), ceil_div(-7, 2)
-    (4, -3)
-    """
+    """Divide and round up."""
     return -(-number // divisor)
 
 
 def span(taps: int, dilation: int) -> int:
-    """Return the samples that a dilated kernel spans.
-
-    >>> span(3, 2)
-    5
-    """
+    """Return the samples that a dilated kernel spans."""
     return (taps - 1) * dilation + 1
 
 
@@ -242,11 +199,7 @@ def window_count(size: int, padding: tuple[int, int], extent: int, stride: int, 
 
 
 def transposed_size(size: int, extent: int, stride: int) -> int:
-    """Return the samples that kernels put down at a distance of the stride span: those of an output.
-
-    >>> transposed_size(3, 4, 2)
-    8
-    """
+    """Return the samples that kernels put down at a distance of the stride span: those of an output."""
     return (size - 1) * stride + extent
 
 
@@ -262,26 +215,14 @@ def halved(total: int, *, more_first: bool = False) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a convolution: sizes in samples, and what follows from them.
+    """One axis of a convolution: sizes in samples, and what follows from them."""
 
-    Attributes
-    ----------
-    size, taps : int
-        Samples of the image and cells of the kernel.
-    start, stop : int
-        The stride-1 output runs over image positions ``range(start, stop)``.
-    before, after : int
-        Samples that the border adds on either side; negative where the image is not needed.
-    output : int
-        Samples of the result, after the stride.
-    """
-
-    size: int
-    taps: int
+    size: int  # samples of the image
+    taps: int  # cells of the kernel
     origin: int
     stride: int
     dilation: int
-    start: int
+    start: int  # the stride-1 output runs over image positions ``range(start, stop)``
     stop: int
 
     @property
@@ -291,12 +232,12 @@ class Axis:
 
     @functools.cached_property
     def output(self) -> int:
-        """Samples of the result."""
+        """Samples of the result, after the stride."""
         return max(0, ceil_div(self.stop - self.start, self.stride))  # the length of a range may overflow
 
     @property
     def before(self) -> int:
-        """Border samples ahead of the image."""
+        """Border samples ahead of the image; negative where its first ones are not needed."""
         return self.origin * self.dilation - self.start
 
     @property
@@ -418,40 +359,24 @@ class ConvSpec:
         """One `Axis` per spatial axis, for the correlation that the backends compute."""
         assert isinstance(self.origin, tuple) and isinstance(self.stride, tuple)
         assert isinstance(self.dilation, tuple)
-        padding = self.padding or (None,) * len(self.kernel_shape)
-        return tuple(
-            self._axis(*numbers)
-            for numbers in zip(
-                self.image_shape,
-                self.kernel_shape,
-                self.origin,
-                self.stride,
-                self.dilation,
-                padding,
-                strict=True,
-            )
-        )
-
-    def _axis(
-        self,
-        size: int,
-        taps: int,
-        origin: int,
-        stride: int,
-        dilation: int,
-        padding: tuple[int, int] | None,
-    ) -> Axis:
-        if self.op == "convolve":
-            origin = taps - 1 - origin  # convolution is correlation with the kernel turned round
-        reach_left, reach_right = origin * dilation, (taps - 1 - origin) * dilation
-        start, stop = {
-            "same": (0, size),
-            "full": (-reach_right, size + reach_left),
-            "valid": (reach_left, size - reach_right),
-        }[self.mode]
-        if padding is not None:
-            start, stop = reach_left - padding[0], size + padding[1] - reach_right
-        return Axis(size, taps, origin, stride, dilation, start, stop)
+        paddings = self.padding or (None,) * len(self.kernel_shape)
+        found = []
+        for size, taps, origin, stride, dilation, padding in zip(
+            self.image_shape,
+            self.kernel_shape,
+            self.origin,
+            self.stride,
+            self.dilation,
+            paddings,
+            strict=True,
+        ):
+            if self.op == "convolve":
+                origin = taps - 1 - origin  # convolution is correlation with the flipped kernel
+            left, right = origin * dilation, (taps - 1 - origin) * dilation
+            usual = {"same": (left, right), "full": (left + right,) * 2, "valid": (0, 0)}
+            ahead, behind = padding or usual[self.mode]
+            found.append(Axis(size, taps, origin, stride, dilation, left - ahead, size + behind - right))
+        return tuple(found)
 
     def reversed(self) -> ConvSpec:
         """Describe the same with spatial axes reversed: column by column of the image as it was."""
@@ -484,28 +409,16 @@ class ConvSpec:
 class Cost:
     """What a computation is expected to take, in plain arithmetic.
 
-    Attributes
-    ----------
-    multiply_adds : float
-        Multiplications, each with its addition.
-    kept_bytes : float
-        What is made from the kernel and kept: spectra, bands, a stored matrix.
-    peak_bytes : float
-        Largest temporary memory of one tile.
-    work : dict of str to float
-        How much of what takes time, by the name of its rate: multiply-adds, bytes moved, calls.
-    start : dict of str to float
-        The same for what is not shared among threads: imports, and to begin and await the threads.
-    seconds : float
-        The estimate that follows, by the rates of a profile; the planner fills it in.
+    `work` holds how much of what takes time, by the name of its rate: multiply-adds, bytes moved, calls;
+    `start` the same for what is not shared among threads: imports, and to begin and await the threads.
     """
 
-    multiply_adds: float
-    kept_bytes: float
-    peak_bytes: float
+    multiply_adds: float  # multiplications, each with its addition
+    kept_bytes: float  # of what is made from the kernel and kept: spectra, bands, a stored matrix
+    peak_bytes: float  # largest temporary memory of one tile
     work: dict[str, float] = field(hash=False)
     start: dict[str, float] = field(default_factory=dict, hash=False)
-    seconds: float = 0.0
+    seconds: float = 0.0  # estimate by the rates of a profile, which the planner fills in
 
     @property
     def memory_bytes(self) -> float:
