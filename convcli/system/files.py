@@ -56,11 +56,7 @@ def read_bounded(file: BinaryIO, name: str, limit: int | None) -> bytes:
 
 @contextmanager
 def stdout_stream() -> Iterator[BinaryIO]:
-    """Open standard output for data.
-
-    Not ``sys.stdout.buffer``: where Python runs unbuffered that is a raw file, whose writes may stop
-    half way without a word.
-    """
+    """Open standard output for data; unbuffered, ``sys.stdout.buffer`` may stop half way through a write."""
     if sys.__stdout__ is None:
         raise FileError("standard output is closed; use -o with a file")
     with write_errors(None), open(sys.stdout.fileno(), "wb", closefd=False) as file:
@@ -84,8 +80,7 @@ def write_errors(target: Path | None) -> Iterator[None]:
 def check_target(target: Path, *, force: bool, inputs: Sequence[Path] = ()) -> None:
     """Refuse a target that could not or must not be written, before any work is done.
 
-    `force` allows a file that exists, be it one of the inputs, which are compared by inode, so that links are
-    seen through.
+    `force` allows a file that exists, be it one of the inputs, which are compared by inode.
     """
     if is_stream(target):
         return
@@ -137,9 +132,7 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
             raise _exists(target)
         temporary = final.parent / f".convcli-{os.urandom(8).hex()}.tmp"
         try:
-            with open(
-                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb"
-            ) as file:
+            with open(temporary, "xb") as file:
                 _keep_permissions(file.fileno(), final)
                 yield file
                 file.flush()

@@ -26,11 +26,6 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
     The first exception stops the jobs that have not begun and is raised here; Ctrl-C reaches the
     calling thread and does the same. No job runs any more when this returns or raises. With
     `one_blas_thread`, BLAS is held to one thread meanwhile: its own threads would compete with these.
-
-    >>> done = []
-    >>> run([lambda: done.append(1)] * 3, threads=2)
-    >>> sum(done)
-    3
     """
     waiting = iter(jobs)
     lock = threading.Lock()
@@ -88,9 +83,6 @@ def begin(job: Callable[[], R]) -> Callable[[], R]:
     """Begin a job on another thread; call what is returned to wait for its result or its error.
 
     Ctrl-C ends the waiting, not the job.
-
-    >>> begin(lambda: 6 * 7)()
-    42
     """
     ended: SimpleQueue[Callable[[], R]] = SimpleQueue()
 
