@@ -98,7 +98,7 @@ def numbers_of(value: object, what: str) -> tuple[int, ...]:
     if single is not None:
         return (single,)
     try:
-        values = None if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
+        values = None if isinstance(value, str) else tuple[object, ...](value)  # type: ignore[arg-type]
     except TypeError:
         values = None
     if values is None:
@@ -201,6 +201,15 @@ def window_count(size: int, padding: tuple[int, int], extent: int, stride: int, 
 def transposed_size(size: int, extent: int, stride: int) -> int:
     """Return the samples that kernels put down at a distance of the stride span: those of an output."""
     return (size - 1) * stride + extent
+
+
+def longest_rows(shape: Sequence[int], budget: int) -> tuple[int, ...]:
+    """Return the shape of a part of so many samples at most: rows as long as possible, then more of them."""
+    part: list[int] = []
+    for n in reversed(shape):
+        part.insert(0, max(1, min(n, budget)))
+        budget //= part[0]
+    return tuple(part)
 
 
 def halved(total: int, *, more_first: bool = False) -> tuple[int, int]:

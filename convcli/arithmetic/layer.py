@@ -33,32 +33,19 @@ PADDING_WORDS = {"same": "same", "half": "same", "full": "full", "valid": "valid
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer without its input: one number per axis, and what holds for all of them.
+    """A layer without its input: one number per axis, and what holds for all of them."""
 
-    Attributes
-    ----------
-    type : {"conv", "pool", "transposed"}
-    kernel, stride, dilation, output_padding : tuple of int
-    padding : tuple of (before, after)
-    channels : int or None
-        Channels of the output; None for those of the input.
-    groups : int
-    bias, ceil : bool
-    word : str
-        The word that stood for the padding, if one did.
-    """
-
-    type: str
+    type: str  # a name of `KEYS`
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
+    padding: tuple[tuple[int, int], ...]  # before and after
     dilation: tuple[int, ...]
     output_padding: tuple[int, ...]
-    channels: int | None = None
+    channels: int | None = None  # of the output; None for those of the input
     groups: int = 1
     bias: bool = True
     ceil: bool = False
-    word: str = ""
+    word: str = ""  # that stood for the padding, if one did
 
     @property
     def extents(self) -> tuple[int, ...]:
@@ -110,11 +97,7 @@ class Layer:
 
 
 def per_axis_text(values: Sequence[object]) -> str:
-    """Write one value per axis as one where they are the same.
-
-    >>> per_axis_text((3, 3)), per_axis_text((3, 5))
-    ('3', '3x5')
-    """
+    """Write one value per axis as one where they are the same: 3, or 3x5."""
     return str(values[0]) if len(set(values)) == 1 else "x".join(str(value) for value in values)
 
 
@@ -249,11 +232,7 @@ def _check(layer: Layer) -> None:
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """Read the spatial shape of an input, 1 to 3 axes.
-
-    >>> parse_shape("480x640")
-    (480, 640)
-    """
+    """Read the spatial shape of an input, 1 to 3 axes, such as 480x640."""
     shape = numbers_of(_numbers(text.lower(), "shape"), "shape")
     if len(shape) > 3:
         raise UsageError(

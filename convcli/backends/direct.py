@@ -11,7 +11,7 @@ from convcli.arrays import native
 from convcli.arrays.gathering import NonFiniteError, Window
 from convcli.arrays.library import Array
 from convcli.backends import Apply, no_reason
-from convcli.spec import ConvSpec, Cost
+from convcli.spec import ConvSpec, Cost, longest_rows
 
 SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe().partition(':')[0]})"
 USES_BLAS = False
@@ -80,11 +80,8 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
     if native.serves(spec.dtype):
         cells = math.prod(spec.kernel_shape) * spec.channels * spec.outputs
         samples = min(COMPILED_TILE_BYTES // spec.itemsize, max(4096, MULTIPLY_ADDS // cells))
-    shape: list[int] = []
-    for axis in reversed(spec.axes):
-        shape.insert(0, max(1, min(axis.output, samples, 2048 if not shape else samples)))
-        samples //= shape[0]
-    return tuple(shape)
+    *leading, last = spec.output_shape
+    return longest_rows((*leading, min(last, 2048)), samples)
 
 
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:

@@ -7,7 +7,7 @@ import math
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array, array_module
 from convcli.backends import Apply, no_reason
-from convcli.spec import ConvSpec, Cost
+from convcli.spec import ConvSpec, Cost, longest_rows
 
 SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels"
 USES_BLAS = True
@@ -39,12 +39,7 @@ def cost(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> Cost:
 def tile(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> tuple[int, ...]:
     """As many positions as keep the unrolled strip in cache."""
     cells = spec.channels * math.prod(spec.kernel_shape)
-    positions = max(1, strip_bytes // spec.itemsize // cells)
-    shape: list[int] = []
-    for axis in reversed(spec.axes):
-        shape.insert(0, max(1, min(axis.output, positions)))
-        positions //= shape[0]
-    return tuple(shape)
+    return longest_rows(spec.output_shape, max(1, strip_bytes // spec.itemsize // cells))
 
 
 def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:

@@ -69,11 +69,7 @@ def check_channels(bank: Array, needed: int, image: Array, groups: int) -> None:
 
 
 def spatial_of(shape: int | Iterable[int], axes: int, what: str, leading: tuple[int, int]) -> tuple[int, ...]:
-    """Return the spatial part of a shape that may come whole, as PyTorch writes it.
-
-    >>> spatial_of((1, 3, 5, 6), 2, "input shape", (1, 3)), spatial_of(5, 2, "input shape", (1, 3))
-    ((5, 6), (5, 5))
-    """
+    """Return the spatial part of a shape that may come whole, as PyTorch writes it."""
     if whole(shape) is None:
         shape = numbers_of(shape, what)
         if len(shape) == axes + 2:
@@ -114,9 +110,8 @@ def add_bias(result: Array, bias: Array | None) -> Array:
         return result + offsets.astype(np.float64)
     if result.size == 0:
         return result
-    limits = np.iinfo(np.int64)
     highest, lowest = int(result.max()) + int(bias.max()), int(result.min()) + int(bias.min())
-    if highest > limits.max or lowest < limits.min:
+    if highest >= 2**63 or lowest < -(2**63):
         raise UsageError(
             "the result with its bias may be beyond 64-bit integers; convert the image to float64"
         )

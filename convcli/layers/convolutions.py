@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +23,7 @@ from convcli.layers.checks import (
     refuse_groups,
     spatial_of,
 )
-from convcli.layers.geometry import Padding, geometry
+from convcli.layers.geometry import Padding, Pairs, geometry
 from convcli.spec import ConvSpec, PerAxis
 from convcli.text import shape_text
 
@@ -93,20 +94,10 @@ def conv(
     check_channels(bank, bank.shape[1], image, groups)
     offsets = bias_of(bias, len(bank))
     spec = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
+    options = {"groups": groups, "precision": precision, "backend": backend, "threads": threads}
     with device.at(image):
         grouped = image.reshape(batch * groups, channels // groups, *spatial)
-        result = prepare(
-            grouped,
-            bank,
-            groups=groups,
-            op="correlate",
-            stride=spec.stride,
-            dilation=spec.dilation,
-            padding=spec.padding,
-            precision=precision,
-            backend=backend,
-            threads=threads,
-        ).compute(grouped)
+        result = _correlate(grouped, bank, spec.stride, spec.dilation, spec.padding, **options)
         return add_bias(result.reshape(batch, len(bank), *spec.output_shape), offsets)
 
 
@@ -182,22 +173,20 @@ def conv_weight_grad(
     grouped = image.reshape(len(image), groups, channels // groups, *spec.image_shape)
     planes = np.moveaxis(grouped, 0, 2).swapaxes(0, 1)  # (C / groups, groups, N, *spatial)
     planes = planes.reshape(channels, *planes.shape[2:])
-    result = prepare(
-        planes,
-        bank,
-        groups=groups,
-        op="correlate",
-        stride=spec.dilation,
-        dilation=spec.stride,
-        padding=tuple((axis.before, axis.after) for axis in spec.axes),
-        precision=precision,
-        backend=backend,
-        threads=threads,
-    ).compute(planes)
+    pairs = tuple((axis.before, axis.after) for axis in spec.axes)
+    options = {"groups": groups, "precision": precision, "backend": backend, "threads": threads}
+    result = _correlate(planes, bank, spec.dilation, spec.stride, pairs, **options)
     result = result.reshape(channels // groups, outputs, *taps).swapaxes(0, 1)
     if not finite.all():
         result[~finite.all(axis=(0, *range(2, finite.ndim)))] = np.nan
     return np.ascontiguousarray(result)
+
+
+def _correlate(
+    planes: Array, bank: Array, stride: PerAxis, dilation: PerAxis, padding: Pairs | None, **options: Any
+) -> Array:
+    spacing = {"stride": stride, "dilation": dilation, "padding": padding}
+    return prepare(planes, bank, op="correlate", **spacing, **options).compute(planes)
 
 
 def check_gradient(gradient: Array, spec: ConvSpec) -> None:

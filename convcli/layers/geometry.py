@@ -52,11 +52,7 @@ def resolve(
     padding: Padding,
     dilation: PerAxis,
 ) -> tuple[tuple[int, ...], tuple[int, ...], Pairs]:
-    """Return stride, dilation and padding per axis.
-
-    >>> resolve((5, 6), (3, 2), 2, "same-upper", 1)
-    ((2, 2), (1, 1), ((1, 1), (0, 0)))
-    """
+    """Return stride, dilation and padding per axis."""
     axes = len(image_shape)
     strides = per_axis(stride, axes, "stride", 1)
     dilations = per_axis(dilation, axes, "dilation", 1)
@@ -74,11 +70,7 @@ def geometry(
     padding: Padding,
     dilation: PerAxis,
 ) -> ConvSpec:
-    """Work out a layer's axes from what its caller wrote, or refuse what contradicts itself.
-
-    >>> geometry((5, 6), (3, 2), 2, "same-upper", 1).output_shape
-    (3, 3)
-    """
+    """Work out a layer's axes from what its caller wrote, or refuse what contradicts itself."""
     strides, dilations, pairs = resolve(image_shape, kernel_shape, stride, padding, dilation)
     return ConvSpec(
         image_shape, kernel_shape, op="correlate", stride=strides, dilation=dilations, padding=pairs

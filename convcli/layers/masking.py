@@ -19,12 +19,11 @@ from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
 from convcli.layers.checks import add_bias, bank_of, bias_of, check_channels, image_of
 from convcli.layers.geometry import Padding, geometry
-from convcli.spec import ConvSpec, PerAxis, per_axis
+from convcli.spec import ConvSpec, PerAxis, longest_rows, per_axis
 from convcli.system.resources import cpu_count
 from convcli.system.threads import run
 
-STRIP_BYTES = 1 << 20
-"""What a thread unrolls at a time: it stays in the second-level cache."""
+STRIP_BYTES = 1 << 20  # that a thread unrolls at a time: they stay in the second-level cache
 
 Window = tuple[slice, ...]
 
@@ -131,12 +130,8 @@ def _masks_of(mask: ArrayLike, image: Array, spec: ConvSpec) -> Array:
 
 def _strips(spec: ConvSpec) -> Iterator[tuple[int, Window]]:
     """Cut every image's output into runs of positions whose unrolled samples fit the cache."""
-    budget = max(1, STRIP_BYTES // spec.itemsize // (spec.channels * math.prod(spec.kernel_shape)))
-    shape: list[int] = []
-    for n in reversed(spec.output_shape):
-        shape.insert(0, max(1, min(n, budget)))
-        budget //= shape[0]
-    axes = list(zip(spec.output_shape, shape, strict=True))
+    positions = max(1, STRIP_BYTES // spec.itemsize // (spec.channels * math.prod(spec.kernel_shape)))
+    axes = list(zip(spec.output_shape, longest_rows(spec.output_shape, positions), strict=True))
     for item in range(spec.batch):
         for corner in itertools.product(*(range(0, n, t) for n, t in axes)):
             yield item, tuple(slice(c, min(c + t, n)) for c, (n, t) in zip(corner, axes, strict=True))
@@ -160,9 +155,7 @@ class _Product:
         product = self.rows @ columns
         if columns.dtype.kind == "f" and not all_finite(columns):
             product[:, ~np.isfinite(columns).all(axis=0)] = np.nan
-        np.copyto(
-            self.result[item][(slice(None), *window)], product.reshape(-1, *positions), casting="unsafe"
-        )
+        self.result[item][(slice(None), *window)] = product.reshape(-1, *positions)
 
     def unroll(self, item: int, window: Window) -> Array:
         """View the samples under every cell, for the outputs of one window: (C, *taps, *window)."""

@@ -148,11 +148,10 @@ def _reduced_along(image: Array, number: int, axis: Axis, combine: np.ufunc, out
         image = np.pad(image, widths, constant_values=np.asarray(outside, image.dtype))
     lead = (slice(None),) * number
     reach = (axis.output - 1) * axis.stride + 1
-    starts = range(0, axis.extent, axis.dilation)
-    cells = (image[(*lead, slice(start, start + reach, axis.stride))] for start in starts)
-    result: Array = next(cells).copy()
-    for cell in cells:
-        combine(result, cell, out=result)
+    first, *rest = range(0, axis.extent, axis.dilation)
+    result = image[(*lead, slice(first, reach, axis.stride))].copy()
+    for start in rest:
+        combine(result, image[(*lead, slice(start, start + reach, axis.stride))], out=result)
     return result
 
 

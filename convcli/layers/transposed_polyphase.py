@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,28 +26,15 @@ from convcli.layers.geometry import Enlarged
 from convcli.text import bytes_text, shape_text
 
 
-@dataclass(frozen=True)
-class Family:
-    """Residues of the stride, along one axis, that are the same convolution with different cells.
+class Family(NamedTuple):
+    """Residues of the stride, along one axis, that are the same convolution with different cells."""
 
-    Attributes
-    ----------
-    padding : (before, after)
-        Of x.
-    members : tuple of (cells, outputs)
-        For each residue which cells of the kernel it uses, and which outputs it gives, as slices.
-    """
-
-    padding: tuple[int, int]
-    members: tuple[tuple[slice, slice], ...]
+    padding: tuple[int, int]  # of x, before and after
+    members: tuple[tuple[slice, slice], ...]  # the cells of the kernel and the outputs of each residue
 
 
 def families(size: int, taps: int, stride: int, dilation: int, ahead: int, output: int) -> list[Family]:
-    """Sort the residues of the stride along one axis; `ahead` and `output` are those of `Enlarged`.
-
-    >>> [len(f.members) for f in families(5, 3, 3, 1, 0, 15)]
-    [3]
-    """
+    """Sort the residues of the stride along one axis; `ahead` and `output` are those of `Enlarged`."""
     common = math.gcd(stride, dilation)
     step = stride // common
     found: dict[tuple[int, int, int], list[tuple[slice, slice]]] = {}
@@ -83,23 +69,17 @@ def spread(x: Array, bank: Array, groups: int, enlarged: Enlarged, **options: An
         inner: list[tuple[Any, ...]] = [tuple(cells for cells, _ in member) for member in members]
         outer: list[tuple[Any, ...]] = [tuple(outputs for _, outputs in member) for member in members]
         parts = np.stack([kernels[(..., *cells)] for cells in inner], axis=1)
-        sums = prepare(
-            planes,
-            parts.reshape(-1, *parts.shape[3:]),
-            groups=groups,
-            dilation=dilation,
-            padding=tuple(family.padding for family in chosen),
-            **options,
-        ).compute(planes)
+        cells, padding = parts.reshape(-1, *parts.shape[3:]), tuple(family.padding for family in chosen)
+        convolution = prepare(planes, cells, groups=groups, dilation=dilation, padding=padding, **options)
+        sums = convolution.compute(planes)
         sums = sums.reshape(batch, groups, len(members), kernels.shape[1], *sums.shape[2:])
         if result is None:
             result = _zeros(shape, sums.dtype)
         for number, outputs in enumerate(outer):
             result[(..., *outputs)] = sums[:, :, number]
     if result is None:  # no cell meets any of the outputs that are kept
-        whole = prepare(
-            planes, kernels.reshape(-1, *kernels.shape[2:]), groups=groups, mode="full", **options
-        )
+        cells = kernels.reshape(-1, *kernels.shape[2:])
+        whole = prepare(planes, cells, groups=groups, mode="full", **options)
         result = _zeros(shape, np.dtype(whole.result_type))
     return result.reshape(batch, bank.shape[1] * groups, *enlarged.output)
 
