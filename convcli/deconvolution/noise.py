@@ -27,11 +27,10 @@ MEDIAN_OF_NORMAL = 0.6744897501960817  # of |n| where n has variance 1
 def estimate_noise(planes: Array, axes: int) -> float:
     """Standard deviation of white noise in (planes, *spatial), where NaN is unknown; 0 without detail.
 
-    σ = median |d| / 0.6745 over the details d that are finest along every axis, not decimated; details
-    that are exactly 0, as in clipped or flat areas, do not count, nor do those with an unknown sample.
-    An axis that is too short for the wavelet takes plain differences, and so do all if unknown samples leave
-    too few details. Donoho and Johnstone (1994), "Ideal spatial adaptation by wavelet shrinkage",
-    section 4.2.
+    σ = median |d| / 0.6745 over the details d that are finest along every axis, not decimated; details that
+    are exactly 0, as in clipped or flat areas, do not count, nor do those with an unknown sample. An axis
+    that is too short for the wavelet takes plain differences, and so do all if unknown samples leave too few
+    details. Donoho and Johnstone (1994), "Ideal spatial adaptation by wavelet shrinkage", section 4.2.
 
     >>> noise = np.random.default_rng(0).normal(scale=3, size=(1, 300, 300))
     >>> round(estimate_noise(noise + np.arange(300.0), 2), 1)

@@ -29,12 +29,11 @@ ASTRAY = 2.0  # growth of the largest residual after which an iteration is given
 def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Collect points c until y − H(c + background) has no peak above 3 σ; show them through a beam.
 
-    An iteration takes up to 500 components: one is a tenth of the largest residual over the PSF's peak,
-    and sits where the PSF's peak falls on that residual. The background of a plane is its median. The
-    beam is a Gaussian of sum 1 and a quarter of the covariance of the PSF's core, so half as wide.
-    Residual and background, over the PSF's sum, are added: the mean stays. Asked for more iterations, it
-    goes on below 3 σ. It needs a PSF with one peak; a residual that grows ends it, as it may for a PSF with
-    a plateau.
+    An iteration takes up to 500 components: one is a tenth of the largest residual over the PSF's peak, and
+    sits where the PSF's peak falls on that residual. The background of a plane is its median. The beam is a
+    Gaussian of sum 1 and a quarter of the covariance of the PSF's core, so half as wide. Residual and
+    background, over the PSF's sum, are added: the mean stays. Asked for more iterations, it goes on below 3
+    σ. It needs a PSF with one peak; a residual that grows ends it, as it may for a PSF with a plateau.
 
     Högbom (1974), "Aperture synthesis with a non-regular distribution of interferometer baselines",
     Astronomy and Astrophysics Supplement 15, 417.
