@@ -132,7 +132,8 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
             raise _exists(target)
         temporary = final.parent / f".convcli-{os.urandom(8).hex()}.tmp"
         try:
-            with open(temporary, "xb") as file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with open(os.open(temporary, flags, 0o666), "wb") as file:
                 _keep_permissions(file.fileno(), final)
                 yield file
                 file.flush()
