@@ -129,7 +129,7 @@ def test_reflect_alone_is_refused_with_both_meanings():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"mode": "sane"}, r'unknown mode "sane"; did you mean "same"\\? use one of same, full, valid'),
+        ({"mode": "sane"}, r'unknown mode "sane"; did you mean "same"\? use one of same, full, valid'),
         ({"border": "black"}, r'unknown border "black"; use one of zero, constant, nearest, symmetric'),
         ({"op": "multiply"}, r'unknown op "multiply"; use one of convolve, correlate'),
         ({"stride": 0}, r"stride 0×0 is below 1"),

@@ -1,7 +1,5 @@
 """One axis of one layer: its sizes, and the relationship that gives them."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

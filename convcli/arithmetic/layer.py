@@ -1,7 +1,5 @@
 """Layers as people write them: ``k=7,s=2,p=3``, ``pool:k=2``, ``transposed:k=4,s=2,p=1``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Layers one after the other: what becomes of sizes, receptive fields and costs."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Borders: where each sample of a padded image comes from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Windows of a padded image: samples fetched by position, viewed where they lie inside the image."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Arrays of the host and of the GPU, and the library that computes with each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

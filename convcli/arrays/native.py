@@ -4,8 +4,6 @@ Everything it does is also written in NumPy. ``CONVCLI_NATIVE=0`` leaves it asid
 level of instructions (as ``convcli backends`` prints it) holds it to that level.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import os

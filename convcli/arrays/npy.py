@@ -1,7 +1,5 @@
 """Arrays in ``.npy`` files: numbers only, and never more memory than the file has bytes."""
 
-from __future__ import annotations
-
 import io
 import math
 import os

@@ -1,7 +1,5 @@
 """Arrays in ``.npz`` archives, which may be damaged or lie about their sizes."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct

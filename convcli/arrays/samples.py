@@ -1,7 +1,5 @@
 """Values that users give, as arrays that the arithmetic knows."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,7 +1,5 @@
 """Fourier transforms by SciPy, into memory that is there already."""
 
-from __future__ import annotations
-
 import functools
 import importlib.util
 import sys

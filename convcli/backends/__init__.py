@@ -7,8 +7,6 @@ threads) lives once, in ``engine``. A new backend is a new file here that define
 stands for all of them. Imports the rooms ``spec``, ``system`` and ``arrays``.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import pkgutil

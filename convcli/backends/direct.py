@@ -1,7 +1,5 @@
 """The sum as it is written: compiled where that was possible, one shifted copy per kernel cell in NumPy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

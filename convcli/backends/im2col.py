@@ -1,7 +1,5 @@
 """Patches as columns, times the flattened kernels: one matrix product for a whole bank."""
 
-from __future__ import annotations
-
 import math
 
 from convcli.arrays.gathering import Window

@@ -5,8 +5,6 @@ Filtering one image column with one kernel column is multiplication by a banded 
 applies it to a strip of image rows, and the results are added, each shifted by its column.
 """
 
-from __future__ import annotations
-
 import math
 
 from convcli.arrays.gathering import Window

@@ -1,7 +1,5 @@
 """The whole matrix, stored: one sparse row per output pixel. For teaching and for checks."""
 
-from __future__ import annotations
-
 import math
 import sys
 import threading

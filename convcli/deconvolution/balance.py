@@ -1,7 +1,5 @@
 """The balance of a penalty: estimated from the residual while the iterations go on."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

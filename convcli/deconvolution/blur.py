@@ -1,7 +1,5 @@
 """The blur as a linear map on a grid, by its Fourier transform; differences and their adjoint."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

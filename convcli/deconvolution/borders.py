@@ -1,7 +1,5 @@
 """Outside the photo: unknown samples, the photo again, a taper, or its mirror image."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from convcli.arrays.borders import border_index

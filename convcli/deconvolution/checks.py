@@ -1,7 +1,5 @@
 """The arguments of `convcli.deconvolve`: checked, and brought into the form that the methods take."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The device that an image is restored on: the processor, or a GPU."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 

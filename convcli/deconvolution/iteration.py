@@ -1,7 +1,5 @@
 """The loop around every method: its stopping rules and its history."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Least squares with a penalty on differences: the solver of wiener, tikhonov, tv and hyperlaplacian."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Iterator

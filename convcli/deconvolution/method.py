@@ -1,7 +1,5 @@
 """The interface of a method: the options that it takes, and the outcome of each of its iterations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol

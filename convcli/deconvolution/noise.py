@@ -1,7 +1,5 @@
 """How much noise an image holds, from its finest detail."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from convcli.arrays.library import Array

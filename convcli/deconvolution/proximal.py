@@ -1,7 +1,5 @@
 """Proximal maps of sparse penalties: where |v| is small the answer is zero."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """How close an image is to its reference; both are (planes, *spatial) arrays of real numbers."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Arrays that come to a layer, checked against each other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The convolution of neural networks, and its gradient with respect to the kernels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

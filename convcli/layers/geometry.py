@@ -1,7 +1,5 @@
 """Shapes of layers: what padding, stride and dilation make of an image."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 

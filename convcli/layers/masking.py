@@ -1,7 +1,5 @@
 """Locally masked convolution: the unrolled image is masked before it is multiplied."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Pooling: the largest sample of every window, or the mean."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Transposed convolution, and the gradient of a convolution with respect to its image."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from numpy.typing import ArrayLike

@@ -11,8 +11,6 @@ same as a convolutional layer?"). No zeros are put between samples, so none is m
 stride that no cell meets keep zeros.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from typing import Any, NamedTuple

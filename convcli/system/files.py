@@ -1,7 +1,5 @@
 """Files: opened with errors in words, and written whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import stat
 import sys

@@ -1,7 +1,5 @@
 """What this process may use: processors and memory, by affinity and control group."""
 
-from __future__ import annotations
-
 import functools
 import os
 import re

@@ -4,8 +4,6 @@ The threads stay. To start and forget them in every call would not only take lon
 arrives while Python tidies up after a thread is lost, or leaves a lock locked (seen once in 300 Ctrl-C).
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os

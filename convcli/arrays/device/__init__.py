@@ -4,8 +4,6 @@ Open ``kernels`` for our own kernels, which ``kernels.cu`` holds. Nothing else i
 when a question comes that only CuPy can answer. Imports ``errors`` and ``text``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import gc

@@ -1,7 +1,5 @@
 """Our own kernels, compiled for the GPU at hand: ``kernels.cu``."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools

@@ -1,7 +1,5 @@
 """Blind deconvolution: the PSF given is a guess, and refined by turns with the image."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """CLEAN: the image is points on a flat background, taken off the observation a little at a time."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 
