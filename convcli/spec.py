@@ -10,7 +10,7 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from convcli.errors import LimitError, UsageError
 from convcli.text import nearest, shape_text
@@ -18,6 +18,7 @@ from convcli.text import nearest, shape_text
 Mode = Literal["same", "full", "valid"]
 Op = Literal["convolve", "correlate"]
 PerAxis = int | tuple[int, ...]
+Shape = tuple[int, ...]
 
 MODES: tuple[str, ...] = get_args(Mode)
 OPS: tuple[str, ...] = get_args(Op)
@@ -81,11 +82,7 @@ def border_name(name: str) -> str:
 
 
 def whole(value: object) -> int | None:
-    """Return a whole number as an int, anything else as None.
-
-    >>> whole(3), whole(3.0), whole((3,))
-    (3, None, None)
-    """
+    """Return a whole number as an int, anything else as None: also 3.0."""
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -351,34 +348,22 @@ class ConvSpec:
     def _refuse_kernel(self) -> None:
         extents = tuple(a.extent for a in self.axes)
         dilated = f" (dilated: {shape_text(extents)})" if extents != self.kernel_shape else ""
-        kernel = f"kernel {shape_text(self.kernel_shape)}{dilated} is larger than image"
-        if self.padding is None:
-            raise UsageError(
-                f'{kernel} {shape_text(self.image_shape)} in mode "valid"; '
-                "use --mode full, or a smaller kernel"
-            )
-        padded = (n + sum(pair) for n, pair in zip(self.image_shape, self.padding, strict=True))
+        where, way = ' in mode "valid"', "--mode full"
+        if self.padding is not None:
+            padded = (n + sum(pair) for n, pair in zip(self.image_shape, self.padding, strict=True))
+            where, way = f" with its padding, {shape_text(padded)}", "more padding"
         raise UsageError(
-            f"{kernel} {shape_text(self.image_shape)} with its padding, {shape_text(padded)}; "
-            "use more padding, or a smaller kernel"
+            f"kernel {shape_text(self.kernel_shape)}{dilated} is larger than image "
+            f"{shape_text(self.image_shape)}{where}; use {way}, or a smaller kernel"
         )
 
     @functools.cached_property
     def axes(self) -> tuple[Axis, ...]:
         """One `Axis` per spatial axis, for the correlation that the backends compute."""
-        assert isinstance(self.origin, tuple) and isinstance(self.stride, tuple)
-        assert isinstance(self.dilation, tuple)
-        paddings = self.padding or (None,) * len(self.kernel_shape)
+        pads = self.padding or (None,) * len(self.kernel_shape)
+        given: Any = self.image_shape, self.kernel_shape, self.origin, self.stride, self.dilation, pads
         found = []
-        for size, taps, origin, stride, dilation, padding in zip(
-            self.image_shape,
-            self.kernel_shape,
-            self.origin,
-            self.stride,
-            self.dilation,
-            paddings,
-            strict=True,
-        ):
+        for size, taps, origin, stride, dilation, padding in zip(*given, strict=True):
             if self.op == "convolve":
                 origin = taps - 1 - origin  # convolution is correlation with the flipped kernel
             left, right = origin * dilation, (taps - 1 - origin) * dilation

@@ -12,6 +12,7 @@ from convcli.spec import BORDERS, CONSTANT_BORDERS, ConvSpec
 from convcli.text import shape_text
 
 Positions = NDArray[np.intp]
+Region = tuple[slice, ...]
 OUTSIDE = -1
 
 LONGEST_BORDER = 2**26  # samples
@@ -28,12 +29,8 @@ def border_index(size: int, before: int, after: int, border: str) -> NDArray[np.
     return border_positions(np.arange(-before, size + after), size, border)
 
 
-def border_positions(wanted: NDArray[np.intp], size: int, border: str) -> NDArray[np.intp]:
-    """Image positions that stand for `wanted` ones, which may lie outside ``range(size)``.
-
-    >>> border_positions(np.array([-2, 0, 5]), 4, "symmetric").tolist()
-    [1, 0, 2]
-    """
+def border_positions(wanted: Positions, size: int, border: str) -> Positions:
+    """Image positions that stand for `wanted` ones, which may lie outside ``range(size)``."""
     if border in CONSTANT_BORDERS:
         return np.where((wanted >= 0) & (wanted < size), wanted, OUTSIDE)
     return RULES[border](wanted, size)
@@ -73,11 +70,7 @@ def refuse_wide_borders(spec: ConvSpec) -> None:
 
 
 def covered(
-    marked: Array,
-    spec: ConvSpec,
-    indices: list[NDArray[np.intp]],
-    border: bool,
-    region: tuple[slice, ...] | None = None,
+    marked: Array, spec: ConvSpec, indices: list[Positions], border: bool, region: Region | None = None
 ) -> Array:
     """Outputs whose kernel footprint touches a sample of `marked` (..., *spatial): (..., *output) of bool.
 

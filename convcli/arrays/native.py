@@ -52,11 +52,7 @@ def level() -> int | None:
 
 
 def describe() -> str:
-    """Say what runs: the level of instructions, or NumPy and why.
-
-    >>> describe().startswith(("compiled, ", "NumPy: "))
-    True
-    """
+    """Say what runs: the level of instructions, or NumPy and why."""
     number, module = level(), _loaded()
     return f"NumPy: {module}" if number is None else f"compiled, {module.levels()[number]}"
 
@@ -91,7 +87,7 @@ def passes(
 
 def box(
     image: Array,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     factor: float,
     out: Array,
     indices: Indices = None,

@@ -38,19 +38,15 @@ class Backend(Protocol):
 
     def unavailable(self) -> str | None:
         """Why it cannot run here, or None."""
-        ...
 
     def unsupported(self, spec: ConvSpec) -> str | None:
         """Why it cannot compute `spec`, or None."""
-        ...
 
     def cost(self, spec: ConvSpec) -> Cost:
         """Count the work, without touching data."""
-        ...
 
     def tile(self, spec: ConvSpec) -> tuple[int, ...]:
         """Shape of the pieces of output it works best on."""
-        ...
 
     def prepare(self, kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
         """Do once the work that depends on the kernels alone, and return a function for the rest.
@@ -60,7 +56,6 @@ class Backend(Protocol):
         a `Window` (channels, *padded) and fills an array (outputs, *(padded - kernel + 1)) of the type of the
         arithmetic, whose rows have no gaps. It is called from several threads at once.
         """
-        ...
 
 
 def no_reason(*_: object) -> None:
@@ -105,21 +100,13 @@ def is_family(name: str) -> bool:
 
 
 def members(name: str) -> list[str]:
-    """Names that a name stands for: itself, or the backends of a family.
-
-    >>> members("cuda")
-    ['cuda:direct', 'cuda:fft', 'cuda:im2col', 'cuda:toeplitz']
-    """
+    """Names that a name stands for: itself, or the backends of a family."""
     return [n for n in names() if n.startswith(f"{name}:")] if is_family(name) else [name]
 
 
 @functools.cache
 def heads() -> tuple[str, ...]:
-    """Every backend and every family, without the members of families.
-
-    >>> heads()
-    ('cuda', 'direct', 'fft', 'im2col', 'toeplitz', 'toeplitz:sparse')
-    """
+    """Every backend and every family, without the members of families."""
     return tuple(n for n in names() if ":" not in n or not is_family(n.partition(":")[0]))
 
 

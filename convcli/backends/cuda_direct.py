@@ -27,13 +27,14 @@ unsupported = no_reason
 device_library = cuda.device_library
 
 
+@cuda.on_gpu
 def cost(spec: ConvSpec) -> Cost:
     """Count every cell, zeros too."""
     cells = math.prod(spec.kernel_shape)
     multiply_adds = spec.samples * spec.channels * cells
     kept = spec.channels * spec.outputs * cells * spec.itemsize
     work = {"cell": multiply_adds * spec.itemsize / 4, "launch": math.ceil(kept / CONSTANT_BYTES)}
-    return cuda.on_gpu(Cost(multiply_adds, kept, 0, work))
+    return Cost(multiply_adds, kept, 0, work)
 
 
 def tile(spec: ConvSpec) -> tuple[int, ...]:

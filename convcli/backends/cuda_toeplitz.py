@@ -3,7 +3,6 @@
 import functools
 
 from convcli.backends import cuda, cuda_im2col, toeplitz
-from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "banded Toeplitz blocks times strips of the image, as GEMM, on a GPU"
 USES_BLAS = False  # not the host's
@@ -17,9 +16,5 @@ unavailable = cuda.unavailable
 unsupported = cuda_im2col.unsupported
 device_library = cuda.device_library
 tile = functools.partial(toeplitz.tile, tile_bytes=TILE_BYTES)
+cost = cuda.on_gpu(functools.partial(toeplitz.cost, tile_bytes=TILE_BYTES))
 prepare = toeplitz.prepare
-
-
-def cost(spec: ConvSpec) -> Cost:
-    """Count the work of the host's algorithm, in larger pieces."""
-    return cuda.on_gpu(toeplitz.cost(spec, TILE_BYTES))

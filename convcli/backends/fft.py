@@ -123,10 +123,7 @@ def _tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=256)
 def _options(output: int, taps: int, transformed: bool) -> list[tuple[int, int, int]]:
-    """Ways to cut an axis: how many tiles, outputs of a tile, length of its transform.
-
-    A longer one is of no use where it leaves much more to do in all.
-    """
+    """Ways to cut an axis: how many tiles, outputs of a tile, length of its transform."""
     if not transformed:
         sizes = sorted({min(output, 1 << doublings) for doublings in range(4, 16, 2)})
         return [(-(-output // size), size, size) for size in sizes]
@@ -136,7 +133,7 @@ def _options(output: int, taps: int, transformed: bool) -> list[tuple[int, int, 
     for n in (*(n for n in LENGTHS if 1.5 * taps < n < whole), whole):
         share = min(output, n - taps + 1)
         count = -(-output // share)
-        if count * n < 1.06 * least:
+        if count * n < 1.06 * least:  # a longer one is of no use where it leaves much more to do in all
             found.append((count, share, n))
         least = min(least, count * n)
     return found

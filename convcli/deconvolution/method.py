@@ -45,4 +45,3 @@ class Method(Protocol):
 
     def restore(self, blur: Blur, options: MethodOptions) -> Iterator[Step]:
         """Iterate for ever, or until nothing changes."""
-        ...

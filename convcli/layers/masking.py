@@ -13,9 +13,10 @@ from convcli.arrays.borders import border_indices
 from convcli.arrays.gathering import all_finite, gather
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
-from convcli.engine.problem import Convolution, prepare
+from convcli.engine.problem import Convolution
 from convcli.errors import UsageError
 from convcli.layers.checks import add_bias, bank_of, bias_of, check_channels, image_of
+from convcli.layers.convolutions import prepare_correlation
 from convcli.layers.geometry import Padding, geometry
 from convcli.spec import ConvSpec, PerAxis, longest_rows, per_axis
 from convcli.system.resources import cpu_count
@@ -87,16 +88,9 @@ def masked_conv(
     layout = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
     masks = _masks_of(mask, image, layout)
     workers = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
-    problem = prepare(  # for its arithmetic: a mask makes no sum larger
-        image,
-        bank,
-        op="correlate",
-        stride=layout.stride,
-        dilation=layout.dilation,
-        padding=layout.padding,
-        precision=precision,
-        backend="im2col",
-    )
+    # Its arithmetic is that of the masked product too: a mask makes no sum larger.
+    options = {"precision": precision, "backend": "im2col"}
+    problem = prepare_correlation(image, bank, layout.stride, layout.dilation, layout.padding, **options)
     result = np.empty((len(image), len(bank), *layout.output_shape), dtype=problem.result_type)
     product = _Product(problem, image, masks, result)
     jobs = (partial(product.compute, *strip) for strip in _strips(problem.plan.spec))

@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,14 +10,14 @@ from convcli.arrays.borders import refuse_wide_borders
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.layers.checks import image_of
-from convcli.layers.geometry import Padding, Pairs, resolve
+from convcli.layers.geometry import Padding, Pairs, Sizes, resolve
 from convcli.spec import Axis, ConvSpec, PerAxis, per_axis, span, transposed_size, window_count
 from convcli.text import shape_text
 
 
 def max_pool(
     x: ArrayLike,
-    kernel_shape: int | Iterable[int],
+    kernel_shape: Sizes,
     *,
     stride: PerAxis | None = None,
     padding: Padding = 0,
@@ -69,7 +68,7 @@ def max_pool(
 
 def avg_pool(
     x: ArrayLike,
-    kernel_shape: int | Iterable[int],
+    kernel_shape: Sizes,
     *,
     stride: PerAxis | None = None,
     padding: Padding = 0,
@@ -133,24 +132,20 @@ def _summable(image: Array, cells: int) -> Array:
 
 def _reduced(image: Array, spec: ConvSpec, combine: np.ufunc, outside: float) -> Array:
     """Combine the samples of every window, axis by axis: a box is the row of its columns."""
-    with np.errstate(all="ignore"):  # what overflows is infinite
-        for number, axis in enumerate(spec.axes, 2):
-            image = _reduced_along(image, number, axis, combine, outside)
+    sides = [(max(axis.before, 0), max(axis.after, 0)) for axis in spec.axes]
+    if any(map(any, sides)):
+        image = np.pad(image, [(0, 0), (0, 0), *sides], constant_values=np.asarray(outside, image.dtype))
+    for number, axis in enumerate(spec.axes, 2):
+        lead, reach = (slice(None),) * number, (axis.output - 1) * axis.stride + 1
+        first, *rest = (
+            image[(*lead, slice(start, start + reach, axis.stride))]
+            for start in range(0, axis.extent, axis.dilation)
+        )
+        image = first.copy()
+        with np.errstate(all="ignore"):  # what overflows is infinite
+            for cells in rest:
+                combine(image, cells, out=image)
     return image
-
-
-def _reduced_along(image: Array, number: int, axis: Axis, combine: np.ufunc, outside: float) -> Array:
-    before, after = max(axis.before, 0), max(axis.after, 0)
-    if before or after:
-        widths = [(before, after) if a == number else (0, 0) for a in range(image.ndim)]
-        image = np.pad(image, widths, constant_values=np.asarray(outside, image.dtype))
-    lead = (slice(None),) * number
-    reach = (axis.output - 1) * axis.stride + 1
-    first, *rest = range(0, axis.extent, axis.dilation)
-    result = image[(*lead, slice(first, reach, axis.stride))].copy()
-    for start in rest:
-        combine(result, image[(*lead, slice(start, start + reach, axis.stride))], out=result)
-    return result
 
 
 def _counts(axis: Axis, before: int, after: int) -> Array:
@@ -163,16 +158,11 @@ def _counts(axis: Axis, before: int, after: int) -> Array:
 
 
 def _windows(
-    image: Array,
-    kernel_shape: int | Iterable[int],
-    stride: PerAxis | None,
-    padding: Padding,
-    dilation: PerAxis,
-    ceil_mode: bool,
+    image: Array, cells: Sizes, stride: PerAxis | None, padding: Padding, dilation: PerAxis, ceil: bool
 ) -> tuple[ConvSpec, Pairs]:
     """Work out the windows, the padding going as far as the last of them; and the padding as given."""
     sizes = image.shape[2:]
-    taps = per_axis(kernel_shape, len(sizes), "kernel shape", 1)
+    taps = per_axis(cells, len(sizes), "kernel shape", 1)
     strides, dilations, pairs = resolve(sizes, taps, taps if stride is None else stride, padding, dilation)
     extents = tuple(map(span, taps, dilations))
     if any(max(pair) >= extent for pair, extent in zip(pairs, extents, strict=True)):
@@ -180,7 +170,7 @@ def _windows(
             f"padding {padding} is as wide as the window {shape_text(extents)}, which would then see "
             "nothing else; use less"
         )
-    reach = tuple(map(_rounded_up, sizes, extents, strides, pairs)) if ceil_mode else pairs
+    reach = tuple(map(_rounded_up, sizes, extents, strides, pairs)) if ceil else pairs
     spec = ConvSpec(sizes, taps, op="correlate", stride=strides, dilation=dilations, padding=reach)
     refuse_wide_borders(spec)
     return spec, pairs

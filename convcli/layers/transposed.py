@@ -63,10 +63,8 @@ def conv_transpose(
 
     Raises
     ------
-    UsageError
-        For shapes or options that contradict each other.
-    BackendError
-        If the backend cannot do this.
+    UsageError, BackendError
+        For shapes or options that contradict each other, or that the backend cannot do.
 
     References
     ----------
@@ -126,10 +124,8 @@ def conv_input_grad(
 
     Raises
     ------
-    UsageError
-        For shapes or options that contradict each other.
-    BackendError
-        If the backend cannot do this.
+    UsageError, BackendError
+        For shapes or options that contradict each other, or that the backend cannot do.
 
     References
     ----------

@@ -83,11 +83,7 @@ def spread(x: Array, bank: Array, groups: int, enlarged: Enlarged, **options: An
 
 
 def transposed_bank(bank: Array, groups: int) -> Array:
-    """View a bank (in, out / groups, *taps) as (groups, out / groups, in / groups, *taps).
-
-    >>> transposed_bank(np.zeros((6, 5, 3)), 2).shape
-    (2, 5, 3, 3)
-    """
+    """View a bank (in, out / groups, *taps) as (groups, out / groups, in / groups, *taps)."""
     return bank.reshape(groups, -1, *bank.shape[1:]).swapaxes(1, 2)
 
 

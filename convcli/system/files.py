@@ -112,13 +112,6 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
     either the old file, byte for byte, or the new one. A symbolic link is followed, permissions of
     a replaced file are kept, and what is not a regular file (a pipe, ``/dev/null``) is written directly.
     Without `force` a file that exists is not replaced, not even one that appears meanwhile.
-
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "answer.txt"
-    >>> with atomic_write(target, force=False) as file:
-    ...     _ = file.write(b"42")
-    >>> target.read_bytes()
-    b'42'
     """
     with write_errors(target):
         if is_stream(target):

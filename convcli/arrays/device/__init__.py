@@ -138,12 +138,10 @@ def errors() -> Iterator[None]:
 
 def free_bytes() -> int:
     """Bytes that can be allocated, including those that CuPy keeps for later."""
-    library = cupy()
-    free: int = library.cuda.runtime.memGetInfo()[0]
-    pool = library.get_default_memory_pool()
+    pool = cupy().get_default_memory_pool()
+    free: int = cupy().cuda.runtime.memGetInfo()[0] + pool.free_bytes()
     limit: int = pool.get_limit()
-    kept: int = pool.free_bytes()
-    return max(0, min(free + kept, limit - pool.used_bytes()) if limit else free + kept)
+    return max(0, min(free, limit - pool.used_bytes()) if limit else free)
 
 
 def release() -> None:

@@ -16,6 +16,7 @@ from convcli.arrays import device
 from convcli.arrays.device import Array
 from convcli.errors import BackendError
 
+Indices = Sequence[NDArray[np.intp]]
 TYPES = {
     "float32": "float",
     "float64": "double",
@@ -39,11 +40,6 @@ COPY_THREADS, COPY_PART = 256, 1024
 MOST_BLOCKS = 2**31 - 1
 
 
-@functools.cache
-def _source() -> str:
-    return Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
-
-
 def _module(definitions: tuple[tuple[str, object], ...]) -> Any:
     """Compile ``kernels.cu`` for the GPU in use; CuPy keeps what it compiled, on disk too."""
     return _module_on(device.cupy().cuda.runtime.getDevice(), definitions)
@@ -52,9 +48,10 @@ def _module(definitions: tuple[tuple[str, object], ...]) -> Any:
 @functools.cache
 def _module_on(_: int, definitions: tuple[tuple[str, object], ...]) -> Any:
     began = time.perf_counter()
+    source = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
     options = ("-std=c++17", *(f"-D{name}={value}" for name, value in definitions))
     try:
-        module = device.cupy().RawModule(code=_source(), options=options)
+        module = device.cupy().RawModule(code=source, options=options)
         module.compile()
     except OSError as error:
         folder = f"CuPy cannot keep what it compiles: {device.line(error)}"
@@ -63,9 +60,7 @@ def _module_on(_: int, definitions: tuple[tuple[str, object], ...]) -> Any:
     return module
 
 
-def gather(
-    image: Array, indices: Sequence[NDArray[np.intp]], fill: float, dtype: DTypeLike, nonfinite: Array | None
-) -> Array:
+def gather(image: Array, indices: Indices, fill: float, dtype: DTypeLike, nonfinite: Array) -> Array:
     """Copy samples by position on the last 1 to 3 axes of up to 5, to float32, float64 or int64.
 
     `nonfinite`, (1,) int32 on the GPU, is set to 1 if one of the samples is not a finite number.
@@ -121,23 +116,13 @@ class Correlation:
     def _launches(self) -> Iterator[tuple[int, int, int, int]]:
         """First output and number of them, first block and number: as many as constant memory holds."""
         most = max(1, CONSTANT_BYTES // self.dtype.itemsize // self.cells.shape[2])
-        if most >= self.blocks:
-            together = most // self.blocks
-            for first in range(0, self.outputs, together):
-                yield first, min(together, self.outputs - first), 0, self.blocks
-            return
-        for output in range(self.outputs):
+        together = max(1, most // self.blocks)
+        for output in range(0, self.outputs, together):
             for first in range(0, self.blocks, most):
-                yield output, 1, first, min(most, self.blocks - first)
+                yield output, min(together, self.outputs - output), first, min(most, self.blocks - first)
 
     def __call__(
-        self,
-        image: Array,
-        out: Array,
-        indices: Sequence[NDArray[np.intp]],
-        steps: Sequence[int],
-        fill: float,
-        nonfinite: Array | None,
+        self, image: Array, out: Array, indices: Indices, steps: Sequence[int], fill: float, nonfinite: Array
     ) -> None:
         """Fill `out` (items, outputs, *shape), rows contiguous; samples are taken as `gather` takes them."""
         if out.size == 0:
@@ -196,17 +181,16 @@ def _after_the_last() -> Iterator[None]:
 
 def _three(lengths: Sequence[int]) -> tuple[int, int, int]:
     """Depth, height and width."""
-    one: Sequence[int] = (1,) * (3 - len(lengths))
-    deep, high, wide = (*one, *lengths)
+    deep, high, wide = (*(1,) * (3 - len(lengths)), *lengths)
     return deep, high, wide
 
 
-def _lists(indices: Sequence[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+def _lists(indices: Indices) -> list[NDArray[np.intp]]:
     """A list of positions for each of three axes."""
     return [np.zeros(1, np.intp)] * (3 - len(indices)) + list(indices)
 
 
-def _positions(indices: Sequence[NDArray[np.intp]]) -> list[Array]:
+def _positions(indices: Indices) -> list[Array]:
     """Bring the positions to the GPU, all three lists in one go."""
     lists = [np.asarray(i, np.int64) for i in _lists(indices)]
     together = device.cupy().asarray(np.concatenate(lists))

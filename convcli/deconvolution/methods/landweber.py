@@ -39,14 +39,13 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
         np.maximum(new, 0, out=new)
         rest = blur.residual(blur.forward(new))
         residual = blur.rms(rest)
+        ahead = new
         if options.accelerate:
             later = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
             ahead = new - image
             ahead *= (momentum - 1) / later
             ahead += new
             momentum = later
-        else:
-            ahead = new
         image = new
         yield Step(image, residual, options.noise, done=residual <= options.noise)
         if options.accelerate:

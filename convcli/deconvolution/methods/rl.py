@@ -45,9 +45,8 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     axes = tuple(range(1, observed.ndim))
     image[...] = observed.sum(axis=axes, keepdims=True, dtype=np.float64) * len(observed) / blur.count
     adjoint = blur.transfer.conj()
-    if blur.known is None:
-        reach = None
-    else:
+    reach = None
+    if blur.known is not None:
         reach = np.maximum(blur.inverse(blur.forward(blur.known) * adjoint), 0)
         seen = reach > SEEN
         reach = np.where(seen, 1 / np.maximum(reach, SEEN), 0)
