@@ -89,7 +89,7 @@ def whole(value: object) -> int | None:
         return None
 
 
-def numbers_of(value: object, what: str) -> tuple[int, ...]:
+def numbers_of(value: object, what: str) -> Shape:
     """Return whole numbers as a tuple: several from an iterable, one from one number."""
     single = whole(value)
     if single is not None:
@@ -108,7 +108,7 @@ def numbers_of(value: object, what: str) -> tuple[int, ...]:
 
 def per_axis(
     value: int | Iterable[int], axes: int, what: str, minimum: int, most: int | None = LARGEST
-) -> tuple[int, ...]:
+) -> Shape:
     """Return one int per axis from an int, or from one int per axis.
 
     >>> per_axis(2, 3, "stride", 1)
@@ -129,7 +129,7 @@ def per_axis(
     return result
 
 
-def shape_of(value: int | Iterable[int], what: str) -> tuple[int, ...]:
+def shape_of(value: int | Iterable[int], what: str) -> Shape:
     """Return a shape from a number for one axis, or one per axis."""
     sizes = numbers_of(value, what)
     if not sizes:
@@ -154,14 +154,12 @@ def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], 
     return tuple(zip(values[:axes], values[-axes:], strict=True))
 
 
-def default_origin(kernel_shape: Iterable[int]) -> tuple[int, ...]:
+def default_origin(kernel_shape: Iterable[int]) -> Shape:
     """Return the cell that sits on the output pixel unless another is chosen."""
     return tuple((n - 1) // 2 for n in kernel_shape)
 
 
-def checked_origin(
-    origin: int | Iterable[int], kernel_shape: tuple[int, ...], what: str = "kernel"
-) -> tuple[int, ...]:
+def checked_origin(origin: int | Iterable[int], kernel_shape: Shape, what: str = "kernel") -> Shape:
     """Return an origin with one number per axis, or refuse one that is not a cell of the kernel."""
     cell = per_axis(origin, len(kernel_shape), "origin", 0)
     if any(o >= n for o, n in zip(cell, kernel_shape, strict=True)):
@@ -200,7 +198,7 @@ def transposed_size(size: int, extent: int, stride: int) -> int:
     return (size - 1) * stride + extent
 
 
-def longest_rows(shape: Sequence[int], budget: int) -> tuple[int, ...]:
+def longest_rows(shape: Sequence[int], budget: int) -> Shape:
     """Return the shape of a part of so many samples at most: rows as long as possible, then more of them."""
     part: list[int] = []
     for n in reversed(shape):
@@ -300,17 +298,17 @@ class ConvSpec:
     (3, 4)
     """
 
-    image_shape: tuple[int, ...]
-    kernel_shape: tuple[int, ...]
+    image_shape: Shape
+    kernel_shape: Shape
     batch: int = 1
     channels: int = 1
     outputs: int = 1
     mode: str = "same"
     border: str = "zero"
     op: str = "convolve"
-    origin: int | tuple[int, ...] | None = None
-    stride: int | tuple[int, ...] = 1
-    dilation: int | tuple[int, ...] = 1
+    origin: int | Shape | None = None
+    stride: int | Shape = 1
+    dilation: int | Shape = 1
     dtype: str = "float32"
     exact: bool = False
     bound: float = 0.0
@@ -342,10 +340,8 @@ class ConvSpec:
         put(self, "origin", default_origin(cells) if origin is None else checked_origin(origin, cells))
         if self.taps is None:
             put(self, "taps", math.prod(self.kernel_shape))
-        if any(axis.stop <= axis.start for axis in self.axes):
-            self._refuse_kernel()
-
-    def _refuse_kernel(self) -> None:
+        if all(axis.start < axis.stop for axis in self.axes):
+            return
         extents = tuple(a.extent for a in self.axes)
         dilated = f" (dilated: {shape_text(extents)})" if extents != self.kernel_shape else ""
         where, way = ' in mode "valid"', "--mode full"
@@ -379,12 +375,12 @@ class ConvSpec:
         return replace(self, **{name: value and value[::-1] for name, value in values.items()})
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Shape:
         """Spatial shape of the result."""
         return tuple(axis.output for axis in self.axes)
 
     @property
-    def padded_shape(self) -> tuple[int, ...]:
+    def padded_shape(self) -> Shape:
         """Spatial shape of the padded image that the result depends on."""
         return tuple(axis.padded for axis in self.axes)
 

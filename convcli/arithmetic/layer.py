@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from convcli.arithmetic.axis import LayerAxis
 from convcli.errors import UsageError
-from convcli.spec import halved, numbers_of, per_axis, span
+from convcli.spec import Shape, halved, numbers_of, per_axis, span
 from convcli.text import nearest, shape_text
 
 NAMES = {
@@ -34,11 +34,11 @@ class Layer:
     """A layer without its input: one number per axis, and what holds for all of them."""
 
     type: str  # a name of `KEYS`
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
+    kernel: Shape
+    stride: Shape
     padding: tuple[tuple[int, int], ...]  # before and after
-    dilation: tuple[int, ...]
-    output_padding: tuple[int, ...]
+    dilation: Shape
+    output_padding: Shape
     channels: int | None = None  # of the output; None for those of the input
     groups: int = 1
     bias: bool = True
@@ -46,7 +46,7 @@ class Layer:
     word: str = ""  # that stood for the padding, if one did
 
     @property
-    def extents(self) -> tuple[int, ...]:
+    def extents(self) -> Shape:
         """Samples that the dilated kernel spans."""
         return tuple(map(span, self.kernel, self.dilation))
 
@@ -120,7 +120,7 @@ def parse_layer(text: str, axes: int) -> Layer:
     if "kernel" not in values:
         raise UsageError("has no kernel; add its size, for example k=3")
 
-    def numbers(name: str, default: str, minimum: int) -> tuple[int, ...]:
+    def numbers(name: str, default: str, minimum: int) -> Shape:
         return per_axis(_numbers(values.get(name, default), name), axes, name, minimum)
 
     kernel, dilation = numbers("kernel", "", 1), numbers("dilation", "1", 1)
@@ -172,7 +172,7 @@ def _unknown(what: str, word: str, choices: Sequence[str], listing: str = "") ->
     return UsageError(f'unknown {what} "{word}"; {way_out}')
 
 
-def _numbers(text: str, what: str) -> int | tuple[int, ...]:
+def _numbers(text: str, what: str) -> int | Shape:
     words = re.split("[x×]", text)
     if not all(re.fullmatch(r"\s*-?[0-9]{1,18}\s*", word) for word in words):
         raise UsageError(f'{what} "{text}" is not a whole number below 10^18, or one per axis such as 3x5')
@@ -192,9 +192,7 @@ def _flag(text: str, what: str) -> bool:
     return text == "1"
 
 
-def _padding(
-    text: str, kernel: tuple[int, ...], dilation: tuple[int, ...]
-) -> tuple[tuple[tuple[int, int], ...], str]:
+def _padding(text: str, kernel: Shape, dilation: Shape) -> tuple[tuple[tuple[int, int], ...], str]:
     """Read the padding of every axis; also return the word for it, if it was one.
 
     Half padding is the span of the kernel less one, halved; an odd sample goes behind the input.
@@ -229,7 +227,7 @@ def _check(layer: Layer) -> None:
             )
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
+def parse_shape(text: str) -> Shape:
     """Read the spatial shape of an input, 1 to 3 axes, such as 480x640."""
     shape = numbers_of(_numbers(text.lower(), "shape"), "shape")
     if len(shape) > 3:

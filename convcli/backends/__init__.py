@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import HOST, Array, ArrayLib
-from convcli.spec import ConvSpec, Cost, choose
+from convcli.spec import ConvSpec, Cost, Shape, choose
 
 Apply = Callable[[Window, Array], None]
 Terms = tuple[Array, ...]
@@ -45,10 +45,10 @@ class Backend(Protocol):
     def cost(self, spec: ConvSpec) -> Cost:
         """Count the work, without touching data."""
 
-    def tile(self, spec: ConvSpec) -> tuple[int, ...]:
+    def tile(self, spec: ConvSpec) -> Shape:
         """Shape of the pieces of output it works best on."""
 
-    def prepare(self, kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+    def prepare(self, kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
         """Do once the work that depends on the kernels alone, and return a function for the rest.
 
         The kernels are (outputs, channels, *spatial) of the type of the arithmetic, `spec` has stride 1,

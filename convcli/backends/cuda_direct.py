@@ -12,7 +12,7 @@ from convcli.arrays.device.kernels import CONSTANT_BYTES, Correlation
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array
 from convcli.backends import Apply, cuda, no_reason
-from convcli.spec import ConvSpec, Cost
+from convcli.spec import ConvSpec, Cost, Shape
 
 SUMMARY = "one multiplication and addition per kernel cell and pixel, on a GPU"
 USES_BLAS = False
@@ -37,12 +37,12 @@ def cost(spec: ConvSpec) -> Cost:
     return Cost(multiply_adds, kept, 0, work)
 
 
-def tile(spec: ConvSpec) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> Shape:
     """All at once: the GPU cuts it up."""
     return spec.output_shape
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Cut the kernels into blocks."""
     correlate = Correlation(kernels)
 

@@ -9,7 +9,7 @@ from convcli.arrays import native
 from convcli.arrays.gathering import NonFiniteError, Window
 from convcli.arrays.library import Array
 from convcli.backends import Apply, no_reason
-from convcli.spec import ConvSpec, Cost, longest_rows
+from convcli.spec import ConvSpec, Cost, Shape, longest_rows
 
 SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe().partition(':')[0]})"
 USES_BLAS = False
@@ -68,7 +68,7 @@ def _rows_at_hand(spec: ConvSpec) -> int:
     return spec.channels * math.prod(spec.kernel_shape[:-2]) * rows * width * spec.itemsize
 
 
-def tile(spec: ConvSpec) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> Shape:
     """Rows as long as possible.
 
     In NumPy no more than the second-level cache holds with what they are made of. Compiled code, which
@@ -82,7 +82,7 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
     return longest_rows((*leading, min(last, 2048)), samples)
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Take the kernels as they are, or list their cells that are not zero."""
     if native.serves(kernels.dtype):
         return _checked(lambda image, out, *padded: native.correlate(image, kernels, out, *padded))

@@ -15,7 +15,7 @@ from convcli.arrays import transforms
 from convcli.arrays.gathering import Window, all_finite
 from convcli.arrays.library import HOST, Array, array_module
 from convcli.backends import Apply, no_reason
-from convcli.spec import ConvSpec, Cost
+from convcli.spec import ConvSpec, Cost, Shape
 from convcli.system.resources import cpu_count
 
 SUMMARY = "overlap-save on tiles, real transforms, kernel transformed once"
@@ -83,7 +83,7 @@ def cost(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> Cost:
     return Cost(multiply_adds, kept, used, work, start)
 
 
-def _extent(lengths: tuple[int, ...], taps: tuple[int, ...]) -> list[int]:
+def _extent(lengths: Shape, taps: Shape) -> list[int]:
     """All but the last axis of a kernel's spectrum, which is the same for rows that are not transformed."""
     return [n if t > 1 else 1 for n, t in zip(lengths[:-1], (1, *taps)[-len(lengths) : -1], strict=True)]
 
@@ -93,25 +93,25 @@ def _slowness(size: float, share: float, cache: int = CACHE_BYTES) -> float:
     return 1 + share * max(0.0, math.log2(size / cache))
 
 
-def tile(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> tuple[int, ...]:
+def tile(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> Shape:
     """Return the outputs of the transforms that take the least time over the whole image."""
     # Neither the batch nor the threads of a call: any part of an image has the same bits computed alone.
     return _tile(replace(spec, batch=1), min(sizes.threads, cpu_count()), sizes)
 
 
 @functools.lru_cache(maxsize=64)
-def _tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
+def _tile(spec: ConvSpec, threads: int, sizes: Sizes) -> Shape:
     if len(spec.axes) == 1:
         return _signal_tile(spec, threads, sizes)
     itemsize = 8 if spec.exact else spec.itemsize
     planes = spec.channels + 2 * spec.outputs + 1
     *leading, last = spec.axes
     options = [_options(axis.output, axis.taps, axis.taps > 1) for axis in leading]
-    ways: list[tuple[int, int, tuple[int, ...]]] = [(1, 1, ())]
+    ways: list[tuple[int, int, Shape]] = [(1, 1, ())]
     for axis in (*options, _options(last.output, last.taps, True)):
         ways = [(tiles * m, samples * n, (*shares, t)) for tiles, samples, shares in ways for m, t, n in axis]
 
-    def badness(way: tuple[int, int, tuple[int, ...]]) -> tuple[float, float]:
+    def badness(way: tuple[int, int, Shape]) -> tuple[float, float]:
         tiles, samples, _ = way
         rounds = -(-tiles // threads) if tiles < 8 * threads else tiles / threads
         work = samples * math.log2(samples + 1) * _slowness(samples * itemsize, 0.1, sizes.cache_bytes)
@@ -139,7 +139,7 @@ def _options(output: int, taps: int, transformed: bool) -> list[tuple[int, int, 
     return found
 
 
-def _signal_tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
+def _signal_tile(spec: ConvSpec, threads: int, sizes: Sizes) -> Shape:
     """Whole rows, as many as the cache holds; some for each thread."""
     (axis,) = spec.axes
     row = _row_length(axis.output, axis.taps)
@@ -163,7 +163,7 @@ def _best_row_length(taps: int) -> int:
     return min((n for n in LENGTHS if taps < n < 64 * taps + 1024), key=badness)
 
 
-def _lengths(tile: tuple[int, ...], taps: tuple[int, ...]) -> tuple[int, ...]:
+def _lengths(tile: Shape, taps: Shape) -> Shape:
     """Lengths of the transforms; there is none along an axis with a single tap, but for the last.
 
     A signal becomes rows that overlap.
@@ -185,11 +185,11 @@ def fast_length(n: int) -> int:
     return min(odd << (-(-n // odd) - 1).bit_length() for odd in ODD_LENGTHS)
 
 
-def _rows_at_a_time(channels: int, lengths: tuple[int, ...]) -> int:
+def _rows_at_a_time(channels: int, lengths: Shape) -> int:
     return min(lengths[0], max(4, ROW_SAMPLES // (channels * math.prod(lengths[1:]))))
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Transform the kernels once, for tiles of up to `tile` outputs."""
     lengths = _lengths(tile, kernels.shape[2:])
     transformed = Circular if array_module(kernels) is HOST else Whole
@@ -237,7 +237,7 @@ class Circular:
     `exact` is computed in float64, and rounded to integers.
     """
 
-    def __init__(self, kernels: Array, lengths: tuple[int, ...], exact: bool) -> None:
+    def __init__(self, kernels: Array, lengths: Shape, exact: bool) -> None:
         outputs, channels, *taps = kernels.shape
         self.taps, self.lengths, self.exact = tuple(taps), lengths, exact
         self.dtype = np.dtype(np.float64) if exact else kernels.dtype
@@ -267,7 +267,7 @@ class Circular:
                 product += term
             self.backward(product, result)
 
-    def forward(self, window: Window, shape: tuple[int, ...], spectra: Array, scale: float = 1.0) -> None:
+    def forward(self, window: Window, shape: Shape, spectra: Array, scale: float = 1.0) -> None:
         """Transform a window of that shape, padded with zeros; rows of zeros are left out."""
         held = _first(spectra, None, *shape[:-1])
         step = self.memory.rows.shape[1]
@@ -280,7 +280,7 @@ class Circular:
                 held[(slice(None),) * (axis + 1) + (slice(shape[axis], None),)] = 0
                 transforms.forward(held, axis + 1)
 
-    def read(self, window: Window, shape: tuple[int, ...], start: int, stop: int, scale: float) -> Array:
+    def read(self, window: Window, shape: Shape, start: int, stop: int, scale: float) -> Array:
         """Return some rows, as long as the transform is; from here to there they stay in cache."""
         rows = _first(self.memory.rows, None, stop - start, *shape[1:-1])
         target = rows[..., : shape[-1]]
@@ -319,7 +319,7 @@ class Circular:
 class Memory(threading.local):
     """What a thread overwrites for every tile: fresh memory would cost more than the arithmetic."""
 
-    def __init__(self, channels: int, outputs: int, lengths: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, channels: int, outputs: int, lengths: Shape, dtype: np.dtype[Any]) -> None:
         half = (*lengths[:-1], lengths[-1] // 2 + 1)
         kind = np.result_type(dtype, np.complex64)
         self.spectra = np.empty((channels, *half), kind)
@@ -336,9 +336,9 @@ def _first(array: Array, *counts: int | None) -> Array:
 class Whole:
     """As `Circular`, of any library: a transform of all axes at a time, and all of the tile."""
 
-    def __init__(self, kernels: Array, lengths: tuple[int, ...], exact: bool) -> None:
+    def __init__(self, kernels: Array, lengths: Shape, exact: bool) -> None:
         self.xp = array_module(kernels).xp
-        self.taps: tuple[int, ...] = kernels.shape[2:]
+        self.taps: Shape = kernels.shape[2:]
         self.lengths, self.exact = lengths, exact
         self.dtype = np.dtype(np.float64) if exact else kernels.dtype
         axes = [n for n in range(-len(lengths), 0) if self.taps[n] > 1 or n == -1]

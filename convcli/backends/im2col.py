@@ -5,7 +5,7 @@ import math
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array, array_module
 from convcli.backends import Apply, no_reason
-from convcli.spec import ConvSpec, Cost, longest_rows
+from convcli.spec import ConvSpec, Cost, Shape, longest_rows
 
 SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels"
 USES_BLAS = True
@@ -34,13 +34,13 @@ def cost(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> Cost:
     return Cost(multiply_adds, 0, cells * strip * spec.itemsize, work)
 
 
-def tile(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> tuple[int, ...]:
+def tile(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> Shape:
     """As many positions as keep the unrolled strip in cache."""
     cells = spec.channels * math.prod(spec.kernel_shape)
     return longest_rows(spec.output_shape, max(1, strip_bytes // spec.itemsize // cells))
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Flatten each kernel into a row."""
     taps = kernels.shape[2:]
     axes = len(taps)

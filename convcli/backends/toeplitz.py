@@ -10,7 +10,7 @@ import math
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array, array_module
 from convcli.backends import Apply, no_reason
-from convcli.spec import ConvSpec, Cost
+from convcli.spec import ConvSpec, Cost, Shape
 
 SUMMARY = "banded Toeplitz blocks times strips of the image, as GEMM"
 USES_BLAS = True
@@ -25,12 +25,12 @@ SIGNAL_ROWS = 64  # a 1-D signal is folded into columns of this many outputs
 unavailable = unsupported = no_reason  # BLAS comes with NumPy
 
 
-def _rows(taps: tuple[int, ...]) -> int:
+def _rows(taps: Shape) -> int:
     """Output rows of one block: more rows feed BLAS better, and multiply more zeros."""
     return SIGNAL_ROWS if len(taps) == 1 else 8
 
 
-def _shifts(taps: tuple[int, ...]) -> int:
+def _shifts(taps: Shape) -> int:
     """Kernel columns: results to be shifted and added, per output."""
     return math.prod(taps[:-2]) * taps[-1] if len(taps) > 1 else 1
 
@@ -55,7 +55,7 @@ def cost(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> Cost:
     return Cost(multiply_adds, bands, stack * share, work)
 
 
-def tile(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> tuple[int, ...]:
+def tile(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> Shape:
     """Whole blocks of rows, long rows, with the stacked product in the second-level cache."""
     taps = spec.kernel_shape
     budget = tile_bytes // spec.itemsize // spec.outputs
@@ -69,7 +69,7 @@ def tile(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> tuple[int, ...]:
     return (*(1,) * (len(taps) - 2), rows * blocks, width)
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Build the stacked bands once; every strip of the image uses them again."""
     outputs, channels, *taps = kernels.shape
     if len(taps) == 1:
@@ -112,7 +112,7 @@ def stacked_bands(columns: Array, rows: int) -> Array:
     return bands.reshape(outputs * kd * kw * rows, -1)
 
 
-def _multiply(bands: Array, strip: Array, columns: tuple[int, ...], rows: int, result: Array) -> None:
+def _multiply(bands: Array, strip: Array, columns: Shape, rows: int, result: Array) -> None:
     """Fill `result` (outputs, d, blocks * rows, w) from `strip` (channels, d + kd - 1, …, w + kw - 1)."""
     outputs, channels, kd, kh, kw = columns
     _, d, height, w = result.shape

@@ -9,7 +9,7 @@ from typing import Any
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array
 from convcli.backends import Apply, no_reason
-from convcli.spec import ConvSpec, Cost
+from convcli.spec import ConvSpec, Cost, Shape
 
 SUMMARY = "the doubly blocked Toeplitz matrix, stored as CSR and multiplied"
 USES_BLAS = False
@@ -31,17 +31,17 @@ def cost(spec: ConvSpec) -> Cost:
     return Cost(nonzeros * spec.batch, matrix, 0, work, start)
 
 
-def tile(spec: ConvSpec) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> Shape:
     """The image in one piece: the matrix is meant to be the whole one."""
     return spec.output_shape
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Build the matrix when the first plane shows its size."""
     from convcli.matrices.convolution_matrix import ConvolutionMatrix
 
     taps = kernels.shape[2:]
-    built: dict[tuple[int, ...], Any] = {}
+    built: dict[Shape, Any] = {}
     lock = threading.Lock()
 
     def apply(window: Window, out: Array) -> None:

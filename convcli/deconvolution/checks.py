@@ -16,7 +16,7 @@ from convcli.deconvolution.noise import estimate_noise
 from convcli.deconvolution.quality import isnr, psnr, ssim
 from convcli.engine.precision import PRECISIONS
 from convcli.errors import InputError, UsageError
-from convcli.spec import PerAxis, checked_origin, choose, default_origin, whole
+from convcli.spec import PerAxis, Shape, checked_origin, choose, default_origin, whole
 from convcli.text import shape_text
 
 ROUNDING = 12**-0.5  # standard deviation of the error of rounding to whole numbers
@@ -37,9 +37,7 @@ def check_options(method: str, given: Mapping[str, bool]) -> None:
             raise UsageError(f"{name} means nothing to method {method}; it is for {', '.join(users)}")
 
 
-def point_spread(
-    shape: tuple[int, ...], psf: Array, origin: PerAxis | None, normalize: bool
-) -> tuple[Array, tuple[int, ...]]:
+def point_spread(shape: Shape, psf: Array, origin: PerAxis | None, normalize: bool) -> tuple[Array, Shape]:
     """Check the PSF against the image, and scale it."""
     weights = psf.astype(np.float64)
     axes = weights.ndim

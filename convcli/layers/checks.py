@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from convcli.arrays.library import Array, array_module
 from convcli.arrays.samples import samples_of
 from convcli.errors import UsageError
-from convcli.spec import numbers_of, per_axis, whole
+from convcli.spec import Shape, numbers_of, per_axis, whole
 from convcli.text import shape_text
 
 LAYOUT = "(out, in/groups, *taps)"
@@ -66,7 +66,7 @@ def check_channels(bank: Array, needed: int, image: Array, groups: int) -> None:
     )
 
 
-def spatial_of(shape: int | Iterable[int], axes: int, what: str, leading: tuple[int, int]) -> tuple[int, ...]:
+def spatial_of(shape: int | Iterable[int], axes: int, what: str, leading: tuple[int, int]) -> Shape:
     """Return the spatial part of a shape that may come whole, as PyTorch writes it."""
     if whole(shape) is None:
         shape = numbers_of(shape, what)

@@ -24,6 +24,7 @@ from convcli.text import bytes_text
 Array = Any  # of CuPy: it may not be installed
 PATIENCE = 10.0  # seconds that a driver has to answer
 MISSING = re.compile(r"Failure finding|DynamicLib|lib\w+\.so|\w+\.dll", re.IGNORECASE)
+NO_DEVICE = "there is no GPU that CUDA can use; see nvidia-smi, and CUDA_VISIBLE_DEVICES"
 INSTALL = 'pip install "convcli[cuda]"'
 
 
@@ -57,21 +58,17 @@ def _asked() -> tuple[str | None, str]:
         return "there is no NVIDIA driver; install the one for your card", ""
     if driver // 1000 < built // 1000:
         old = ', or pip install "convcli[cuda12]"' if driver // 1000 == 12 else ""
-        return (
-            f"the NVIDIA driver is for CUDA {_version(driver)} and CuPy for {_version(built)}; "
-            f"update the driver{old}",
-            "",
-        )
+        versions = f"the NVIDIA driver is for CUDA {_version(driver)} and CuPy for {_version(built)}"
+        return f"{versions}; update the driver{old}", ""
     try:
         if runtime.getDeviceCount() == 0:
-            return "there is no GPU that CUDA can use; see nvidia-smi, and CUDA_VISIBLE_DEVICES", ""
+            return NO_DEVICE, ""
         number = runtime.getDevice()
         facts = runtime.getDeviceProperties(number)
         name = facts["name"].decode(errors="replace")
     except Exception as error:
-        if "NoDevice" in str(error):
-            return "there is no GPU that CUDA can use; see nvidia-smi, and CUDA_VISIBLE_DEVICES", ""
-        return f"the GPU does not answer: {line(error)}; see nvidia-smi", ""
+        silent = f"the GPU does not answer: {line(error)}; see nvidia-smi"
+        return NO_DEVICE if "NoDevice" in str(error) else silent, ""
     memory, unit = bytes_text(facts["totalGlobalMem"]), f"{facts['major']}.{facts['minor']}"
     more = runtime.getDeviceCount() - 1
     return None, (
