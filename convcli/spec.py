@@ -10,18 +10,16 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 from convcli.errors import LimitError, UsageError
 from convcli.text import nearest, shape_text
 
-Mode = Literal["same", "full", "valid"]
-Op = Literal["convolve", "correlate"]
 PerAxis = int | tuple[int, ...]
 Shape = tuple[int, ...]
 
-MODES: tuple[str, ...] = get_args(Mode)
-OPS: tuple[str, ...] = get_args(Op)
+MODES = ("same", "full", "valid")
+OPS = ("convolve", "correlate")
 RANGES = ("clamp", "abs", "minmax", "none")  # ways to make results fit their type
 
 

@@ -193,15 +193,13 @@ def _flag(text: str, what: str) -> bool:
 
 
 def _padding(text: str, kernel: Shape, dilation: Shape) -> tuple[tuple[tuple[int, int], ...], str]:
-    """Read the padding of every axis; also return the word for it, if it was one.
-
-    Half padding is the span of the kernel less one, halved; an odd sample goes behind the input.
-    """
+    """Read the padding of every axis; also return the word for it, if it was one."""
     if re.fullmatch("[a-z]+", text):
         if text not in PADDING_WORDS:
             raise _unknown("padding", text, tuple(PADDING_WORDS))
         word = PADDING_WORDS[text]
         spare = [span(k, d) - 1 for k, d in zip(kernel, dilation, strict=True)]
+        # Half padding is the span of the kernel less one, halved; an odd sample goes behind the input.
         sides = {"same": map(halved, spare), "full": zip(spare, spare, strict=True)}
         return tuple(sides.get(word, [(0, 0)] * len(kernel))), word
     pairs = [word.partition(":") for word in re.split("[x×]", text)]

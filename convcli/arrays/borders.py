@@ -22,9 +22,6 @@ def border_index(size: int, before: int, after: int, border: str) -> NDArray[np.
     """Image position that each sample of a padded axis is copied from; -1 where the border is a constant.
 
     `before` and `after` count the samples added to `size` of the image; negative numbers crop.
-
-    >>> border_index(4, 2, 2, "mirror").tolist()
-    [2, 1, 0, 1, 2, 3, 2, 1]
     """
     return border_positions(np.arange(-before, size + after), size, border)
 

@@ -72,10 +72,7 @@ class Window:
     )
 
     def samples(self) -> Array:
-        """Return the padded piece, read only: a copy, or a view where no border is in it.
-
-        `NonFiniteError` if one of the samples is not a finite number, and it is known at once.
-        """
+        """Return the padded piece, a copy or a view; `NonFiniteError` if it is known not to be finite."""
         if self.indices is None:
             return self.image
         if array_module(self.image) is not HOST:

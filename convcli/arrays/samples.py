@@ -59,10 +59,7 @@ def _found(values: ArrayLike, what: str, anywhere: bool) -> Array:
 
 
 def refuse_overflow(image: Array, weights: Array, outside: float = 0) -> None:
-    """Refuse whole numbers whose sums of products with `weights` (kernels, cells) may need over 64 bits.
-
-    `outside` is the value of the border.
-    """
+    """Refuse integers, with a border of `outside`, whose sums of products may need more than 64 bits."""
     largest = max(abs(int(image.min(initial=0))), abs(int(image.max(initial=0))), abs(int(outside)))
     bound = largest * float(np.abs(weights.astype(np.float64)).sum(axis=1).max())
     if not bound < 2**63 * (1 - 1e-9):

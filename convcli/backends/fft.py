@@ -164,11 +164,8 @@ def _best_row_length(taps: int) -> int:
 
 
 def _lengths(tile: Shape, taps: Shape) -> Shape:
-    """Lengths of the transforms; there is none along an axis with a single tap, but for the last.
-
-    A signal becomes rows that overlap.
-    """
-    if len(tile) == 1:
+    """Lengths of the transforms; there is none along an axis with a single tap, but for the last."""
+    if len(tile) == 1:  # a signal becomes rows that overlap
         row = _row_length(tile[0], taps[0])
         return -(-tile[0] // (row - taps[0] + 1)), row
     *leading, last = zip(tile, taps, strict=True)

@@ -74,10 +74,7 @@ def arithmetic(precision: str, samples: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, float, float]:
-    """Return samples as (planes, *spatial), their minimum and their standard deviation.
-
-    `dtype` is that of the arithmetic; float64 takes its place for samples whose squares float32 cannot hold.
-    """
+    """Return samples as (planes, *spatial) of `dtype`, their minimum and their standard deviation."""
     with np.errstate(over="ignore"):
         planes = samples.reshape(-1, *samples.shape[-axes:]).astype(dtype, order="C")
     finite = planes[np.isfinite(planes)].astype(np.float64)
@@ -88,7 +85,7 @@ def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, f
         raise UsageError(
             f"the image has samples up to {largest:.3g}, beyond {LARGEST:g}; divide it by a number"
         )
-    if largest > LARGE or 0 < largest < SMALL:
+    if largest > LARGE or 0 < largest < SMALL:  # float32 cannot hold the squares
         planes = samples.reshape(planes.shape).astype(np.float64, order="C")
     tiny = math.sqrt(math.sqrt(np.finfo(planes.dtype).tiny))
     return planes, float(finite.min()), max(float(finite.std()), tiny)

@@ -24,8 +24,8 @@ class Iteration:
     isnr: float | None = None
 
 
-Judge = Callable[[Array], dict[str, float]]
-Watch = Callable[[Iteration, Callable[[], Array]], object]
+Judge = Callable[[Array], dict[str, float]]  # takes the photo's part of an image, returns its measures
+Watch = Callable[[Iteration, Callable[[], Array]], object]  # takes each entry, and a way to the image
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,7 @@ class Outcome:
 def iterate(
     steps: Iterator[Step], blur: Blur, stopping: Stopping, judge: Judge | None, watch: Watch | None
 ) -> Outcome:
-    """Take steps until a stopping rule or Ctrl-C ends them, and keep the last whole one.
-
-    `judge` takes the photo's part of an image and returns measures for the history; `watch` is called after
-    every iteration with its entry and a function that returns the image.
-    """
+    """Take steps until a stopping rule or Ctrl-C ends them, and keep the last whole one."""
     outcome = Outcome(blur.filled.copy())
     image = blur.crop(outcome.image)
     # glibc keeps freed arrays for later if one as large was freed before. Without this, page faults were 40 %

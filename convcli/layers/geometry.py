@@ -59,15 +59,12 @@ def geometry(
 
 
 class Enlarged(NamedTuple):
-    """A transposed convolution's axes, each with one number per spatial axis.
-
-    `ahead` samples are cut off at the beginning (negative: zeros added), and `output` are kept after those.
-    """
+    """A transposed convolution's axes, each with one number per spatial axis."""
 
     stride: Shape
     dilation: Shape
-    ahead: Shape
-    output: Shape
+    ahead: Shape  # samples cut off at the beginning; negative: zeros added
+    output: Shape  # samples kept after those
 
 
 def transposed_geometry(

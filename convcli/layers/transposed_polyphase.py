@@ -63,17 +63,16 @@ def spread(x: Array, bank: Array, groups: int, enlarged: Enlarged, **options: An
     result: Array | None = None
     numbers = zip(spatial, bank.shape[2:], *enlarged, strict=True)
     for chosen in itertools.product(*(families(*axis) for axis in numbers)):
-        members = list(itertools.product(*(family.members for family in chosen)))
-        inner: list[tuple[Any, ...]] = [tuple(cells for cells, _ in member) for member in members]
-        outer: list[tuple[Any, ...]] = [tuple(outputs for _, outputs in member) for member in members]
-        parts = np.stack([kernels[(..., *cells)] for cells in inner], axis=1)
-        cells, padding = parts.reshape(-1, *parts.shape[3:]), tuple(family.padding for family in chosen)
-        convolution = prepare(planes, cells, groups=groups, dilation=dilation, padding=padding, **options)
+        axes = itertools.product(*(family.members for family in chosen))
+        members: list[Any] = [tuple(zip(*member, strict=True)) for member in axes]  # cells, outputs
+        parts = np.stack([kernels[(..., *cells)] for cells, _ in members], axis=1)
+        parts, padding = parts.reshape(-1, *parts.shape[3:]), tuple(family.padding for family in chosen)
+        convolution = prepare(planes, parts, groups=groups, dilation=dilation, padding=padding, **options)
         sums = convolution.compute(planes)
         sums = sums.reshape(batch, groups, len(members), kernels.shape[1], *sums.shape[2:])
         if result is None:
             result = _zeros(shape, sums.dtype)
-        for number, outputs in enumerate(outer):
+        for number, (_, outputs) in enumerate(members):
             result[(..., *outputs)] = sums[:, :, number]
     if result is None:  # no cell meets any of the outputs that are kept
         cells = kernels.reshape(-1, *kernels.shape[2:])

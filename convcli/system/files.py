@@ -76,10 +76,7 @@ def write_errors(target: Path | None) -> Iterator[None]:
 
 
 def check_target(target: Path, *, force: bool, inputs: Sequence[Path] = ()) -> None:
-    """Refuse a target that could not or must not be written, before any work is done.
-
-    `force` allows a file that exists, be it one of the inputs, which are compared by inode.
-    """
+    """Refuse what cannot be written, before any work; `force` allows a file that exists, be it an input."""
     if is_stream(target):
         return
     name = shown(target)

@@ -78,10 +78,7 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
 
 
 def begin(job: Callable[[], R]) -> Callable[[], R]:
-    """Begin a job on another thread; call what is returned to wait for its result or its error.
-
-    Ctrl-C ends the waiting, not the job.
-    """
+    """Begin a job on another thread; call what is returned to wait for its result, until Ctrl-C."""
     ended: SimpleQueue[Callable[[], R]] = SimpleQueue()
 
     def work() -> Callable[[], None]:

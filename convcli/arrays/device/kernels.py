@@ -61,10 +61,7 @@ def _module_on(_: int, definitions: tuple[tuple[str, object], ...]) -> Any:
 
 
 def gather(image: Array, indices: Indices, fill: float, dtype: DTypeLike, nonfinite: Array) -> Array:
-    """Copy samples by position on the last 1 to 3 axes of up to 5, to float32, float64 or int64.
-
-    `nonfinite`, (1,) int32 on the GPU, is set to 1 if one of the samples is not a finite number.
-    """
+    """Copy samples by position on the last 1 to 3 axes; set `nonfinite` to 1 if one is not finite."""
     kind: Any = np.dtype(dtype)
     lengths = tuple(map(len, indices))
     copy = device.cupy().empty((*image.shape[: image.ndim - len(indices)], *lengths), kind)
@@ -213,7 +210,7 @@ def _steps(image: Array, axes: int) -> tuple[int, int, list[np.int64]]:
 
 
 def nonfinite_flag() -> Array:
-    """Return an array in which `gather` and `Correlation` note samples that are not finite."""
+    """Return an array, (1,) int32, in which `gather` and `Correlation` note samples that are not finite."""
     return device.cupy().zeros(1, np.int32)
 
 
