@@ -80,7 +80,7 @@ def border_name(name: str) -> str:
 
 
 def whole(value: object) -> int | None:
-    """Return a whole number as an int, anything else as None: also 3.0."""
+    """Return a whole number as an int, anything else as None, even 3.0."""
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -93,11 +93,11 @@ def numbers_of(value: object, what: str) -> Shape:
     if single is not None:
         return (single,)
     try:
-        values = None if isinstance(value, str) else tuple[object, ...](value)  # type: ignore[arg-type]
+        if isinstance(value, str):
+            raise TypeError
+        values: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
     except TypeError:
-        values = None
-    if values is None:
-        raise UsageError(f"{what} {value} is not a whole number, or one per axis")
+        raise UsageError(f"{what} {value} is not a whole number, or one per axis") from None
     numbers = [n for n in map(whole, values) if n is not None]
     if len(numbers) < len(values):
         raise UsageError(f"{what} {values} is not made of whole numbers")

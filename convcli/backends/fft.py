@@ -341,17 +341,13 @@ class Whole:
         axes = [n for n in range(-len(lengths), 0) if self.taps[n] > 1 or n == -1]
         self.axes = {"s": tuple(lengths[n] for n in axes), "axes": tuple(axes)}
         turned = self.xp.flip(kernels, tuple(range(2, kernels.ndim)))
-        self.kernels = self.forward(turned.astype(self.dtype))
-
-    def forward(self, samples: Array) -> Array:
-        """Transform samples, padded with zeros."""
-        spectra: Array = self.xp.fft.rfftn(samples, **self.axes)
-        return spectra
+        self.kernels = self.xp.fft.rfftn(turned.astype(self.dtype), **self.axes)
 
     def __call__(self, window: Window, out: Array, scale: float = 1.0) -> None:
         """Fill `out` (outputs, *shape) from a window (channels, *(shape + taps - 1)) times `scale`."""
         samples = window.samples().astype(self.dtype, copy=False)
-        spectra = self.forward(samples * self.dtype.type(scale) if scale != 1 else samples)
+        scaled = samples * self.dtype.type(scale) if scale != 1 else samples
+        spectra = self.xp.fft.rfftn(scaled, **self.axes)  # padded with zeros
         wrapped = [slice(t - 1, t - 1 + n) for n, t in zip(out.shape[1:], self.taps, strict=True)]
         for bank, result in zip(self.kernels, out, strict=True):
             product = spectra[0] * bank[0]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-from convcli.arrays.borders import border_indices
+from convcli.arrays.borders import Region, border_indices
 from convcli.arrays.gathering import all_finite, gather
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
@@ -23,8 +23,6 @@ from convcli.system.resources import cpu_count
 from convcli.system.threads import run
 
 STRIP_BYTES = 1 << 20  # that a thread unrolls at a time: they stay in the second-level cache
-
-Window = tuple[slice, ...]
 
 
 def masked_conv(
@@ -120,7 +118,7 @@ def _masks_of(mask: ArrayLike, image: Array, spec: ConvSpec) -> Array:
     return np.broadcast_to(masks, (*image.shape[:2], *taps, *output))
 
 
-def _strips(spec: ConvSpec) -> Iterator[tuple[int, Window]]:
+def _strips(spec: ConvSpec) -> Iterator[tuple[int, Region]]:
     """Cut every image's output into runs of positions whose unrolled samples fit the cache."""
     positions = max(1, STRIP_BYTES // spec.itemsize // (spec.channels * math.prod(spec.kernel_shape)))
     axes = list(zip(spec.output_shape, longest_rows(spec.output_shape, positions), strict=True))
@@ -139,7 +137,7 @@ class _Product:
         self.indices = border_indices(self.spec)
 
     @np.errstate(all="ignore")  # what overflows is infinite
-    def compute(self, item: int, window: Window) -> None:
+    def compute(self, item: int, window: Region) -> None:
         """Unroll, mask and multiply for the outputs of one window."""
         columns = np.where(self.masks[item][(..., *window)], self.unroll(item, window), 0)
         positions = columns.shape[1 + len(window) :]
@@ -149,7 +147,7 @@ class _Product:
             product[:, ~np.isfinite(columns).all(axis=0)] = np.nan
         self.result[item][(slice(None), *window)] = product.reshape(-1, *positions)
 
-    def unroll(self, item: int, window: Window) -> Array:
+    def unroll(self, item: int, window: Region) -> Array:
         """View the samples under every cell, for the outputs of one window: (C, *taps, *window)."""
         axes = self.spec.axes
         reach = [

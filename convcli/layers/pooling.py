@@ -39,8 +39,7 @@ def max_pool(
         As for `conv`; less than the window on either side. It never wins.
     dilation : int or tuple of int
     ceil_mode : bool
-        Keep a last window that is cut off by the end, if it begins inside the image or the padding
-        before it.
+        Keep a last window that is cut off by the end, if it begins inside the image or the padding before it.
 
     Returns
     -------
