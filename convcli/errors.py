@@ -13,8 +13,6 @@ class ConvcliError(Exception):
 class FileError(ConvcliError, OSError):
     """A file could not be read or written although its name and content may be fine."""
 
-    exit_status = 1
-
 
 class UsageError(ConvcliError, ValueError):
     """Options or arguments that make no sense, alone or together."""
@@ -61,11 +59,7 @@ def unusable(backend: str, reason: str) -> BackendError:
 
 
 def sentence(error: Exception) -> str:
-    """Say what went wrong; a bug is named as one.
-
-    >>> sentence(UsageError("threads 0 is below 1"))
-    'threads 0 is below 1'
-    """
+    """Say what went wrong; a bug is named as one."""
     if isinstance(error, ConvcliError):
         return str(error)
     if isinstance(error, MemoryError):

@@ -10,40 +10,27 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Any
 
 from convcli.errors import LimitError, UsageError
 from convcli.text import nearest, shape_text
 
-Mode = Literal["same", "full", "valid"]
-Op = Literal["convolve", "correlate"]
 PerAxis = int | tuple[int, ...]
+Shape = tuple[int, ...]
 
-MODES: tuple[str, ...] = get_args(Mode)
-OPS: tuple[str, ...] = get_args(Op)
+MODES = ("same", "full", "valid")
+OPS = ("convolve", "correlate")
 RANGES = ("clamp", "abs", "minmax", "none")  # ways to make results fit their type
 
 
 @dataclass(frozen=True)
 class Border:
-    """What lies outside an image; the samples that it takes from there are named in `arrays/borders.py`.
+    """What lies outside an image; the samples that it takes from there are named in `arrays/borders.py`."""
 
-    Attributes
-    ----------
-    drawing : str
-        The samples around ``a b c d``.
-    structure : str
-        Structure of the matrix of a convolution with this border, as facts name it.
-    aliases : tuple of str
-        Names that other libraries use.
-    constant : bool
-        One value lies outside, and none of the image's own samples.
-    """
-
-    drawing: str
-    structure: str
-    aliases: tuple[str, ...] = ()
-    constant: bool = False
+    drawing: str  # the samples around ``a b c d``
+    structure: str  # of the matrix of a convolution with this border, as facts name it
+    aliases: tuple[str, ...] = ()  # names that other libraries use
+    constant: bool = False  # one value lies outside, and none of the image's own samples
 
 
 BORDERS = {
@@ -82,11 +69,7 @@ def unknown(value: object, allowed: Sequence[str], what: str, accepted: Iterable
 
 
 def border_name(name: str) -> str:
-    """Resolve an alias of a border, and refuse the ambiguous ``reflect``.
-
-    >>> border_name("replicate")
-    'nearest'
-    """
+    """Resolve an alias of a border, and refuse the ambiguous ``reflect``."""
     if name == "reflect":
         raise UsageError(
             f'border "reflect" means two things; use "symmetric" (SciPy\'s reflect: '
@@ -97,41 +80,33 @@ def border_name(name: str) -> str:
 
 
 def whole(value: object) -> int | None:
-    """Return a whole number as an int, anything else as None.
-
-    >>> whole(3), whole(3.0), whole((3,))
-    (3, None, None)
-    """
+    """Return a whole number as an int, anything else as None, even 3.0."""
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         return None
 
 
-def numbers_of(value: object, what: str) -> tuple[int, ...]:
-    """Return whole numbers as a tuple: several from an iterable, one from one number.
-
-    >>> numbers_of(3, "shape"), numbers_of([3, 4], "shape")
-    ((3,), (3, 4))
-    """
+def numbers_of(value: object, what: str) -> Shape:
+    """Return whole numbers as a tuple: several from an iterable, one from one number."""
     single = whole(value)
     if single is not None:
         return (single,)
     try:
-        values = list(() if isinstance(value, str) else value)  # type: ignore[call-overload]
+        if isinstance(value, str):
+            raise TypeError
+        values: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]
     except TypeError:
-        values = None
-    if values is None or isinstance(value, str):
-        raise UsageError(f"{what} {value} is not a whole number, or one per axis")
-    numbers = [whole(n) for n in values]
-    if None in numbers:
-        raise UsageError(f"{what} {tuple(values)} is not made of whole numbers")
-    return tuple(n for n in numbers if n is not None)
+        raise UsageError(f"{what} {value} is not a whole number, or one per axis") from None
+    numbers = [n for n in map(whole, values) if n is not None]
+    if len(numbers) < len(values):
+        raise UsageError(f"{what} {values} is not made of whole numbers")
+    return tuple(numbers)
 
 
 def per_axis(
     value: int | Iterable[int], axes: int, what: str, minimum: int, most: int | None = LARGEST
-) -> tuple[int, ...]:
+) -> Shape:
     """Return one int per axis from an int, or from one int per axis.
 
     >>> per_axis(2, 3, "stride", 1)
@@ -152,12 +127,8 @@ def per_axis(
     return result
 
 
-def shape_of(value: int | Iterable[int], what: str) -> tuple[int, ...]:
-    """Return a shape from a number for one axis, or one per axis.
-
-    >>> shape_of(3, "shape")
-    (3,)
-    """
+def shape_of(value: int | Iterable[int], what: str) -> Shape:
+    """Return a shape from a number for one axis, or one per axis."""
     sizes = numbers_of(value, what)
     if not sizes:
         raise UsageError(f"{what} () has no axes; give one number per axis")
@@ -165,15 +136,8 @@ def shape_of(value: int | Iterable[int], what: str) -> tuple[int, ...]:
 
 
 def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], ...]:
-    """Write padding as (before, after) per axis.
+    """Write padding, one number, one per axis, or all begins and then all ends, as (before, after) per axis.
 
-    Parameters
-    ----------
-    padding : int or iterable of int
-        One number, one per axis, or all begins and then all ends.
-
-    Examples
-    --------
     >>> paddings(1, 2), paddings((1, 2), 2), paddings((0, 1, 2, 3), 2)
     (((1, 1), (1, 1)), ((1, 1), (2, 2)), ((0, 2), (1, 3)))
     """
@@ -188,18 +152,12 @@ def paddings(padding: int | Iterable[int], axes: int) -> tuple[tuple[int, int], 
     return tuple(zip(values[:axes], values[-axes:], strict=True))
 
 
-def default_origin(kernel_shape: Iterable[int]) -> tuple[int, ...]:
-    """Return the cell that sits on the output pixel unless another is chosen.
-
-    >>> default_origin((3, 4))
-    (1, 1)
-    """
+def default_origin(kernel_shape: Iterable[int]) -> Shape:
+    """Return the cell that sits on the output pixel unless another is chosen."""
     return tuple((n - 1) // 2 for n in kernel_shape)
 
 
-def checked_origin(
-    origin: int | Iterable[int], kernel_shape: tuple[int, ...], what: str = "kernel"
-) -> tuple[int, ...]:
+def checked_origin(origin: int | Iterable[int], kernel_shape: Shape, what: str = "kernel") -> Shape:
     """Return an origin with one number per axis, or refuse one that is not a cell of the kernel."""
     cell = per_axis(origin, len(kernel_shape), "origin", 0)
     if any(o >= n for o, n in zip(cell, kernel_shape, strict=True)):
@@ -210,20 +168,12 @@ def checked_origin(
 
 
 def ceil_div(number: int, divisor: int) -> int:
-    """Divide and round up.
-
-    >>> ceil_div(7, 2), ceil_div(-7, 2)
-    (4, -3)
-    """
+    """Divide and round up."""
     return -(-number // divisor)
 
 
 def span(taps: int, dilation: int) -> int:
-    """Return the samples that a dilated kernel spans.
-
-    >>> span(3, 2)
-    5
-    """
+    """Return the samples that a dilated kernel spans."""
     return (taps - 1) * dilation + 1
 
 
@@ -242,12 +192,17 @@ def window_count(size: int, padding: tuple[int, int], extent: int, stride: int, 
 
 
 def transposed_size(size: int, extent: int, stride: int) -> int:
-    """Return the samples that kernels put down at a distance of the stride span: those of an output.
-
-    >>> transposed_size(3, 4, 2)
-    8
-    """
+    """Return the samples that kernels put down at a distance of the stride span: those of an output."""
     return (size - 1) * stride + extent
+
+
+def longest_rows(shape: Sequence[int], budget: int) -> Shape:
+    """Return the shape of a part of so many samples at most: rows as long as possible, then more of them."""
+    part: list[int] = []
+    for n in reversed(shape):
+        part.insert(0, max(1, min(n, budget)))
+        budget //= part[0]
+    return tuple(part)
 
 
 def halved(total: int, *, more_first: bool = False) -> tuple[int, int]:
@@ -262,26 +217,14 @@ def halved(total: int, *, more_first: bool = False) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a convolution: sizes in samples, and what follows from them.
+    """One axis of a convolution: sizes in samples, and what follows from them."""
 
-    Attributes
-    ----------
-    size, taps : int
-        Samples of the image and cells of the kernel.
-    start, stop : int
-        The stride-1 output runs over image positions ``range(start, stop)``.
-    before, after : int
-        Samples that the border adds on either side; negative where the image is not needed.
-    output : int
-        Samples of the result, after the stride.
-    """
-
-    size: int
-    taps: int
+    size: int  # samples of the image
+    taps: int  # cells of the kernel
     origin: int
     stride: int
     dilation: int
-    start: int
+    start: int  # the stride-1 output runs over image positions ``range(start, stop)``
     stop: int
 
     @property
@@ -291,12 +234,12 @@ class Axis:
 
     @functools.cached_property
     def output(self) -> int:
-        """Samples of the result."""
+        """Samples of the result, after the stride."""
         return max(0, ceil_div(self.stop - self.start, self.stride))  # the length of a range may overflow
 
     @property
     def before(self) -> int:
-        """Border samples ahead of the image."""
+        """Border samples ahead of the image; negative where its first ones are not needed."""
         return self.origin * self.dilation - self.start
 
     @property
@@ -353,17 +296,17 @@ class ConvSpec:
     (3, 4)
     """
 
-    image_shape: tuple[int, ...]
-    kernel_shape: tuple[int, ...]
+    image_shape: Shape
+    kernel_shape: Shape
     batch: int = 1
     channels: int = 1
     outputs: int = 1
     mode: str = "same"
     border: str = "zero"
     op: str = "convolve"
-    origin: int | tuple[int, ...] | None = None
-    stride: int | tuple[int, ...] = 1
-    dilation: int | tuple[int, ...] = 1
+    origin: int | Shape | None = None
+    stride: int | Shape = 1
+    dilation: int | Shape = 1
     dtype: str = "float32"
     exact: bool = False
     bound: float = 0.0
@@ -395,63 +338,33 @@ class ConvSpec:
         put(self, "origin", default_origin(cells) if origin is None else checked_origin(origin, cells))
         if self.taps is None:
             put(self, "taps", math.prod(self.kernel_shape))
-        if any(axis.stop <= axis.start for axis in self.axes):
-            self._refuse_kernel()
-
-    def _refuse_kernel(self) -> None:
+        if all(axis.start < axis.stop for axis in self.axes):
+            return
         extents = tuple(a.extent for a in self.axes)
         dilated = f" (dilated: {shape_text(extents)})" if extents != self.kernel_shape else ""
-        kernel = f"kernel {shape_text(self.kernel_shape)}{dilated} is larger than image"
-        if self.padding is None:
-            raise UsageError(
-                f'{kernel} {shape_text(self.image_shape)} in mode "valid"; '
-                "use --mode full, or a smaller kernel"
-            )
-        padded = (n + sum(pair) for n, pair in zip(self.image_shape, self.padding, strict=True))
+        where, way = ' in mode "valid"', "--mode full"
+        if self.padding is not None:
+            padded = (n + sum(pair) for n, pair in zip(self.image_shape, self.padding, strict=True))
+            where, way = f" with its padding, {shape_text(padded)}", "more padding"
         raise UsageError(
-            f"{kernel} {shape_text(self.image_shape)} with its padding, {shape_text(padded)}; "
-            "use more padding, or a smaller kernel"
+            f"kernel {shape_text(self.kernel_shape)}{dilated} is larger than image "
+            f"{shape_text(self.image_shape)}{where}; use {way}, or a smaller kernel"
         )
 
     @functools.cached_property
     def axes(self) -> tuple[Axis, ...]:
         """One `Axis` per spatial axis, for the correlation that the backends compute."""
-        assert isinstance(self.origin, tuple) and isinstance(self.stride, tuple)
-        assert isinstance(self.dilation, tuple)
-        padding = self.padding or (None,) * len(self.kernel_shape)
-        return tuple(
-            self._axis(*numbers)
-            for numbers in zip(
-                self.image_shape,
-                self.kernel_shape,
-                self.origin,
-                self.stride,
-                self.dilation,
-                padding,
-                strict=True,
-            )
-        )
-
-    def _axis(
-        self,
-        size: int,
-        taps: int,
-        origin: int,
-        stride: int,
-        dilation: int,
-        padding: tuple[int, int] | None,
-    ) -> Axis:
-        if self.op == "convolve":
-            origin = taps - 1 - origin  # convolution is correlation with the kernel turned round
-        reach_left, reach_right = origin * dilation, (taps - 1 - origin) * dilation
-        start, stop = {
-            "same": (0, size),
-            "full": (-reach_right, size + reach_left),
-            "valid": (reach_left, size - reach_right),
-        }[self.mode]
-        if padding is not None:
-            start, stop = reach_left - padding[0], size + padding[1] - reach_right
-        return Axis(size, taps, origin, stride, dilation, start, stop)
+        pads = self.padding or (None,) * len(self.kernel_shape)
+        given: Any = self.image_shape, self.kernel_shape, self.origin, self.stride, self.dilation, pads
+        found = []
+        for size, taps, origin, stride, dilation, padding in zip(*given, strict=True):
+            if self.op == "convolve":
+                origin = taps - 1 - origin  # convolution is correlation with the flipped kernel
+            left, right = origin * dilation, (taps - 1 - origin) * dilation
+            usual = {"same": (left, right), "full": (left + right,) * 2, "valid": (0, 0)}
+            ahead, behind = padding or usual[self.mode]
+            found.append(Axis(size, taps, origin, stride, dilation, left - ahead, size + behind - right))
+        return tuple(found)
 
     def reversed(self) -> ConvSpec:
         """Describe the same with spatial axes reversed: column by column of the image as it was."""
@@ -460,12 +373,12 @@ class ConvSpec:
         return replace(self, **{name: value and value[::-1] for name, value in values.items()})
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Shape:
         """Spatial shape of the result."""
         return tuple(axis.output for axis in self.axes)
 
     @property
-    def padded_shape(self) -> tuple[int, ...]:
+    def padded_shape(self) -> Shape:
         """Spatial shape of the padded image that the result depends on."""
         return tuple(axis.padded for axis in self.axes)
 
@@ -484,28 +397,16 @@ class ConvSpec:
 class Cost:
     """What a computation is expected to take, in plain arithmetic.
 
-    Attributes
-    ----------
-    multiply_adds : float
-        Multiplications, each with its addition.
-    kept_bytes : float
-        What is made from the kernel and kept: spectra, bands, a stored matrix.
-    peak_bytes : float
-        Largest temporary memory of one tile.
-    work : dict of str to float
-        How much of what takes time, by the name of its rate: multiply-adds, bytes moved, calls.
-    start : dict of str to float
-        The same for what is not shared among threads: imports, and to begin and await the threads.
-    seconds : float
-        The estimate that follows, by the rates of a profile; the planner fills it in.
+    `work` holds how much of what takes time, by the name of its rate: multiply-adds, bytes moved, calls;
+    `start` the same for what is not shared among threads: imports, and to begin and await the threads.
     """
 
-    multiply_adds: float
-    kept_bytes: float
-    peak_bytes: float
+    multiply_adds: float  # multiplications, each with its addition
+    kept_bytes: float  # of what is made from the kernel and kept: spectra, bands, a stored matrix
+    peak_bytes: float  # largest temporary memory of one tile
     work: dict[str, float] = field(hash=False)
     start: dict[str, float] = field(default_factory=dict, hash=False)
-    seconds: float = 0.0
+    seconds: float = 0.0  # estimate by the rates of a profile, which the planner fills in
 
     @property
     def memory_bytes(self) -> float:

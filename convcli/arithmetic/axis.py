@@ -1,7 +1,5 @@
 """One axis of one layer: its sizes, and the relationship that gives them."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 
@@ -131,9 +129,7 @@ class LayerAxis:
         """The formula with the numbers put in."""
 
         def put_in(letter: re.Match[str]) -> str:
-            before = "·" if letter[1] else ""
-            after = "·" if letter[3] else ""
-            return f"{letter[1]}{before}{getattr(self, letter[2])}{after}{letter[3]}"
+            return "·".join(filter(None, (letter[1], str(getattr(self, letter[2])), letter[3])))
 
         return re.sub(r"(\d?)([ikspqda])'?(\(?)", put_in, self.formula)
 

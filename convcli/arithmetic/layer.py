@@ -1,14 +1,12 @@
 """Layers as people write them: ``k=7,s=2,p=3``, ``pool:k=2``, ``transposed:k=4,s=2,p=1``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convcli.arithmetic.axis import LayerAxis
 from convcli.errors import UsageError
-from convcli.spec import halved, numbers_of, per_axis, span
+from convcli.spec import Shape, halved, numbers_of, per_axis, span
 from convcli.text import nearest, shape_text
 
 NAMES = {
@@ -33,35 +31,22 @@ PADDING_WORDS = {"same": "same", "half": "same", "full": "full", "valid": "valid
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer without its input: one number per axis, and what holds for all of them.
+    """A layer without its input: one number per axis, and what holds for all of them."""
 
-    Attributes
-    ----------
-    type : {"conv", "pool", "transposed"}
-    kernel, stride, dilation, output_padding : tuple of int
-    padding : tuple of (before, after)
-    channels : int or None
-        Channels of the output; None for those of the input.
-    groups : int
-    bias, ceil : bool
-    word : str
-        The word that stood for the padding, if one did.
-    """
-
-    type: str
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    dilation: tuple[int, ...]
-    output_padding: tuple[int, ...]
-    channels: int | None = None
+    type: str  # a name of `KEYS`
+    kernel: Shape
+    stride: Shape
+    padding: tuple[tuple[int, int], ...]  # before and after
+    dilation: Shape
+    output_padding: Shape
+    channels: int | None = None  # of the output; None for those of the input
     groups: int = 1
     bias: bool = True
     ceil: bool = False
-    word: str = ""
+    word: str = ""  # that stood for the padding, if one did
 
     @property
-    def extents(self) -> tuple[int, ...]:
+    def extents(self) -> Shape:
         """Samples that the dilated kernel spans."""
         return tuple(map(span, self.kernel, self.dilation))
 
@@ -110,11 +95,7 @@ class Layer:
 
 
 def per_axis_text(values: Sequence[object]) -> str:
-    """Write one value per axis as one where they are the same.
-
-    >>> per_axis_text((3, 3)), per_axis_text((3, 5))
-    ('3', '3x5')
-    """
+    """Write one value per axis as one where they are the same: 3, or 3x5."""
     return str(values[0]) if len(set(values)) == 1 else "x".join(str(value) for value in values)
 
 
@@ -139,7 +120,7 @@ def parse_layer(text: str, axes: int) -> Layer:
     if "kernel" not in values:
         raise UsageError("has no kernel; add its size, for example k=3")
 
-    def numbers(name: str, default: str, minimum: int) -> tuple[int, ...]:
+    def numbers(name: str, default: str, minimum: int) -> Shape:
         return per_axis(_numbers(values.get(name, default), name), axes, name, minimum)
 
     kernel, dilation = numbers("kernel", "", 1), numbers("dilation", "1", 1)
@@ -191,7 +172,7 @@ def _unknown(what: str, word: str, choices: Sequence[str], listing: str = "") ->
     return UsageError(f'unknown {what} "{word}"; {way_out}')
 
 
-def _numbers(text: str, what: str) -> int | tuple[int, ...]:
+def _numbers(text: str, what: str) -> int | Shape:
     words = re.split("[x×]", text)
     if not all(re.fullmatch(r"\s*-?[0-9]{1,18}\s*", word) for word in words):
         raise UsageError(f'{what} "{text}" is not a whole number below 10^18, or one per axis such as 3x5')
@@ -211,18 +192,14 @@ def _flag(text: str, what: str) -> bool:
     return text == "1"
 
 
-def _padding(
-    text: str, kernel: tuple[int, ...], dilation: tuple[int, ...]
-) -> tuple[tuple[tuple[int, int], ...], str]:
-    """Read the padding of every axis; also return the word for it, if it was one.
-
-    Half padding is the span of the kernel less one, halved; an odd sample goes behind the input.
-    """
+def _padding(text: str, kernel: Shape, dilation: Shape) -> tuple[tuple[tuple[int, int], ...], str]:
+    """Read the padding of every axis; also return the word for it, if it was one."""
     if re.fullmatch("[a-z]+", text):
         if text not in PADDING_WORDS:
             raise _unknown("padding", text, tuple(PADDING_WORDS))
         word = PADDING_WORDS[text]
         spare = [span(k, d) - 1 for k, d in zip(kernel, dilation, strict=True)]
+        # Half padding is the span of the kernel less one, halved; an odd sample goes behind the input.
         sides = {"same": map(halved, spare), "full": zip(spare, spare, strict=True)}
         return tuple(sides.get(word, [(0, 0)] * len(kernel))), word
     pairs = [word.partition(":") for word in re.split("[x×]", text)]
@@ -248,12 +225,8 @@ def _check(layer: Layer) -> None:
             )
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
-    """Read the spatial shape of an input, 1 to 3 axes.
-
-    >>> parse_shape("480x640")
-    (480, 640)
-    """
+def parse_shape(text: str) -> Shape:
+    """Read the spatial shape of an input, 1 to 3 axes, such as 480x640."""
     shape = numbers_of(_numbers(text.lower(), "shape"), "shape")
     if len(shape) > 3:
         raise UsageError(

@@ -1,7 +1,5 @@
 """Layers one after the other: what becomes of sizes, receptive fields and costs."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterable, Sequence
@@ -19,37 +17,21 @@ LARGEST = 10**100  # far above any use; Python refuses to print numbers that are
 class State:
     """The state after a layer, or before the first.
 
-    Attributes
-    ----------
-    layer : Layer or None
-        None for the input.
-    axes : tuple of LayerAxis
-        Its sizes, and the formulas for them.
-    channels : int
-    shape : tuple of int
-        Spatial shape.
-    field : tuple of int
-        Receptive field of one sample: the samples of the network's input from the first to the last under
-        the kernels that lead to it; those between the cells of a dilated kernel count, and the input has no
-        end. Outputs of a transposed convolution differ in this: the most that any can have. (Where a stride
-        follows one, it may leave none of these.)
-    jump : tuple of Fraction
-        Distance of the fields of neighbouring samples, in samples of the input.
-    start : tuple of Fraction
-        Centre of the field of the first sample; the first sample of the input is at 0.
-    parameters, multiply_adds : int
-        Weights and biases of this layer, and its products with them, those of padding included.
+    `field` is the receptive field of one sample: the samples of the network's input from the first to the
+    last under the kernels that lead to it; those between the cells of a dilated kernel count, and the input
+    has no end. Outputs of a transposed convolution differ in this: the most that any can have. (Where a
+    stride follows one, it may leave none of these.)
     """
 
-    layer: Layer | None
-    axes: tuple[LayerAxis, ...]
+    layer: Layer | None  # None for the input
+    axes: tuple[LayerAxis, ...]  # its sizes, and the formulas for them
     channels: int
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # spatial
     field: tuple[int, ...]
-    jump: tuple[Fraction, ...]
-    start: tuple[Fraction, ...]
-    parameters: int = 0
-    multiply_adds: int = 0
+    jump: tuple[Fraction, ...]  # distance of the fields of neighbouring samples, in samples of the input
+    start: tuple[Fraction, ...]  # centre of the field of the first sample; the input's first is at 0
+    parameters: int = 0  # weights and biases of this layer
+    multiply_adds: int = 0  # products with the weights, those of padding included
 
 
 def follow(shape: Sequence[int], layers: Iterable[str], channels: int = 1) -> list[State]:

@@ -1,7 +1,5 @@
 """Borders: where each sample of a padded image comes from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -14,73 +12,40 @@ from convcli.spec import BORDERS, CONSTANT_BORDERS, ConvSpec
 from convcli.text import shape_text
 
 Positions = NDArray[np.intp]
+Region = tuple[slice, ...]
 OUTSIDE = -1
 
 LONGEST_BORDER = 2**26  # samples
 
 
 def border_index(size: int, before: int, after: int, border: str) -> NDArray[np.intp]:
-    """Image position that each sample of a padded axis is copied from.
+    """Image position that each sample of a padded axis is copied from; -1 where the border is a constant.
 
-    Parameters
-    ----------
-    size : int
-        Samples of the image axis.
-    before, after : int
-        Samples added on either side; negative numbers crop.
-    border : str
-        A name of `convcli.spec.BORDERS`.
-
-    Returns
-    -------
-    (before + size + after,) array of int
-        Positions in ``range(size)``, or -1 where the border is a constant.
-
-    Examples
-    --------
-    >>> border_index(4, 2, 2, "mirror").tolist()
-    [2, 1, 0, 1, 2, 3, 2, 1]
+    `before` and `after` count the samples added to `size` of the image; negative numbers crop.
     """
     return border_positions(np.arange(-before, size + after), size, border)
 
 
-def border_positions(wanted: NDArray[np.intp], size: int, border: str) -> NDArray[np.intp]:
-    """Image positions that stand for `wanted` ones, which may lie outside ``range(size)``.
-
-    >>> border_positions(np.array([-2, 0, 5]), 4, "symmetric").tolist()
-    [1, 0, 2]
-    """
+def border_positions(wanted: Positions, size: int, border: str) -> Positions:
+    """Image positions that stand for `wanted` ones, which may lie outside ``range(size)``."""
     if border in CONSTANT_BORDERS:
         return np.where((wanted >= 0) & (wanted < size), wanted, OUTSIDE)
     return RULES[border](wanted, size)
 
 
-def _nearest(wanted: Positions, size: int) -> Positions:
-    return np.clip(wanted, 0, size - 1)
-
-
-def _wrap(wanted: Positions, size: int) -> Positions:
-    return wanted % size
-
-
-def _symmetric(wanted: Positions, size: int) -> Positions:
-    i = wanted % (2 * size)
-    return np.minimum(i, 2 * size - 1 - i)
-
-
-def _mirror(wanted: Positions, size: int) -> Positions:
-    period = max(2 * size - 2, 1)  # a single sample is its own mirror image
+def _folded(wanted: Positions, period: int, last: int) -> Positions:
+    """Count up to the middle of a period, and back from `last`."""
     i = wanted % period
-    return np.minimum(i, period - i) if size > 1 else np.zeros_like(i)
+    return np.minimum(i, last - i)
 
 
+# The position in the image that stands for one outside, by border that is not constant.
 RULES: dict[str, Callable[[Positions, int], Positions]] = {
-    "nearest": _nearest,
-    "wrap": _wrap,
-    "symmetric": _symmetric,
-    "mirror": _mirror,
+    "nearest": lambda wanted, size: np.clip(wanted, 0, size - 1),
+    "wrap": lambda wanted, size: wanted % size,
+    "symmetric": lambda wanted, size: _folded(wanted, 2 * size, 2 * size - 1),
+    "mirror": lambda wanted, size: _folded(wanted, max(2 * size - 2, 1), max(2 * size - 2, 1)),
 }
-"""The position in the image that stands for one outside, by border that is not constant."""
 
 for _name in set(RULES) ^ (set(BORDERS) - set(CONSTANT_BORDERS)):
     raise ImportError(f"border {_name} has no rule in {__name__}, or convcli.spec does not know it")
@@ -102,41 +67,24 @@ def refuse_wide_borders(spec: ConvSpec) -> None:
 
 
 def covered(
-    marked: Array,
-    spec: ConvSpec,
-    indices: list[NDArray[np.intp]],
-    border: bool,
-    region: tuple[slice, ...] | None = None,
+    marked: Array, spec: ConvSpec, indices: list[Positions], border: bool, region: Region | None = None
 ) -> Array:
-    """Outputs whose kernel footprint touches a marked sample.
+    """Outputs whose kernel footprint touches a sample of `marked` (..., *spatial): (..., *output) of bool.
 
-    The footprint is all cells of the kernel, those of value zero too, so the answer is the same on
-    every backend.
-
-    Parameters
-    ----------
-    marked : (..., *spatial) array of bool
-    indices : list of one int array per spatial axis
-        Position in `marked` that each sample of the padded image comes from.
-    border : bool
-        Whether a constant border counts as marked.
-    region : tuple of slice, optional
-        Outputs that are wanted; all by default.
-
-    Returns
-    -------
-    (..., *output) array of bool
+    The footprint is all cells of the kernel, those of value zero too, so the answer is the same on every
+    backend. `indices` are those of `border_indices`, `border` tells whether a constant border counts as
+    marked, and `region` the outputs that are wanted, all by default.
     """
     result = marked
     lib = array_module(marked)
-    first = marked.ndim - len(spec.axes)
-    for number, (axis, index) in enumerate(zip(spec.axes, indices, strict=True)):
-        outputs = range(axis.output) if region is None else range(axis.output)[region[number]]
-        padded = result.take(lib.to_device(np.maximum(index, 0)), axis=first + number)
-        before: tuple[Any, ...] = (slice(None),) * (first + number)
+    parts = region or (slice(None),) * len(spec.axes)
+    axes = zip(spec.axes, indices, parts, strict=True)
+    for number, (axis, index, part) in enumerate(axes, marked.ndim - len(spec.axes)):
+        outputs = range(axis.output)[part]
+        padded = result.take(lib.to_device(np.maximum(index, 0)), axis=number)
+        before: tuple[Any, ...] = (slice(None),) * number
         padded[(*before, lib.to_device(index == OUTSIDE))] = border
-        shape = list(result.shape)
-        shape[first + number] = len(outputs)
+        shape = (*result.shape[:number], len(outputs), *result.shape[number + 1 :])
         result = lib.xp.zeros(shape, dtype=bool)
         for tap in range(axis.taps):
             start = outputs.start * axis.stride + tap * axis.dilation

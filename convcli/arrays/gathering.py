@@ -1,7 +1,5 @@
 """Windows of a padded image: samples fetched by position, viewed where they lie inside the image."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,28 +21,10 @@ def gather(
     dtype: DTypeLike,
     empty: Callable[[tuple[int, ...], DTypeLike], Array] = np.empty,
 ) -> tuple[Array, bool]:
-    """Copy samples by position on the last axes, or view them where they lie inside the image.
+    """Copy samples by position on the last axes, or view them where they lie inside the image (read only).
 
-    Parameters
-    ----------
-    image : (..., *spatial) array
-    indices : one int array per spatial axis
-        Runs of `border_index`; never empty.
-    steps : one int per spatial axis
-        Distance of neighbours in the padded image.
-    fill : float
-        Value for position -1.
-    dtype : data-type
-        Type of the result.
-    empty : callable
-        Makes room for a copy.
-
-    Returns
-    -------
-    samples : (..., *lengths) array
-        May share memory with `image`: read only.
-    finite : bool
-        Whether there is no NaN and no infinity among them.
+    `indices` are runs of `border_index`, never empty, with `steps` between neighbours in the padded image;
+    `fill` is the value for position -1; `empty` makes room for a copy. Also return whether all are finite.
     """
     first = image.ndim - len(indices)
     inside: list[slice] = [slice(None)] * first
@@ -79,42 +59,20 @@ class NonFiniteError(Exception):
 
 @dataclass(frozen=True)
 class Window:
-    """A piece of a padded image, of which nothing has been copied yet.
+    """A piece of a padded image, of which nothing has been copied yet; options are those of `gather`."""
 
-    Attributes
-    ----------
-    image : (channels, *spatial) array
-    dtype : data-type
-        Of the arithmetic.
-    indices : list of one int array per spatial axis, optional
-        Where in the image each sample comes from, as `gather` takes them; all samples as they are by
-        default.
-    steps : tuple of int
-        As `gather` takes them.
-    fill : float
-        Value for position -1.
-    empty : callable
-        Makes room for a copy.
-    nonfinite : (1,) array of int32 on the GPU, optional
-        Where a GPU notes that a sample is not a finite number, since to ask at once would be to wait.
-    """
-
-    image: Array
-    dtype: DTypeLike
-    indices: list[NDArray[np.intp]] | None = None
+    image: Array  # (channels, *spatial)
+    dtype: DTypeLike  # of the arithmetic
+    indices: list[NDArray[np.intp]] | None = None  # None takes all samples as they are
     steps: tuple[int, ...] = ()
     fill: float = 0.0
     empty: Callable[[tuple[int, ...], DTypeLike], Array] = np.empty
-    nonfinite: Array | None = None
+    nonfinite: Array | None = (
+        None  # (1,) int32, where a GPU notes what is not finite: asking would be waiting
+    )
 
     def samples(self) -> Array:
-        """Return the padded piece, read only: a copy, or a view where no border is in it.
-
-        Raises
-        ------
-        NonFiniteError
-            If one of the samples is not a finite number, and it is known at once.
-        """
+        """Return the padded piece, a copy or a view; `NonFiniteError` if it is known not to be finite."""
         if self.indices is None:
             return self.image
         if array_module(self.image) is not HOST:

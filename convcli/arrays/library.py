@@ -1,7 +1,5 @@
 """Arrays of the host and of the GPU, and the library that computes with each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,18 +14,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class ArrayLib:
-    """Where arrays lie, and the library that computes with them.
+    """Where arrays lie, and the library that computes with them."""
 
-    Attributes
-    ----------
-    xp : module
-        NumPy, or CuPy, which has the same functions for arrays in the memory of a GPU.
-    to_device, to_host : callable
-        Copy an array from the host to there, and back; for NumPy they do nothing.
-    """
-
-    xp: Any
-    to_device: Callable[[Array], Array]
+    xp: Any  # NumPy, or CuPy, which has the same functions for arrays in the memory of a GPU
+    to_device: Callable[[Array], Array]  # copies an array from the host to there; for NumPy it does nothing
     to_host: Callable[[Array], Array]
 
 
@@ -40,9 +30,5 @@ def gpu() -> ArrayLib:
 
 
 def array_module(array: Array) -> ArrayLib:
-    """Return the library that an array belongs to.
-
-    >>> array_module(np.zeros(3)) is HOST
-    True
-    """
+    """Return the library that an array belongs to."""
     return HOST if isinstance(array, np.ndarray) else gpu()

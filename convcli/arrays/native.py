@@ -4,8 +4,6 @@ Everything it does is also written in NumPy. ``CONVCLI_NATIVE=0`` leaves it asid
 level of instructions (as ``convcli backends`` prints it) holds it to that level.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import os
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from convcli.errors import UsageError
 
 Array = NDArray[Any]
+Indices = Sequence[Array] | None
 REAL = ("float32", "float64")
 
 
@@ -49,16 +48,11 @@ def level() -> int | None:
             f'CONVCLI_NATIVE is "{wanted}", and not one of 0 (NumPy), 1 (the best here), {", ".join(names)}; '
             "use one of these, or unset it"
         )
-    found: int = names.index(wanted)
-    return found
+    return int(names.index(wanted))
 
 
 def describe() -> str:
-    """Say what runs: the level of instructions, or NumPy and why.
-
-    >>> describe().startswith(("compiled, ", "NumPy: "))
-    True
-    """
+    """Say what runs: the level of instructions, or NumPy and why."""
     number, module = level(), _loaded()
     return f"NumPy: {module}" if number is None else f"compiled, {module.levels()[number]}"
 
@@ -68,141 +62,77 @@ def serves(dtype: Any) -> bool:
     return level() is not None and np.dtype(dtype).name in REAL
 
 
-def correlate(
-    image: Array, kernels: Array, out: Array, indices: Sequence[Array] | None = None, fill: float = 0.0
-) -> bool:
-    """Correlate; return whether all samples are finite, without which `out` is good for nothing.
+def correlate(image: Array, kernels: Array, out: Array, indices: Indices = None, fill: float = 0.0) -> bool:
+    """Correlate (channels, *spatial) with kernels (outputs, channels, *taps) into `out` (outputs, *shape).
 
-    Parameters
-    ----------
-    image : (channels, *spatial) array of any real type
-    kernels : (outputs, channels, *taps) array of float32 or float64
-        Contiguous.
-    out : (outputs, *shape) array of the same type
-        Its rows have no gaps; filled.
-    indices, fill
-        How the image is padded, as `gather` takes them; not at all by default.
+    The image has any real type, the others float32 or float64. The kernels are contiguous, the rows of `out`
+    too. The image is padded as `gather` pads, or not at all. Return whether all samples are finite, without
+    which `out` is good for nothing.
     """
-    at = _four_axes(image)
-    positions = _positions(image, indices)
-    found: bool = _loaded().correlate(
-        image[at], kernels[(slice(None), *at)], out[at], level(), *positions, fill
-    )
-    return found
+    at, positions = _expanded(image, indices)
+    bank = kernels[(slice(None), *at)]
+    return bool(_loaded().correlate(image[at], bank, out[at], level(), *positions, fill))
 
 
 def passes(
-    image: Array,
-    columns: Array,
-    rows: Array,
-    out: Array,
-    indices: Sequence[Array] | None = None,
-    fill: float = 0.0,
+    image: Array, columns: Array, rows: Array, out: Array, indices: Indices = None, fill: float = 0.0
 ) -> bool:
-    """Correlate with a sum of outer products, the intermediate result in cache; return as `correlate` does.
+    """As `correlate`, of one channel with a sum of outer products, the intermediate result in cache.
 
-    Parameters
-    ----------
-    image : (1, height, width) array of any real type
-    columns, rows : (terms, taps) array of float32 or float64
-    out : (1, *shape) array of the same type
-        Its rows have no gaps; filled.
-    indices, fill
-        As in `correlate`.
+    `columns` and `rows` are (terms, taps), of the type of `out` (1, height, width).
     """
-    at, positions = _four_axes(image), _positions(image, indices)[1:]
-    found: bool = _loaded().passes(image[at], columns, rows, out[at], level(), *positions, fill)
-    return found
+    at, positions = _expanded(image, indices)
+    return bool(_loaded().passes(image[at], columns, rows, out[at], level(), *positions[1:], fill))
 
 
 def box(
     image: Array,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     factor: float,
     out: Array,
-    indices: Sequence[Array] | None = None,
+    indices: Indices = None,
     fill: float = 0.0,
 ) -> bool:
-    """Sum over boxes, in the same time for all sizes; return as `correlate` does.
+    """As `passes`: sums over boxes of that shape, times a factor, in the same time for all sizes.
 
-    Parameters
-    ----------
-    image : (1, height, width) array of whole numbers, of any real type
-    shape : (height, width) of the box
-    factor : float
-        What the sums are multiplied by.
-    out : (1, *shape) array of float32 or float64
-        Its rows have no gaps; filled, exactly as long as the type holds every sum.
-    indices, fill
-        As in `correlate`.
+    The samples are whole numbers; sums are exact as long as the type of `out` holds them.
     """
-    at, positions = _four_axes(image), _positions(image, indices)[1:]
-    found: bool = _loaded().box(image[at], *shape, factor, out[at], level(), *positions, fill)
-    return found
+    at, positions = _expanded(image, indices)
+    return bool(_loaded().box(image[at], *shape, factor, out[at], level(), *positions[1:], fill))
 
 
-def _four_axes(image: Array) -> tuple[Any, ...]:
-    """Index that gives an array of channels the four axes that the compiled code expects."""
-    return (slice(None), *(None,) * (4 - image.ndim))
-
-
-def _positions(image: Array, indices: Sequence[Array] | None) -> list[Array | None]:
-    """Positions on all three axes, None for one whose samples are taken as they are."""
+def _expanded(image: Array, indices: Indices) -> tuple[tuple[Any, ...], list[Array | None]]:
+    """Index that gives channels four axes, and the positions on three; None for one taken as it is."""
     missing: list[Array | None] = [None] * (4 - image.ndim)
-    if indices is None:
-        return [None, None, None]
-    return missing + [np.ascontiguousarray(index) for index in indices]
+    given = [None] * (image.ndim - 1) if indices is None else map(np.ascontiguousarray, indices)
+    return (slice(None), *missing), [*missing, *given]
 
 
 def gather(image: Array, indices: Sequence[Array], fill: float, out: Array) -> bool:
-    """Copy samples by position, and convert them; return whether all are finite.
+    """Copy samples of (channels, *spatial) by position, -1 for `fill`; return whether all are finite.
 
-    Parameters
-    ----------
-    image : (channels, *spatial) array of any real type
-    indices : one array of intp per spatial axis
-        -1 for `fill`.
-    out : (channels, *lengths) array of float32 or float64
+    `out` (channels, *lengths) is float32 or float64.
     """
-    at, positions = _four_axes(image), _positions(image, indices)
-    found: bool = _loaded().gather(image[at], *positions, out[at], fill, level())
-    return found
+    at, positions = _expanded(image, indices)
+    return bool(_loaded().gather(image[at], *positions, out[at], fill, level()))
 
 
 def finite(array: Array) -> bool:
     """Whether all samples of up to four axes are finite; float32 or float64, rows without gaps."""
-    found: bool = _loaded().finite(array[(None,) * (4 - array.ndim)], level())
-    return found
+    return bool(_loaded().finite(array[(None,) * (4 - array.ndim)], level()))
 
 
 def finish(result: Array, target: Array, *, divisor: float, bias: float, absolute: bool, snap: bool) -> int:
-    """Scale, shift, round half to even and store; return how many samples did not fit.
+    """Scale, shift, round half to even and store as uint8 or uint16; return how many samples did not fit.
 
-    Parameters
-    ----------
-    result : (planes, height, width) array of float32 or float64
-    target : the same shape, uint8 or uint16
-    divisor, bias : float
-    absolute : bool
-        Take magnitudes.
-    snap : bool
-        Round to steps of 1/4096 before.
+    Both are (planes, height, width). `absolute` takes magnitudes, `snap` first rounds to steps of 1/4096.
     """
-    found: int = _loaded().finish(result, target, divisor, bias, absolute, snap, level())
-    return found
+    return int(_loaded().finish(result, target, divisor, bias, absolute, snap, level()))
 
 
 def unfilter(lines: bytes, pixels: Array, step: int) -> bool:
-    """Undo the filters of a PNG file; return whether all are known.
+    """Undo the filters of a PNG file, whose pixels have `step` bytes; return whether all are known.
 
-    Parameters
-    ----------
-    lines : bytes
-        Every row behind the number of its filter.
-    pixels : (height, ...) array of uint8
-        Contiguous; filled.
-    step : int
-        Bytes of a pixel.
+    `lines` has every row behind the number of its filter; `pixels` (height, ...) of uint8 is filled.
     """
-    found: bool = _loaded().unfilter(lines, pixels, len(pixels), step)
-    return found
+    return bool(_loaded().unfilter(lines, pixels, len(pixels), step))

@@ -1,7 +1,5 @@
 """Arrays in ``.npy`` files: numbers only, and never more memory than the file has bytes."""
 
-from __future__ import annotations
-
 import io
 import math
 import os
@@ -16,10 +14,7 @@ from convcli.arrays.library import Array
 from convcli.errors import InputError, LimitError
 from convcli.system.files import open_input, shown
 
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_npy(source: Path | BinaryIO, *, max_bytes: int | None = None, name: str | None = None) -> Array:
@@ -27,11 +22,6 @@ def read_npy(source: Path | BinaryIO, *, max_bytes: int | None = None, name: str
 
     The header is checked against the size of the file and `max_bytes` before memory is taken. Big-endian
     numbers are turned to the machine's order, so that nothing downstream need care. `name` is for messages.
-
-    >>> file = io.BytesIO()
-    >>> write_npy(file, [[1, 2], [3, 4]])
-    >>> read_npy(io.BytesIO(file.getvalue()), name="example").tolist()
-    [[1, 2], [3, 4]]
     """
     if isinstance(source, Path):
         with open_input(source) as file:
@@ -45,8 +35,9 @@ def read_npy(source: Path | BinaryIO, *, max_bytes: int | None = None, name: str
     if max_bytes is not None and size > max_bytes:
         raise LimitError(f"{name} holds {size:,} bytes, over the limit of {max_bytes:,}; raise --max-memory")
     try:
-        buffer = np.empty(size, np.uint8)
-        got = _fill(source, buffer)
+        buffer, got = np.empty(size, np.uint8), 0
+        while got < size and (count := source.readinto(buffer.data[got:])):  # type: ignore[attr-defined]
+            got += count
         if got < size:
             raise _truncated(name, shape, dtype, size, got)
         return _arranged(buffer, shape, fortran, dtype)
@@ -103,16 +94,6 @@ def _bytes_left(file: BinaryIO) -> int | None:
         return status.st_size - file.tell() if stat.S_ISREG(status.st_mode) else None
     except (OSError, AttributeError):
         return None
-
-
-def _fill(file: BinaryIO, buffer: Array) -> int:
-    view, got = buffer.data, 0
-    while got < len(view):
-        count = file.readinto(view[got:])  # type: ignore[attr-defined]
-        if not count:
-            break
-        got += count
-    return got
 
 
 def _arranged(

@@ -1,7 +1,5 @@
 """Arrays in ``.npz`` archives, which may be damaged or lie about their sizes."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct
@@ -19,10 +17,7 @@ END_SIGNATURE, ZIP64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
 
 
 def read_npz(path: str, *, member: str, max_bytes: int, name: str) -> Array:
-    """Read the only array of a ``.npz`` archive, or the one called `member`.
-
-    The archive may be damaged or lie: sizes are compared with `max_bytes` before anything is unpacked.
-    """
+    """Read the only array of a ``.npz`` archive, or the one called `member`, of up to `max_bytes`."""
     with open(path, "rb") as file:
         check_directory(file)
         try:

@@ -1,7 +1,5 @@
 """Values that users give, as arrays that the arithmetic knows."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -10,26 +8,14 @@ from convcli.arrays.library import Array
 from convcli.errors import BackendError, UsageError
 
 SMALL = ("kernel", "PSF", "bias")  # what is copied from a GPU without further ado
+STAND_INS = {"bool": np.uint8, "float16": np.float32, np.dtype(np.longdouble).name: np.float64}
 
 
 def samples_of(values: ArrayLike, what: str, *, anywhere: bool = False) -> Array:
-    """Return real numbers as an array that the arithmetic knows.
+    """Return real numbers as an array that the arithmetic knows, or refuse them.
 
-    Parameters
-    ----------
-    values : array_like
-    what : str
-        A ``kernel`` becomes int64 or float64 and must be finite.
-    anywhere : bool
-        What lies on a GPU stays there, as an array of CuPy; otherwise it is refused, but for what is
-        small: kernels are copied to the host.
-
-    Raises
-    ------
-    UsageError
-        For anything but real numbers.
-    BackendError
-        For an array on a GPU that cannot be used there.
+    A ``kernel`` becomes int64 or float64 and must be finite. With `anywhere` what lies on a GPU stays there,
+    as an array of CuPy; otherwise it is refused, but for what is small: kernels are copied to the host.
     """
     try:
         array = _found(values, what, anywhere)
@@ -43,12 +29,7 @@ def samples_of(values: ArrayLike, what: str, *, anywhere: bool = False) -> Array
         )
     if array.dtype.kind not in "buif":
         raise UsageError(f"{what} is of type {array.dtype}; real numbers are needed")
-    if array.dtype.kind == "b":
-        array = array.astype(np.uint8)
-    elif array.dtype == np.float16:
-        array = array.astype(np.float32)
-    elif array.dtype == np.longdouble:
-        array = array.astype(np.float64)
+    array = array.astype(STAND_INS.get(array.dtype.name, array.dtype), copy=False)
     if what != "kernel":
         return array
     if array.dtype.kind in "ui":
@@ -78,15 +59,7 @@ def _found(values: ArrayLike, what: str, anywhere: bool) -> Array:
 
 
 def refuse_overflow(image: Array, weights: Array, outside: float = 0) -> None:
-    """Refuse whole numbers whose sums of products may not be numbers of 64 bits.
-
-    Parameters
-    ----------
-    image : array of int
-    weights : (kernels, cells) array of int
-    outside : float
-        Value of the border.
-    """
+    """Refuse integers, with a border of `outside`, whose sums of products may need more than 64 bits."""
     largest = max(abs(int(image.min(initial=0))), abs(int(image.max(initial=0))), abs(int(outside)))
     bound = largest * float(np.abs(weights.astype(np.float64)).sum(axis=1).max())
     if not bound < 2**63 * (1 - 1e-9):

@@ -2,61 +2,53 @@
 
 The primitive is the `valid` correlation of an already padded piece of image with a bank of kernels, at
 stride 1 and dilation 1, on one thread. Everything else (borders, flipping, strides, NaN, exactness,
-threads) lives once, in ``engine``. A new backend is a new file here that defines the names in `Backend`, and
-those of the other protocols below if it can do more; ``im2col`` is a short example. ``cuda_x`` is the backend
-``cuda:x``, which runs ``x`` on a GPU, and ``cuda`` stands for all of them. Imports the rooms ``spec``,
-``system`` and ``arrays``.
+threads) lives once, in ``engine``. A new backend is a new file here that defines the names in `Backend`;
+``im2col`` is a short example. ``cuda_x`` is the backend ``cuda:x``, which runs ``x`` on a GPU, and ``cuda``
+stands for all of them. Imports the rooms ``spec``, ``system`` and ``arrays``.
 """
-
-from __future__ import annotations
 
 import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import HOST, Array, ArrayLib
-from convcli.spec import ConvSpec, Cost, choose
+from convcli.spec import ConvSpec, Cost, Shape, choose
 
 Apply = Callable[[Window, Array], None]
 Terms = tuple[Array, ...]
 
 
 class Backend(Protocol):
-    """Module-level names that a file of this folder defines."""
+    """Module-level names that a file of this folder defines.
 
-    SUMMARY: str
-    """One line on the algorithm."""
-    USES_BLAS: bool
-    """Whether it spends its time in BLAS, which must then be held to one thread."""
-    IN_PASSES: bool
-    """Whether a separable kernel may be given to it as 1-D kernels, one after the other."""
-    RATES: dict[str, float]
-    """Seconds for one of each thing that `cost` counts, on one thread, as shipped.
-
-    A profile that was measured elsewhere takes their place. A rate called ``import x`` is the time
-    to import the module x.
+    It may have more: `fused_cost` and `prepare_fused`, if it does all passes of a separable kernel in one;
+    ``BATCHED = True``, if it takes all items of a batch in one, where window and output have an axis more,
+    the first; `device_library`, the library of its kernels, windows and outputs, if not NumPy.
     """
+
+    SUMMARY: str  # one line on the algorithm
+    USES_BLAS: bool  # whether it spends its time in BLAS, which must then be held to one thread
+    IN_PASSES: bool  # whether a separable kernel may be given to it as 1-D kernels, one after the other
+    # Seconds for one of each thing that `cost` counts, on one thread, as shipped: a profile that was measured
+    # takes their place. A rate called ``import x`` is the time to import the module x.
+    RATES: dict[str, float]
 
     def unavailable(self) -> str | None:
         """Why it cannot run here, or None."""
-        ...
 
     def unsupported(self, spec: ConvSpec) -> str | None:
         """Why it cannot compute `spec`, or None."""
-        ...
 
     def cost(self, spec: ConvSpec) -> Cost:
         """Count the work, without touching data."""
-        ...
 
-    def tile(self, spec: ConvSpec) -> tuple[int, ...]:
+    def tile(self, spec: ConvSpec) -> Shape:
         """Shape of the pieces of output it works best on."""
-        ...
 
-    def prepare(self, kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+    def prepare(self, kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
         """Do once the work that depends on the kernels alone, and return a function for the rest.
 
         The kernels are (outputs, channels, *spatial) of the type of the arithmetic, `spec` has stride 1,
@@ -64,34 +56,10 @@ class Backend(Protocol):
         a `Window` (channels, *padded) and fills an array (outputs, *(padded - kernel + 1)) of the type of the
         arithmetic, whose rows have no gaps. It is called from several threads at once.
         """
-        ...
 
 
-class FusedBackend(Backend, Protocol):
-    """Names of a module that does all passes of a separable kernel in one."""
-
-    def fused_cost(self, spec: ConvSpec) -> Cost | None:
-        """Count the work of a kernel of rank ``spec.rank``, all passes in one; None if it cannot."""
-        ...
-
-    def prepare_fused(self, terms: list[Terms], spec: ConvSpec) -> Apply:
-        """As `prepare`, for a sum of outer products, each a vector per axis."""
-        ...
-
-
-class BatchedBackend(Backend, Protocol):
-    """Name of a module that takes all items of a batch in one."""
-
-    BATCHED: bool
-    """Window and output have an axis more, the first: that of the items."""
-
-
-class DeviceBackend(Backend, Protocol):
-    """Name of a module whose arrays do not lie on the host."""
-
-    def device_library(self) -> ArrayLib:
-        """The library that they belong to. Kernels, windows and outputs are its arrays."""
-        ...
+def no_reason(*_: object) -> None:
+    """Give no reason against a backend: the `unavailable` of one that is always there, and the like."""
 
 
 def on_device(module: Backend) -> bool:
@@ -99,9 +67,9 @@ def on_device(module: Backend) -> bool:
     return hasattr(module, "device_library")
 
 
-def library(module: Backend) -> ArrayLib:
+def library(module: Any) -> ArrayLib:
     """Return the library of a backend's arrays."""
-    return cast(DeviceBackend, module).device_library() if on_device(module) else HOST
+    return cast(ArrayLib, module.device_library()) if on_device(module) else HOST
 
 
 def batched(module: Backend) -> bool:
@@ -109,52 +77,36 @@ def batched(module: Backend) -> bool:
     return getattr(module, "BATCHED", False)
 
 
-def fused_cost(module: Backend, spec: ConvSpec) -> Cost | None:
-    """Cost of a separable kernel in one go; None where 1-D kernels are applied in turn."""
-    return cast(FusedBackend, module).fused_cost(spec) if hasattr(module, "fused_cost") else None
+def fused_cost(module: Any, spec: ConvSpec) -> Cost | None:
+    """Cost of a kernel of rank ``spec.rank`` in one go; None where 1-D kernels are applied in turn."""
+    return cast(Cost | None, module.fused_cost(spec)) if hasattr(module, "fused_cost") else None
 
 
-def prepare_fused(module: Backend, terms: list[Terms], spec: ConvSpec) -> Apply:
-    """Prepare a separable kernel to be applied in one go."""
-    return cast(FusedBackend, module).prepare_fused(terms, spec)
+def prepare_fused(module: Any, terms: list[Terms], spec: ConvSpec) -> Apply:
+    """As `Backend.prepare`, in one go for a sum of outer products, each a vector per axis."""
+    return cast(Apply, module.prepare_fused(terms, spec))
 
 
 @functools.cache  # the folder is read once: it would take most of the time of a plan
 def names() -> tuple[str, ...]:
-    """Every backend and every family by name, without importing any.
-
-    >>> "direct" in names() and "toeplitz:sparse" in names()
-    True
-    """
+    """Every backend and every family by name, without importing any."""
     return tuple(m.name.replace("_", ":") for m in pkgutil.iter_modules(__path__))
 
 
 @functools.cache
 def is_family(name: str) -> bool:
-    """Whether a name stands for several backends, which have names of their own.
-
-    >>> is_family("cuda"), is_family("toeplitz")
-    (True, False)
-    """
+    """Whether a name stands for several backends, which have names of their own, as ``cuda`` does."""
     return hasattr(load(name), "FAMILY")
 
 
 def members(name: str) -> list[str]:
-    """Names that a name stands for: itself, or the backends of a family.
-
-    >>> members("cuda")
-    ['cuda:direct', 'cuda:fft', 'cuda:im2col', 'cuda:toeplitz']
-    """
+    """Names that a name stands for: itself, or the backends of a family."""
     return [n for n in names() if n.startswith(f"{name}:")] if is_family(name) else [name]
 
 
 @functools.cache
 def heads() -> tuple[str, ...]:
-    """Every backend and every family, without the members of families.
-
-    >>> heads()
-    ('cuda', 'direct', 'fft', 'im2col', 'toeplitz', 'toeplitz:sparse')
-    """
+    """Every backend and every family, without the members of families."""
     return tuple(n for n in names() if ":" not in n or not is_family(n.partition(":")[0]))
 
 

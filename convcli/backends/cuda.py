@@ -5,11 +5,12 @@ imports it and defines the differences: how much to do at a time, and the rates.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 from convcli.arrays import device
 from convcli.arrays.library import gpu
-from convcli.spec import Cost
+from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "the fastest of the same algorithms on a GPU, by CuPy"
 FAMILY = True
@@ -30,6 +31,6 @@ RATES = {
 }
 
 
-def on_gpu(cost: Cost) -> Cost:
-    """Replace the imports of the host by that of CuPy."""
-    return replace(cost, start={} if "cupy" in sys.modules else {"import cupy": 1.0})
+def on_gpu(cost: Callable[[ConvSpec], Cost]) -> Callable[[ConvSpec], Cost]:
+    """Count the work as `cost` does; in place of the imports of the host it takes that of CuPy."""
+    return lambda spec: replace(cost(spec), start={} if "cupy" in sys.modules else {"import cupy": 1.0})

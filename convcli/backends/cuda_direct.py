@@ -11,8 +11,8 @@ import numpy as np
 from convcli.arrays.device.kernels import CONSTANT_BYTES, Correlation
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array
-from convcli.backends import Apply, cuda
-from convcli.spec import ConvSpec, Cost
+from convcli.backends import Apply, cuda, no_reason
+from convcli.spec import ConvSpec, Cost, Shape
 
 SUMMARY = "one multiplication and addition per kernel cell and pixel, on a GPU"
 USES_BLAS = False
@@ -23,29 +23,26 @@ BATCHED = True
 RATES = cuda.RATES | {"cell": 1.7e-13, "launch": 1e-5}
 
 unavailable = cuda.unavailable
+unsupported = no_reason
 device_library = cuda.device_library
 
 
-def unsupported(spec: ConvSpec) -> None:
-    """Nothing is."""
-
-
+@cuda.on_gpu
 def cost(spec: ConvSpec) -> Cost:
     """Count every cell, zeros too."""
     cells = math.prod(spec.kernel_shape)
     multiply_adds = spec.samples * spec.channels * cells
-    launches = math.ceil(spec.channels * spec.outputs * cells * spec.itemsize / CONSTANT_BYTES)
     kept = spec.channels * spec.outputs * cells * spec.itemsize
-    work = {"cell": multiply_adds * spec.itemsize / 4, "launch": launches}
-    return cuda.on_gpu(Cost(multiply_adds, kept, 0, work))
+    work = {"cell": multiply_adds * spec.itemsize / 4, "launch": math.ceil(kept / CONSTANT_BYTES)}
+    return Cost(multiply_adds, kept, 0, work)
 
 
-def tile(spec: ConvSpec) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> Shape:
     """All at once: the GPU cuts it up."""
     return spec.output_shape
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Cut the kernels into blocks."""
     correlate = Correlation(kernels)
 

@@ -3,7 +3,6 @@
 import functools
 
 from convcli.backends import cuda, fft
-from convcli.spec import ConvSpec, Cost
 
 SUMMARY = "overlap-save on tiles, real transforms, kernel transformed once, on a GPU"
 USES_BLAS = False
@@ -17,9 +16,5 @@ unavailable = cuda.unavailable
 device_library = cuda.device_library
 unsupported = functools.partial(fft.unsupported, sizes=SIZES)
 tile = functools.partial(fft.tile, sizes=SIZES)
+cost = cuda.on_gpu(functools.partial(fft.cost, sizes=SIZES))
 prepare = fft.prepare
-
-
-def cost(spec: ConvSpec) -> Cost:
-    """Count the work of the host's algorithm, in larger pieces."""
-    return cuda.on_gpu(fft.cost(spec, SIZES))

@@ -4,7 +4,7 @@ import functools
 import os
 
 from convcli.backends import cuda, im2col
-from convcli.spec import ConvSpec, Cost
+from convcli.spec import ConvSpec
 
 SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels, on a GPU"
 USES_BLAS = False  # not the host's
@@ -17,6 +17,7 @@ STRIP_BYTES = 1 << 28
 unavailable = cuda.unavailable
 device_library = cuda.device_library
 tile = functools.partial(im2col.tile, strip_bytes=STRIP_BYTES)
+cost = cuda.on_gpu(functools.partial(im2col.cost, strip_bytes=STRIP_BYTES))
 prepare = im2col.prepare
 
 
@@ -25,8 +26,3 @@ def unsupported(spec: ConvSpec) -> str | None:
     if spec.dtype == "float32" and os.environ.get("CUPY_TF32", "0") not in ("", "0"):
         return "CUPY_TF32 lets cuBLAS round to 11 bits; unset it"
     return None
-
-
-def cost(spec: ConvSpec) -> Cost:
-    """Count the work of the host's algorithm, in larger pieces."""
-    return cuda.on_gpu(im2col.cost(spec, STRIP_BYTES))

@@ -1,7 +1,5 @@
 """The sum as it is written: compiled where that was possible, one shifted copy per kernel cell in NumPy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -10,8 +8,8 @@ import numpy as np
 from convcli.arrays import native
 from convcli.arrays.gathering import NonFiniteError, Window
 from convcli.arrays.library import Array
-from convcli.backends import Apply
-from convcli.spec import ConvSpec, Cost
+from convcli.backends import Apply, no_reason
+from convcli.spec import ConvSpec, Cost, Shape, longest_rows
 
 SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe().partition(':')[0]})"
 USES_BLAS = False
@@ -32,13 +30,7 @@ MULTIPLY_ADDS = 1 << 31  # of a tile, compiled
 BETWEEN_BYTES = 1 << 18  # the compiled code keeps between two passes
 CELLS = 4096
 
-
-def unavailable() -> None:
-    """NumPy is always there."""
-
-
-def unsupported(spec: ConvSpec) -> None:
-    """Nothing is."""
+unavailable = unsupported = no_reason
 
 
 def cost(spec: ConvSpec) -> Cost:
@@ -76,7 +68,7 @@ def _rows_at_hand(spec: ConvSpec) -> int:
     return spec.channels * math.prod(spec.kernel_shape[:-2]) * rows * width * spec.itemsize
 
 
-def tile(spec: ConvSpec) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> Shape:
     """Rows as long as possible.
 
     In NumPy no more than the second-level cache holds with what they are made of. Compiled code, which
@@ -86,14 +78,11 @@ def tile(spec: ConvSpec) -> tuple[int, ...]:
     if native.serves(spec.dtype):
         cells = math.prod(spec.kernel_shape) * spec.channels * spec.outputs
         samples = min(COMPILED_TILE_BYTES // spec.itemsize, max(4096, MULTIPLY_ADDS // cells))
-    shape: list[int] = []
-    for axis in reversed(spec.axes):
-        shape.insert(0, max(1, min(axis.output, samples, 2048 if not shape else samples)))
-        samples //= shape[0]
-    return tuple(shape)
+    *leading, last = spec.output_shape
+    return longest_rows((*leading, min(last, 2048)), samples)
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Take the kernels as they are, or list their cells that are not zero."""
     if native.serves(kernels.dtype):
         return _checked(lambda image, out, *padded: native.correlate(image, kernels, out, *padded))

@@ -14,8 +14,8 @@ import numpy as np
 from convcli.arrays import transforms
 from convcli.arrays.gathering import Window, all_finite
 from convcli.arrays.library import HOST, Array, array_module
-from convcli.backends import Apply
-from convcli.spec import ConvSpec, Cost
+from convcli.backends import Apply, no_reason
+from convcli.spec import ConvSpec, Cost, Shape
 from convcli.system.resources import cpu_count
 
 SUMMARY = "overlap-save on tiles, real transforms, kernel transformed once"
@@ -26,8 +26,9 @@ IN_PASSES = False  # transforms cost the same for all kernels
 RATES = {"pass": 1.3e-9, "product": 2.8e-10, "call": 2.4e-5, "import scipy.fft": 0.12}
 CACHE_BYTES = 1 << 20
 ROW_SAMPLES = 1 << 16  # that are read, transformed and written at a time
+# Of transforms: those with few factors but 2 are the fastest.
 LENGTHS = tuple(sorted(n << doublings for n in (8, 9, 10, 12, 15) for doublings in range(2, 19)))
-"""Of transforms: those with few factors but 2 are the fastest."""
+ODD_LENGTHS: list[int] = [3**threes * 5**fives for threes in range(16) for fives in range(11)]
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,14 @@ class Sizes:
 
     cache_bytes: int = CACHE_BYTES  # every doubling beyond it makes transforms slower
     largest_bytes: int = 1 << 25  # of all arrays of a tile together
-    overhead: float = (
-        3e5  # of a tile, in samples times doublings: calls, and threads that wait for each other
-    )
+    overhead: float = 3e5  # of a tile, in samples times doublings: calls, threads that wait for each other
     threads: int = 8  # that tiles are made smaller for
     signal_samples: int = 1 << 17  # of the tile of a signal
 
 
 PROCESSOR = Sizes()
 
-
-def unavailable() -> None:
-    """SciPy has transforms."""
+unavailable = no_reason  # SciPy has transforms
 
 
 def unsupported(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> str | None:
@@ -86,7 +83,7 @@ def cost(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> Cost:
     return Cost(multiply_adds, kept, used, work, start)
 
 
-def _extent(lengths: tuple[int, ...], taps: tuple[int, ...]) -> list[int]:
+def _extent(lengths: Shape, taps: Shape) -> list[int]:
     """All but the last axis of a kernel's spectrum, which is the same for rows that are not transformed."""
     return [n if t > 1 else 1 for n, t in zip(lengths[:-1], (1, *taps)[-len(lengths) : -1], strict=True)]
 
@@ -96,25 +93,25 @@ def _slowness(size: float, share: float, cache: int = CACHE_BYTES) -> float:
     return 1 + share * max(0.0, math.log2(size / cache))
 
 
-def tile(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> tuple[int, ...]:
+def tile(spec: ConvSpec, sizes: Sizes = PROCESSOR) -> Shape:
     """Return the outputs of the transforms that take the least time over the whole image."""
     # Neither the batch nor the threads of a call: any part of an image has the same bits computed alone.
     return _tile(replace(spec, batch=1), min(sizes.threads, cpu_count()), sizes)
 
 
 @functools.lru_cache(maxsize=64)
-def _tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
+def _tile(spec: ConvSpec, threads: int, sizes: Sizes) -> Shape:
     if len(spec.axes) == 1:
         return _signal_tile(spec, threads, sizes)
     itemsize = 8 if spec.exact else spec.itemsize
     planes = spec.channels + 2 * spec.outputs + 1
     *leading, last = spec.axes
     options = [_options(axis.output, axis.taps, axis.taps > 1) for axis in leading]
-    ways: list[tuple[int, int, tuple[int, ...]]] = [(1, 1, ())]
+    ways: list[tuple[int, int, Shape]] = [(1, 1, ())]
     for axis in (*options, _options(last.output, last.taps, True)):
         ways = [(tiles * m, samples * n, (*shares, t)) for tiles, samples, shares in ways for m, t, n in axis]
 
-    def badness(way: tuple[int, int, tuple[int, ...]]) -> tuple[float, float]:
+    def badness(way: tuple[int, int, Shape]) -> tuple[float, float]:
         tiles, samples, _ = way
         rounds = -(-tiles // threads) if tiles < 8 * threads else tiles / threads
         work = samples * math.log2(samples + 1) * _slowness(samples * itemsize, 0.1, sizes.cache_bytes)
@@ -126,10 +123,7 @@ def _tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=256)
 def _options(output: int, taps: int, transformed: bool) -> list[tuple[int, int, int]]:
-    """Ways to cut an axis: how many tiles, outputs of a tile, length of its transform.
-
-    A longer one is of no use where it leaves much more to do in all.
-    """
+    """Ways to cut an axis: how many tiles, outputs of a tile, length of its transform."""
     if not transformed:
         sizes = sorted({min(output, 1 << doublings) for doublings in range(4, 16, 2)})
         return [(-(-output // size), size, size) for size in sizes]
@@ -139,13 +133,13 @@ def _options(output: int, taps: int, transformed: bool) -> list[tuple[int, int, 
     for n in (*(n for n in LENGTHS if 1.5 * taps < n < whole), whole):
         share = min(output, n - taps + 1)
         count = -(-output // share)
-        if count * n < 1.06 * least:
+        if count * n < 1.06 * least:  # a longer one is of no use where it leaves much more to do in all
             found.append((count, share, n))
         least = min(least, count * n)
     return found
 
 
-def _signal_tile(spec: ConvSpec, threads: int, sizes: Sizes) -> tuple[int, ...]:
+def _signal_tile(spec: ConvSpec, threads: int, sizes: Sizes) -> Shape:
     """Whole rows, as many as the cache holds; some for each thread."""
     (axis,) = spec.axes
     row = _row_length(axis.output, axis.taps)
@@ -169,12 +163,9 @@ def _best_row_length(taps: int) -> int:
     return min((n for n in LENGTHS if taps < n < 64 * taps + 1024), key=badness)
 
 
-def _lengths(tile: tuple[int, ...], taps: tuple[int, ...]) -> tuple[int, ...]:
-    """Lengths of the transforms; there is none along an axis with a single tap, but for the last.
-
-    A signal becomes rows that overlap.
-    """
-    if len(tile) == 1:
+def _lengths(tile: Shape, taps: Shape) -> Shape:
+    """Lengths of the transforms; there is none along an axis with a single tap, but for the last."""
+    if len(tile) == 1:  # a signal becomes rows that overlap
         row = _row_length(tile[0], taps[0])
         return -(-tile[0] // (row - taps[0] + 1)), row
     *leading, last = zip(tile, taps, strict=True)
@@ -188,20 +179,14 @@ def fast_length(n: int) -> int:
     >>> fast_length(263)
     270
     """
-    best: int = min(odd << (-(-n // odd) - 1).bit_length() for odd in _odd_lengths())
-    return best
+    return min(odd << (-(-n // odd) - 1).bit_length() for odd in ODD_LENGTHS)
 
 
-@functools.cache
-def _odd_lengths() -> list[int]:
-    return [3**threes * 5**fives for threes in range(16) for fives in range(11)]
-
-
-def _rows_at_a_time(channels: int, lengths: tuple[int, ...]) -> int:
+def _rows_at_a_time(channels: int, lengths: Shape) -> int:
     return min(lengths[0], max(4, ROW_SAMPLES // (channels * math.prod(lengths[1:]))))
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Transform the kernels once, for tiles of up to `tile` outputs."""
     lengths = _lengths(tile, kernels.shape[2:])
     transformed = Circular if array_module(kernels) is HOST else Whole
@@ -245,21 +230,13 @@ def _by_rows(circular: Circular | Whole, taps: int) -> Callable[..., None]:
 class Circular:
     """Correlation of pieces that are padded with zeros, by way of their spectra.
 
-    Parameters
-    ----------
-    kernels : (outputs, channels, *taps) array
-        Of two or three axes.
-    lengths : tuple of int
-        Of the transforms.
-    exact : bool
-        Compute in float64, and round to integers.
+    The kernels (outputs, channels, *taps) have two or three axes, the transforms those lengths; what is
+    `exact` is computed in float64, and rounded to integers.
     """
 
-    def __init__(self, kernels: Array, lengths: tuple[int, ...], exact: bool) -> None:
+    def __init__(self, kernels: Array, lengths: Shape, exact: bool) -> None:
         outputs, channels, *taps = kernels.shape
-        self.taps = tuple(taps)
-        self.lengths = lengths
-        self.exact = exact
+        self.taps, self.lengths, self.exact = tuple(taps), lengths, exact
         self.dtype = np.dtype(np.float64) if exact else kernels.dtype
         self.memory = Memory(channels, outputs, lengths, self.dtype)
         half = (*_extent(lengths, self.taps), lengths[-1] // 2 + 1)
@@ -287,7 +264,7 @@ class Circular:
                 product += term
             self.backward(product, result)
 
-    def forward(self, window: Window, shape: tuple[int, ...], spectra: Array, scale: float = 1.0) -> None:
+    def forward(self, window: Window, shape: Shape, spectra: Array, scale: float = 1.0) -> None:
         """Transform a window of that shape, padded with zeros; rows of zeros are left out."""
         held = _first(spectra, None, *shape[:-1])
         step = self.memory.rows.shape[1]
@@ -300,7 +277,7 @@ class Circular:
                 held[(slice(None),) * (axis + 1) + (slice(shape[axis], None),)] = 0
                 transforms.forward(held, axis + 1)
 
-    def read(self, window: Window, shape: tuple[int, ...], start: int, stop: int, scale: float) -> Array:
+    def read(self, window: Window, shape: Shape, start: int, stop: int, scale: float) -> Array:
         """Return some rows, as long as the transform is; from here to there they stay in cache."""
         rows = _first(self.memory.rows, None, stop - start, *shape[1:-1])
         target = rows[..., : shape[-1]]
@@ -339,7 +316,7 @@ class Circular:
 class Memory(threading.local):
     """What a thread overwrites for every tile: fresh memory would cost more than the arithmetic."""
 
-    def __init__(self, channels: int, outputs: int, lengths: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, channels: int, outputs: int, lengths: Shape, dtype: np.dtype[Any]) -> None:
         half = (*lengths[:-1], lengths[-1] // 2 + 1)
         kind = np.result_type(dtype, np.complex64)
         self.spectra = np.empty((channels, *half), kind)
@@ -354,34 +331,23 @@ def _first(array: Array, *counts: int | None) -> Array:
 
 
 class Whole:
-    """As `Circular`, of any library: a transform of all axes at a time, and all of the tile.
+    """As `Circular`, of any library: a transform of all axes at a time, and all of the tile."""
 
-    Parameters
-    ----------
-    kernels, lengths, exact
-        As of `Circular`.
-    """
-
-    def __init__(self, kernels: Array, lengths: tuple[int, ...], exact: bool) -> None:
+    def __init__(self, kernels: Array, lengths: Shape, exact: bool) -> None:
         self.xp = array_module(kernels).xp
-        self.taps: tuple[int, ...] = kernels.shape[2:]
-        self.lengths = lengths
-        self.exact = exact
+        self.taps: Shape = kernels.shape[2:]
+        self.lengths, self.exact = lengths, exact
         self.dtype = np.dtype(np.float64) if exact else kernels.dtype
         axes = [n for n in range(-len(lengths), 0) if self.taps[n] > 1 or n == -1]
         self.axes = {"s": tuple(lengths[n] for n in axes), "axes": tuple(axes)}
         turned = self.xp.flip(kernels, tuple(range(2, kernels.ndim)))
-        self.kernels = self.forward(turned.astype(self.dtype))
-
-    def forward(self, samples: Array) -> Array:
-        """Transform samples, padded with zeros."""
-        spectra: Array = self.xp.fft.rfftn(samples, **self.axes)
-        return spectra
+        self.kernels = self.xp.fft.rfftn(turned.astype(self.dtype), **self.axes)
 
     def __call__(self, window: Window, out: Array, scale: float = 1.0) -> None:
         """Fill `out` (outputs, *shape) from a window (channels, *(shape + taps - 1)) times `scale`."""
         samples = window.samples().astype(self.dtype, copy=False)
-        spectra = self.forward(samples * self.dtype.type(scale) if scale != 1 else samples)
+        scaled = samples * self.dtype.type(scale) if scale != 1 else samples
+        spectra = self.xp.fft.rfftn(scaled, **self.axes)  # padded with zeros
         wrapped = [slice(t - 1, t - 1 + n) for n, t in zip(out.shape[1:], self.taps, strict=True)]
         for bank, result in zip(self.kernels, out, strict=True):
             product = spectra[0] * bank[0]

@@ -1,13 +1,11 @@
 """Patches as columns, times the flattened kernels: one matrix product for a whole bank."""
 
-from __future__ import annotations
-
 import math
 
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array, array_module
-from convcli.backends import Apply
-from convcli.spec import ConvSpec, Cost
+from convcli.backends import Apply, no_reason
+from convcli.spec import ConvSpec, Cost, Shape, longest_rows
 
 SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels"
 USES_BLAS = True
@@ -17,13 +15,7 @@ IN_PASSES = True
 RATES = {"byte": 6.3e-11, "multiply_add": 2e-11, "integer": 1e-9, "call": 1.5e-5}
 STRIP_BYTES = 1 << 20
 
-
-def unavailable() -> None:
-    """BLAS comes with NumPy."""
-
-
-def unsupported(spec: ConvSpec) -> None:
-    """Nothing is."""
+unavailable = unsupported = no_reason  # BLAS comes with NumPy
 
 
 def cost(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> Cost:
@@ -42,18 +34,13 @@ def cost(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> Cost:
     return Cost(multiply_adds, 0, cells * strip * spec.itemsize, work)
 
 
-def tile(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> tuple[int, ...]:
+def tile(spec: ConvSpec, strip_bytes: int = STRIP_BYTES) -> Shape:
     """As many positions as keep the unrolled strip in cache."""
     cells = spec.channels * math.prod(spec.kernel_shape)
-    positions = max(1, strip_bytes // spec.itemsize // cells)
-    shape: list[int] = []
-    for axis in reversed(spec.axes):
-        shape.insert(0, max(1, min(axis.output, positions)))
-        positions //= shape[0]
-    return tuple(shape)
+    return longest_rows(spec.output_shape, max(1, strip_bytes // spec.itemsize // cells))
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Flatten each kernel into a row."""
     taps = kernels.shape[2:]
     axes = len(taps)

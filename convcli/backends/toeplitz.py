@@ -5,14 +5,12 @@ Filtering one image column with one kernel column is multiplication by a banded 
 applies it to a strip of image rows, and the results are added, each shifted by its column.
 """
 
-from __future__ import annotations
-
 import math
 
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array, array_module
-from convcli.backends import Apply
-from convcli.spec import ConvSpec, Cost
+from convcli.backends import Apply, no_reason
+from convcli.spec import ConvSpec, Cost, Shape
 
 SUMMARY = "banded Toeplitz blocks times strips of the image, as GEMM"
 USES_BLAS = True
@@ -24,21 +22,15 @@ RATES = {"multiply_add": 2.1e-11, "integer": 1.1e-9, "byte": 8.3e-11, "band": 3.
 TILE_BYTES = 1 << 21
 SIGNAL_ROWS = 64  # a 1-D signal is folded into columns of this many outputs
 
-
-def unavailable() -> None:
-    """BLAS comes with NumPy."""
+unavailable = unsupported = no_reason  # BLAS comes with NumPy
 
 
-def unsupported(spec: ConvSpec) -> None:
-    """Nothing is."""
-
-
-def _rows(taps: tuple[int, ...]) -> int:
+def _rows(taps: Shape) -> int:
     """Output rows of one block: more rows feed BLAS better, and multiply more zeros."""
     return SIGNAL_ROWS if len(taps) == 1 else 8
 
 
-def _shifts(taps: tuple[int, ...]) -> int:
+def _shifts(taps: Shape) -> int:
     """Kernel columns: results to be shifted and added, per output."""
     return math.prod(taps[:-2]) * taps[-1] if len(taps) > 1 else 1
 
@@ -63,7 +55,7 @@ def cost(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> Cost:
     return Cost(multiply_adds, bands, stack * share, work)
 
 
-def tile(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> tuple[int, ...]:
+def tile(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> Shape:
     """Whole blocks of rows, long rows, with the stacked product in the second-level cache."""
     taps = spec.kernel_shape
     budget = tile_bytes // spec.itemsize // spec.outputs
@@ -77,7 +69,7 @@ def tile(spec: ConvSpec, tile_bytes: int = TILE_BYTES) -> tuple[int, ...]:
     return (*(1,) * (len(taps) - 2), rows * blocks, width)
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Build the stacked bands once; every strip of the image uses them again."""
     outputs, channels, *taps = kernels.shape
     if len(taps) == 1:
@@ -104,20 +96,10 @@ def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
 
 
 def stacked_bands(columns: Array, rows: int) -> Array:
-    """Stack the Toeplitz matrices of all kernel columns.
+    """Stack the Toeplitz matrices of all kernel columns, of `rows` outputs each.
 
-    Parameters
-    ----------
-    columns : (outputs, channels, kd, kh, kw) array
-    rows : int
-        Outputs of each small matrix.
+    From (outputs, channels, kd, kh, kw) to (outputs * kd * kw * rows, channels * (rows + kh - 1)).
 
-    Returns
-    -------
-    (outputs * kd * kw * rows, channels * (rows + kh - 1)) array
-
-    Examples
-    --------
     >>> import numpy as np
     >>> stacked_bands(np.array([1, 2]).reshape(1, 1, 1, 2, 1), 3).tolist()
     [[1, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2]]
@@ -130,7 +112,7 @@ def stacked_bands(columns: Array, rows: int) -> Array:
     return bands.reshape(outputs * kd * kw * rows, -1)
 
 
-def _multiply(bands: Array, strip: Array, columns: tuple[int, ...], rows: int, result: Array) -> None:
+def _multiply(bands: Array, strip: Array, columns: Shape, rows: int, result: Array) -> None:
     """Fill `result` (outputs, d, blocks * rows, w) from `strip` (channels, d + kd - 1, …, w + kw - 1)."""
     outputs, channels, kd, kh, kw = columns
     _, d, height, w = result.shape

@@ -1,7 +1,5 @@
 """The whole matrix, stored: one sparse row per output pixel. For teaching and for checks."""
 
-from __future__ import annotations
-
 import math
 import sys
 import threading
@@ -10,8 +8,8 @@ from typing import Any
 
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array
-from convcli.backends import Apply
-from convcli.spec import ConvSpec, Cost
+from convcli.backends import Apply, no_reason
+from convcli.spec import ConvSpec, Cost, Shape
 
 SUMMARY = "the doubly blocked Toeplitz matrix, stored as CSR and multiplied"
 USES_BLAS = False
@@ -20,12 +18,7 @@ IN_PASSES = False  # the matrix is to be the whole one
 RATES = {"nonzero": 4e-10, "multiply_add": 7.5e-10, "import scipy.sparse": 0.15}  # of the matrix, built
 
 
-def unavailable() -> None:
-    """SciPy is always installed."""
-
-
-def unsupported(spec: ConvSpec) -> None:
-    """Nothing is; memory is the planner's business."""
+unavailable = unsupported = no_reason  # SciPy is always installed; memory is the planner's business
 
 
 def cost(spec: ConvSpec) -> Cost:
@@ -38,17 +31,17 @@ def cost(spec: ConvSpec) -> Cost:
     return Cost(nonzeros * spec.batch, matrix, 0, work, start)
 
 
-def tile(spec: ConvSpec) -> tuple[int, ...]:
+def tile(spec: ConvSpec) -> Shape:
     """The image in one piece: the matrix is meant to be the whole one."""
     return spec.output_shape
 
 
-def prepare(kernels: Array, spec: ConvSpec, tile: tuple[int, ...]) -> Apply:
+def prepare(kernels: Array, spec: ConvSpec, tile: Shape) -> Apply:
     """Build the matrix when the first plane shows its size."""
     from convcli.matrices.convolution_matrix import ConvolutionMatrix
 
     taps = kernels.shape[2:]
-    built: dict[tuple[int, ...], Any] = {}
+    built: dict[Shape, Any] = {}
     lock = threading.Lock()
 
     def apply(window: Window, out: Array) -> None:

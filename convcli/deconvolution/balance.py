@@ -1,7 +1,5 @@
 """The balance of a penalty: estimated from the residual while the iterations go on."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -32,18 +30,12 @@ class Balance:
 
     Both equations are met by and by: b is multiplied by (1 − ‖r‖²/σ²N)/(γ/N) in every iteration. Where the
     model does not hold, as for a photo said to be periodic, no b explains the residual; the last is at most
-    four times smaller than the first, `start`, or thirty times larger.
+    four times smaller than the first, `start`, or thirty times larger. `value` and `noise` are b and σ, as
+    given in the options or estimated so far.
 
-    Attributes
-    ----------
-    value, noise : float
-        b and σ, as given in the options, or as estimated so far.
-
-    References
-    ----------
-    Thompson, Brown, Kay and Titterington (1991), "A study of methods of choosing the smoothing
-    parameter in image restoration by regularization", IEEE TPAMI 13, section II: equivalent degrees of
-    freedom. The estimate of σ from the frequencies that the filter blocks is our own.
+    Equivalent degrees of freedom: Thompson, Brown, Kay and Titterington (1991), "A study of methods of
+    choosing the smoothing parameter in image restoration by regularization", IEEE TPAMI 13, section II. The
+    estimate of σ from the frequencies that the filter blocks is our own.
     """
 
     def __init__(self, blur: Blur, curvature: Array, options: MethodOptions, start: float) -> None:

@@ -1,7 +1,5 @@
 """The blur as a linear map on a grid, by its Fourier transform; differences and their adjoint."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable
@@ -18,22 +16,10 @@ class Blur:
     The convolution is circular on a grid at least as large as the photo; M keeps the samples of the
     photo that are known. Where the grid is the photo and everything is known, M is the identity.
 
-    Attributes
-    ----------
-    observed, filled : (planes, *grid) array of float
-        y with zeros, and with a first guess, where nothing is known. On a GPU all the others are there too.
-    psf, origin : array, tuple of int
-        h, and its cell that sits on the output.
-    known : (1 or planes, *grid) array, optional
-        M; all is known by default.
-    frame : tuple of slices
-        Place of the photo in the grid; it is the grid by default.
-    count : int
-        Number of known samples.
-    forward, inverse : callable
-        Transform of the last axes, and its inverse, which overwrites its input.
-    transfer, gain : array
-        Transform of h at the frequencies of `numpy.fft.rfftn`, and its squared magnitude.
+    `observed` and `filled` (planes, *grid) are y with zeros, and with a first guess, where nothing is known;
+    `known` (1 or planes, *grid) is M, or None; `psf` is h, with its cell `origin` on the output; `transfer`
+    and `gain` are its transform, as `numpy.fft.rfftn` has it, and the squared magnitude of that; `frame` is
+    the photo's place in the grid, `count` the number of known samples. `inverse` overwrites its input.
     """
 
     def __init__(
@@ -117,9 +103,7 @@ class Blur:
         """How often each frequency of the half that is kept stands in the whole transform, over its size."""
         length = self.grid[-1]
         times = np.full(length // 2 + 1, 2.0)
-        times[0] = 1
-        if length % 2 == 0:
-            times[-1] = 1
+        times[0 if length % 2 else [0, -1]] = 1
         return self.lib.to_device((times / math.prod(self.grid)).astype(self.dtype))
 
     def mean(self, values: Array) -> float:
@@ -143,31 +127,17 @@ class Blur:
 
 
 def power(spectrum: Array) -> Array:
-    """Squared magnitude.
-
-    >>> power(np.array([3 + 4j]))
-    array([25.])
-    """
-    result: Array = np.square(spectrum.real)
-    result += np.square(spectrum.imag)
-    return result
+    """Squared magnitude."""
+    return squared_length((spectrum.real, spectrum.imag))
 
 
 def along(values: Array, axis: int, axes: int) -> Array:
-    """Shape a vector to lie along one of so many axes.
-
-    >>> along(np.arange(3), 1, 3).shape
-    (1, 3, 1)
-    """
+    """Shape a vector to lie along one of so many axes."""
     return values.reshape([-1 if a == axis else 1 for a in range(axes)])
 
 
-def squared_length(parts: Array) -> Array:
-    """Square of the Euclidean norm over axis 0.
-
-    >>> squared_length(np.array([[3.0, 1.0], [4.0, 0.0]])).tolist()
-    [25.0, 1.0]
-    """
+def squared_length(parts: Array | tuple[Array, ...]) -> Array:
+    """Square of the Euclidean norm over axis 0."""
     result: Array = np.square(parts[0])
     for part in parts[1:]:
         result += np.square(part)

@@ -1,7 +1,5 @@
 """Outside the photo: unknown samples, the photo again, a taper, or its mirror image."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from convcli.arrays.borders import border_index
@@ -25,8 +23,11 @@ def frame(planes: Array, psf: Array, origin: tuple[int, ...], border: str, threa
     known = np.isfinite(planes)
     if known.all():
         known = known[:1]
-    else:
-        planes = np.where(known, planes, _means(planes, known))
+    else:  # unknown samples begin as the mean of the known ones of their plane, or as 0
+        axes = tuple(range(1, planes.ndim))
+        total = np.where(known, planes, 0).sum(axis=axes, keepdims=True, dtype=np.float64)
+        mean = total / np.maximum(known.sum(axis=axes, keepdims=True), 1)
+        planes = np.where(known, planes, mean.astype(planes.dtype))
     complete = border != "unknown" and bool(known.all())
     if border == "unknown":
         grid = grid_shape(shape, psf.shape, border)
@@ -45,11 +46,7 @@ def frame(planes: Array, psf: Array, origin: tuple[int, ...], border: str, threa
 
 
 def grid_shape(shape: tuple[int, ...], psf_shape: tuple[int, ...], border: str) -> tuple[int, ...]:
-    """Return the grid's shape for a photo and a PSF.
-
-    >>> grid_shape((100, 97), (5, 7), "unknown"), grid_shape((100, 97), (5, 7), "mirror")
-    ((108, 108), (198, 192))
-    """
+    """Return the grid's shape for a photo and a PSF."""
     if border == "mirror":
         return tuple(max(2 * n - 2, 1) for n in shape)
     if border != "unknown":
@@ -63,21 +60,9 @@ def grid_shape(shape: tuple[int, ...], psf_shape: tuple[int, ...], border: str) 
 
 
 def is_mirrored(psf: Array, origin: tuple[int, ...]) -> bool:
-    """Whether a PSF is its own mirror image along every axis.
-
-    >>> is_mirrored(np.array([[1.0, 2.0, 1.0]]), (0, 1)), is_mirrored(np.eye(3), (1, 1))
-    (True, False)
-    """
+    """Whether a PSF is its own mirror image along every axis."""
     centred = all(2 * o == n - 1 for o, n in zip(origin, psf.shape, strict=True))
     return centred and all(np.allclose(psf, np.flip(psf, axis)) for axis in range(psf.ndim))
-
-
-def _means(planes: Array, known: Array) -> Array:
-    """Mean of the known samples of every plane; 0 where none is."""
-    axes = tuple(range(1, planes.ndim))
-    total = np.where(known, planes, 0).sum(axis=axes, keepdims=True, dtype=np.float64)
-    mean: Array = total / np.maximum(known.sum(axis=axes, keepdims=True), 1)
-    return mean.astype(planes.dtype)
 
 
 def _bridged(planes: Array, axis: int, size: int) -> Array:
@@ -97,9 +82,7 @@ def _bridged(planes: Array, axis: int, size: int) -> Array:
 def _tapered(planes: Array, psf: Array, origin: tuple[int, ...], threads: int) -> Array:
     """Blend the rim into the photo's own circular blur, by the autocorrelation of the PSF.
 
-    References
-    ----------
-    MATLAB's ``edgetaper``: α = Π over the axes of 1 − ρ(i)/ρ(0), ρ the autocorrelation of the PSF's
+    As MATLAB's ``edgetaper``: α = Π over the axes of 1 − ρ(i)/ρ(0), with ρ the autocorrelation of the PSF's
     projection on the axis, one period long. The mean is kept.
     """
     blur = Blur(planes, psf, origin, threads=threads)

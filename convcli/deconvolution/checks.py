@@ -1,7 +1,5 @@
 """The arguments of `convcli.deconvolve`: checked, and brought into the form that the methods take."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +16,13 @@ from convcli.deconvolution.noise import estimate_noise
 from convcli.deconvolution.quality import isnr, psnr, ssim
 from convcli.engine.precision import PRECISIONS
 from convcli.errors import InputError, UsageError
-from convcli.spec import PerAxis, choose, per_axis, whole
+from convcli.spec import PerAxis, Shape, checked_origin, choose, default_origin, whole
 from convcli.text import shape_text
 
 ROUNDING = 12**-0.5  # standard deviation of the error of rounding to whole numbers
+# Estimates are at least this fraction of the image's standard deviation: with less noise, iterations take
+# longer to converge than their result is worth.
 LEAST_NOISE = 1e-3
-"""Estimates are at least this fraction of the image's standard deviation: with less noise, iterations
-take longer to converge than their result is worth."""
 LEAST_GIVEN, MOST_GIVEN = 1e-5, 1e6
 # Squares and sums of samples between these are float32; beyond the last they are no float64 either.
 SMALL, LARGE, LARGEST = 1e-9, 1e9, 1e100
@@ -39,9 +37,7 @@ def check_options(method: str, given: Mapping[str, bool]) -> None:
             raise UsageError(f"{name} means nothing to method {method}; it is for {', '.join(users)}")
 
 
-def point_spread(
-    shape: tuple[int, ...], psf: Array, origin: PerAxis | None, normalize: bool
-) -> tuple[Array, tuple[int, ...]]:
+def point_spread(shape: Shape, psf: Array, origin: PerAxis | None, normalize: bool) -> tuple[Array, Shape]:
     """Check the PSF against the image, and scale it."""
     weights = psf.astype(np.float64)
     axes = weights.ndim
@@ -55,13 +51,7 @@ def point_spread(
             f"PSF {shape_text(weights.shape)} is larger than half the image {shape_text(spatial)}; "
             "crop the PSF to where it is not 0, or use a larger image"
         )
-    place = tuple((n - 1) // 2 for n in weights.shape)
-    if origin is not None:
-        place = per_axis(origin, axes, "origin", 0)
-        if any(o >= n for o, n in zip(place, weights.shape, strict=True)):
-            raise UsageError(
-                f"origin {place} is outside the PSF {shape_text(weights.shape)}; cells are counted from 0"
-            )
+    place = default_origin(psf.shape) if origin is None else checked_origin(origin, psf.shape, "PSF")
     largest = float(np.abs(weights).max())
     if largest == 0:
         raise UsageError("the PSF is all zeros; nothing can be seen through it")
@@ -84,10 +74,7 @@ def arithmetic(precision: str, samples: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, float, float]:
-    """Return samples as (planes, *spatial), their minimum and their standard deviation.
-
-    `dtype` is that of the arithmetic; float64 takes its place for samples whose squares float32 cannot hold.
-    """
+    """Return samples as (planes, *spatial) of `dtype`, their minimum and their standard deviation."""
     with np.errstate(over="ignore"):
         planes = samples.reshape(-1, *samples.shape[-axes:]).astype(dtype, order="C")
     finite = planes[np.isfinite(planes)].astype(np.float64)
@@ -98,7 +85,7 @@ def planes_of(samples: Array, axes: int, dtype: np.dtype[Any]) -> tuple[Array, f
         raise UsageError(
             f"the image has samples up to {largest:.3g}, beyond {LARGEST:g}; divide it by a number"
         )
-    if largest > LARGE or 0 < largest < SMALL:
+    if largest > LARGE or 0 < largest < SMALL:  # float32 cannot hold the squares
         planes = samples.reshape(planes.shape).astype(np.float64, order="C")
     tiny = math.sqrt(math.sqrt(np.finfo(planes.dtype).tiny))
     return planes, float(finite.min()), max(float(finite.std()), tiny)
@@ -141,11 +128,8 @@ def judge_of(
 
     def judge(image: Array) -> dict[str, float]:
         shown = np.where(known, np.clip(image + raised, *limits), truth)
-        return {
-            "psnr": psnr(truth, shown, span),
-            "ssim": ssim(truth, shown, span),
-            "isnr": isnr(truth, blurred, shown),
-        }
+        peak, similarity = psnr(truth, shown, span), ssim(truth, shown, span)
+        return {"psnr": peak, "ssim": similarity, "isnr": isnr(truth, blurred, shown)}
 
     return judge
 

@@ -1,7 +1,5 @@
 """The device that an image is restored on: the processor, or a GPU."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 
@@ -38,10 +36,7 @@ def to_library(array: Array, lib: ArrayLib) -> Array:
 
 @contextlib.contextmanager
 def memory_budget(lib: ArrayLib, needed: float, limit: int | None, what: str) -> Iterator[None]:
-    """Refuse work that would not fit, before it begins; give errors of a GPU meanwhile a line of their own.
-
-    `needed` is an estimate in bytes, `limit` what is free by default, `what` the subject of the message.
-    """
+    """Refuse work that would not fit, before it begins; meanwhile errors of a GPU become `BackendError`."""
     if lib is HOST or limit is not None:
         check_memory(needed, limit, what, "a smaller image")
     if lib is HOST:

@@ -1,7 +1,5 @@
 """The loop around every method: its stopping rules and its history."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,25 +12,20 @@ from convcli.deconvolution.method import Step
 
 @dataclass(frozen=True)
 class Iteration:
-    """One entry of the history.
+    """One entry of the history."""
 
-    `iteration` counts from 1; `residual` is the root mean square of y − h ∗ x over the known samples;
-    `change` is that of the image, relative to the image; `noise` and `balance` are estimates;
-    `psnr`, `ssim` and `isnr` are measured against the reference, if there is one.
-    """
-
-    iteration: int
-    residual: float
-    change: float
-    noise: float
+    iteration: int  # from 1
+    residual: float  # root mean square of y − h ∗ x over the known samples
+    change: float  # of the image, relative to the image
+    noise: float  # present estimates
     balance: float | None = None
-    psnr: float | None = None
+    psnr: float | None = None  # measures against the reference, if there is one
     ssim: float | None = None
     isnr: float | None = None
 
 
-Judge = Callable[[Array], dict[str, float]]
-Watch = Callable[[Iteration, Callable[[], Array]], object]
+Judge = Callable[[Array], dict[str, float]]  # takes the photo's part of an image, returns its measures
+Watch = Callable[[Iteration, Callable[[], Array]], object]  # takes each entry, and a way to the image
 
 
 @dataclass(frozen=True)
@@ -45,11 +38,8 @@ class Stopping:
 
     def ends(self, entry: Iteration, step: Step) -> bool:
         """Whether an iteration was the last."""
-        return (
-            entry.iteration >= self.iterations
-            or entry.change < self.tolerance
-            or (self.by_itself and step.done)
-        )
+        settled = entry.change < self.tolerance or (self.by_itself and step.done)
+        return settled or entry.iteration >= self.iterations
 
 
 @dataclass
@@ -65,14 +55,12 @@ class Outcome:
 def iterate(
     steps: Iterator[Step], blur: Blur, stopping: Stopping, judge: Judge | None, watch: Watch | None
 ) -> Outcome:
-    """Take steps until a stopping rule or Ctrl-C ends them, and keep the last whole one.
-
-    `judge` takes the photo's part of an image and returns measures for the history; `watch` is called after
-    every iteration with its entry and a function that returns the image.
-    """
+    """Take steps until a stopping rule or Ctrl-C ends them, and keep the last whole one."""
     outcome = Outcome(blur.filled.copy())
     image = blur.crop(outcome.image)
-    _keep_freed_memory()
+    # glibc keeps freed arrays for later if one as large was freed before. Without this, page faults were 40 %
+    # of the time of Richardson–Lucy on 1024×1024.
+    np.empty(31 << 20, np.uint8)
     try:
         for number, step in enumerate(steps, 1):
             moved = np.subtract(blur.crop(step.image), image)
@@ -97,12 +85,3 @@ def _ratio(part: Array, whole: Array) -> float:
     """‖part‖/‖whole‖."""
     above, below = (float(np.vdot(array, array)) for array in (part, whole))
     return (above / below) ** 0.5 if below > 0 else 0.0
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep freed arrays for the next iteration: it does for blocks as large as one freed before.
-
-    Without this, page faults were 40 % of the time of Richardson–Lucy on 1024×1024.
-    """
-    block = np.empty(31 << 20, np.uint8)
-    del block

@@ -1,7 +1,5 @@
 """Least squares with a penalty on differences: the solver of wiener, tikhonov, tv and hyperlaplacian."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -65,8 +63,6 @@ def least_squares(
     unless it is given. `curvature` is c, or the transform of DᵀD for a sparse penalty. A step's residual is
     that of the point from which the next one starts.
 
-    References
-    ----------
     Almeida and Figueiredo (2013), "Deconvolving images with unknown boundaries using the alternating
     direction method of multipliers", IEEE TIP 22, section III. The refilling makes theirs a proximal
     ADMM with one splitting less.
@@ -103,10 +99,7 @@ def least_squares(
 
 
 def filled_spectrum(blur: Blur, options: MethodOptions) -> Array:
-    """Transform of y with its unknown samples filled by Hx for a quadratic penalty.
-
-    Unknown samples settle slowly; a few of the cheaper iterations bring them near.
-    """
+    """Transform of y, its unknown samples filled by Hx: a few of the cheaper, quadratic iterations do."""
     if blur.known is None:
         return blur.spectrum
     quadratic = replace(options, balance=None)

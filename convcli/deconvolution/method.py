@@ -1,7 +1,5 @@
 """The interface of a method: the options that it takes, and the outcome of each of its iterations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -39,17 +37,11 @@ class Step:
 class Method(Protocol):
     """Module-level names that a file of `convcli.deconvolution.methods` defines."""
 
-    SUMMARY: str
-    """One line on the method."""
-    ITERATIONS: int
-    """Default of the largest number of iterations."""
-    TOLERANCE: float
-    """Default of the relative change of the image below which it stops."""
-    OPTIONS: tuple[str, ...]
-    """Those of balance, accelerate, damping, exponent that it uses."""
-    POSITIVE: bool
-    """Whether the result is at least 0, and the observation must be."""
+    SUMMARY: str  # one line on the method
+    ITERATIONS: int  # default of the largest number of iterations
+    TOLERANCE: float  # default of the relative change of the image below which it stops
+    OPTIONS: tuple[str, ...]  # those of balance, accelerate, damping, exponent that it uses
+    POSITIVE: bool  # whether the result is at least 0, and the observation must be
 
     def restore(self, blur: Blur, options: MethodOptions) -> Iterator[Step]:
         """Iterate for ever, or until nothing changes."""
-        ...

@@ -1,7 +1,5 @@
 """How much noise an image holds, from its finest detail."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from convcli.arrays.library import Array
@@ -27,20 +25,10 @@ MEDIAN_OF_NORMAL = 0.6744897501960817  # of |n| where n has variance 1
 def estimate_noise(planes: Array, axes: int) -> float:
     """Standard deviation of white noise in (planes, *spatial), where NaN is unknown; 0 without detail.
 
-    σ = median |d| / 0.6745 over the details d that are finest along every axis, not decimated; details
-    that are exactly 0, as in clipped or flat areas, do not count, nor do those with an unknown sample.
-    An axis that is too short for the wavelet takes plain differences, and so do all if unknown samples leave
-    too few details.
-
-    References
-    ----------
-    Donoho and Johnstone (1994), "Ideal spatial adaptation by wavelet shrinkage", section 4.2.
-
-    Examples
-    --------
-    >>> noise = np.random.default_rng(0).normal(scale=3, size=(1, 300, 300))
-    >>> round(estimate_noise(noise + np.arange(300.0), 2), 1)
-    3.0
+    σ = median |d| / 0.6745 over the details d that are finest along every axis, not decimated; details that
+    are exactly 0, as in clipped or flat areas, do not count, nor do those with an unknown sample. An axis
+    that is too short for the wavelet takes plain differences, and so do all if unknown samples leave too few
+    details. Donoho and Johnstone (1994), "Ideal spatial adaptation by wavelet shrinkage", section 4.2.
     """
     size = _details(planes, axes, WAVELET)
     if size.size < ENOUGH * planes.size:

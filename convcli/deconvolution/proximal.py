@@ -1,7 +1,5 @@
 """Proximal maps of sparse penalties: where |v| is small the answer is zero."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterator
@@ -13,8 +11,8 @@ from convcli.arrays.library import HOST, Array, array_module
 from convcli.deconvolution.blur import squared_length
 from convcli.errors import UsageError
 
+# Exponents of `shrink_power`, with n = 1/(1 − exponent); 1 marks the soft threshold, which has none.
 EXPONENTS = {1.0: 1, 1 / 2: 2, 2 / 3: 3}
-"""Exponents of `shrink_power`, with n = 1/(1 − exponent); 1 marks the soft threshold, which has none."""
 BLOCK_BYTES = 2**16  # the half dozen buffers of a block fit into the second-level cache together
 GPU_BLOCK_BYTES = 2**24  # on a GPU the buffers only must not take much memory
 
@@ -27,15 +25,9 @@ def shrink_vectors(v: Array, threshold: float) -> Array:
 
         w = v · max(0, 1 − t / |v|)
 
-    `v` stays as it is: splitting methods go on with v − w.
-
-    References
-    ----------
     Wang, Yang, Yin and Zhang (2008), "A new alternating minimization algorithm for total variation
-    image reconstruction", section 2.
+    image reconstruction", section 2. `v` stays as it is: splitting methods go on with v − w.
 
-    Examples
-    --------
     >>> shrink_vectors(np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0).tolist()
     [[2.4000000000000004, 0.0], [3.2, 0.0]]
     """
@@ -71,16 +63,14 @@ def shrink_power(v: Array, threshold: float, exponent: float) -> Array:
     (float32) or three (float64): less than the arc cosine or the nested radicals of the root in
     closed form, and without their cancellation.
 
-    References
-    ----------
     Krishnan and Fergus (2009), "Fast image deconvolution using hyper-Laplacian priors", section 2.2.
 
-    Examples
-    --------
     >>> shrink_power(np.array([1.0, 1.5, 1.51, -100.0]), 1.0, 1 / 2).round(3).tolist()
     [0.0, 0.0, 1.013, -99.95]
     """
-    n = _degree(exponent)
+    n = next((n for known, n in EXPONENTS.items() if math.isclose(exponent, known, rel_tol=1e-6)), None)
+    if n is None:
+        raise UsageError(f"exponent {exponent:g} has no closed form here; use 1/2, 2/3 or 1")
     result = np.empty_like(v, order="C")
     if n == 1:
         bound = _within(threshold, v.dtype)
@@ -134,13 +124,6 @@ def _parabola(n: int) -> tuple[float, ...]:
     """Coefficients, highest power first, of a parabola in m within 0.005 of the root g."""
     g = np.linspace((2 / (n + 1)) ** (1 / n), 1, 64)
     return tuple(np.polyfit(g - g ** (n + 1), g, 2).tolist())
-
-
-def _degree(exponent: float) -> int:
-    for known, n in EXPONENTS.items():
-        if math.isclose(exponent, known, rel_tol=1e-6):
-            return n
-    raise UsageError(f"exponent {exponent:g} has no closed form here; use 1/2, 2/3 or 1")
 
 
 def _within(threshold: float, dtype: np.dtype[Any]) -> float:

@@ -1,7 +1,5 @@
 """Deconvolution of arrays: types, the PSF, noise, and the choice of a method."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

@@ -29,8 +29,7 @@ The coefficients of a product of polynomials, (1 + 2t + 3t²) · (4 + 5t), are a
 >>> conv_transpose([[[1, 2, 3]]], [[[4, 5]]])
 array([[[ 4, 13, 22, 15]]])
 
-Circular convolution wraps the signal around, here by one sample; `conv` correlates, so the kernel is
-turned round:
+Circular convolution wraps the signal around, here by one sample; `conv` correlates, so the kernel is flipped:
 
 >>> signal, kernel = np.array([1, 2, 3, 4]), np.array([10, 1])
 >>> wrapped = np.pad(signal, (1, 0), mode="wrap")

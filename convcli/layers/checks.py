@@ -1,7 +1,5 @@
 """Arrays that come to a layer, checked against each other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,7 +8,7 @@ from numpy.typing import ArrayLike
 from convcli.arrays.library import Array, array_module
 from convcli.arrays.samples import samples_of
 from convcli.errors import UsageError
-from convcli.spec import numbers_of, per_axis, whole
+from convcli.spec import Shape, numbers_of, per_axis, whole
 from convcli.text import shape_text
 
 LAYOUT = "(out, in/groups, *taps)"
@@ -68,12 +66,8 @@ def check_channels(bank: Array, needed: int, image: Array, groups: int) -> None:
     )
 
 
-def spatial_of(shape: int | Iterable[int], axes: int, what: str, leading: tuple[int, int]) -> tuple[int, ...]:
-    """Return the spatial part of a shape that may come whole, as PyTorch writes it.
-
-    >>> spatial_of((1, 3, 5, 6), 2, "input shape", (1, 3)), spatial_of(5, 2, "input shape", (1, 3))
-    ((5, 6), (5, 5))
-    """
+def spatial_of(shape: int | Iterable[int], axes: int, what: str, leading: tuple[int, int]) -> Shape:
+    """Return the spatial part of a shape that may come whole, as PyTorch writes it."""
     if whole(shape) is None:
         shape = numbers_of(shape, what)
         if len(shape) == axes + 2:
@@ -114,9 +108,8 @@ def add_bias(result: Array, bias: Array | None) -> Array:
         return result + offsets.astype(np.float64)
     if result.size == 0:
         return result
-    limits = np.iinfo(np.int64)
     highest, lowest = int(result.max()) + int(bias.max()), int(result.min()) + int(bias.min())
-    if highest > limits.max or lowest < limits.min:
+    if highest >= 2**63 or lowest < -(2**63):
         raise UsageError(
             "the result with its bias may be beyond 64-bit integers; convert the image to float64"
         )

@@ -1,8 +1,7 @@
 """The convolution of neural networks, and its gradient with respect to the kernels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,19 +9,10 @@ from numpy.typing import ArrayLike
 from convcli.arrays import device
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
-from convcli.engine.problem import prepare
+from convcli.engine.problem import Convolution, prepare
 from convcli.errors import UsageError
-from convcli.layers.checks import (
-    add_bias,
-    bank_of,
-    bias_of,
-    check_channels,
-    groups_of,
-    image_of,
-    refuse_groups,
-    spatial_of,
-)
-from convcli.layers.geometry import Padding, geometry
+from convcli.layers import checks
+from convcli.layers.geometry import Padding, Pairs, geometry
 from convcli.spec import ConvSpec, PerAxis
 from convcli.text import shape_text
 
@@ -72,10 +62,8 @@ def conv(
 
     Raises
     ------
-    UsageError
-        For shapes or options that contradict each other.
-    BackendError
-        If the backend cannot do this.
+    UsageError, BackendError
+        For shapes or options that contradict each other, or that the backend cannot do.
 
     References
     ----------
@@ -87,27 +75,18 @@ def conv(
     array([[[[95, 95],
              [95, 95]]]])
     """
-    image, groups = image_of(x, anywhere=True), groups_of(groups)
-    bank = bank_of(w, image, groups)
+    image, groups = checks.image_of(x, anywhere=True), checks.groups_of(groups)
+    bank = checks.bank_of(w, image, groups)
     batch, channels, *spatial = image.shape
-    check_channels(bank, bank.shape[1], image, groups)
-    offsets = bias_of(bias, len(bank))
+    checks.check_channels(bank, bank.shape[1], image, groups)
+    offsets = checks.bias_of(bias, len(bank))
     spec = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
+    options = {"groups": groups, "precision": precision, "backend": backend, "threads": threads}
     with device.at(image):
         grouped = image.reshape(batch * groups, channels // groups, *spatial)
-        result = prepare(
-            grouped,
-            bank,
-            groups=groups,
-            op="correlate",
-            stride=spec.stride,
-            dilation=spec.dilation,
-            padding=spec.padding,
-            precision=precision,
-            backend=backend,
-            threads=threads,
-        ).compute(grouped)
-        return add_bias(result.reshape(batch, len(bank), *spec.output_shape), offsets)
+        correlation = prepare_correlation(grouped, bank, spec.stride, spec.dilation, spec.padding, **options)
+        result = correlation.compute(grouped)
+        return checks.add_bias(result.reshape(batch, len(bank), *spec.output_shape), offsets)
 
 
 def conv_weight_grad(
@@ -144,25 +123,20 @@ def conv_weight_grad(
     Returns
     -------
     (outputs, C / groups, *taps) array
-        Exact int64 for integers.
+        Exact int64 for integers. A gradient that is not finite makes every cell of its output's kernel NaN.
 
     Raises
     ------
-    UsageError
-        For shapes or options that contradict each other.
-    BackendError
-        If the backend cannot do this.
-
-    Notes
-    -----
-    A gradient that is not finite makes every cell of its output's kernel NaN.
+    UsageError, BackendError
+        For shapes or options that contradict each other, or that the backend cannot do.
 
     Examples
     --------
     >>> conv_weight_grad([[[1, 2, 3, 4]]], [[[1, 0, 10]]], 2)
     array([[[31, 42]]])
     """
-    image, gradient, groups = image_of(x), image_of(grad, "gradient"), groups_of(groups)
+    image, gradient = checks.image_of(x), checks.image_of(grad, "gradient")
+    groups = checks.groups_of(groups)
     if gradient.ndim != image.ndim or len(gradient) != len(image):
         raise UsageError(
             f"gradient of shape {gradient.shape} does not go with an image of shape {image.shape}; "
@@ -170,8 +144,8 @@ def conv_weight_grad(
         )
     channels, outputs = image.shape[1], gradient.shape[1]
     for count, what in ((channels, "channels of the image"), (outputs, "channels of the gradient")):
-        refuse_groups(groups, count, what)
-    taps = spatial_of(kernel_shape, image.ndim - 2, "kernel shape", (outputs, channels // groups))
+        checks.refuse_groups(groups, count, what)
+    taps = checks.spatial_of(kernel_shape, image.ndim - 2, "kernel shape", (outputs, channels // groups))
     spec = geometry(image.shape[2:], taps, stride, padding, dilation)
     check_gradient(gradient, spec)
     if len(image) == 0:  # a sum of nothing, which a zero stands for
@@ -182,22 +156,21 @@ def conv_weight_grad(
     grouped = image.reshape(len(image), groups, channels // groups, *spec.image_shape)
     planes = np.moveaxis(grouped, 0, 2).swapaxes(0, 1)  # (C / groups, groups, N, *spatial)
     planes = planes.reshape(channels, *planes.shape[2:])
-    result = prepare(
-        planes,
-        bank,
-        groups=groups,
-        op="correlate",
-        stride=spec.dilation,
-        dilation=spec.stride,
-        padding=tuple((axis.before, axis.after) for axis in spec.axes),
-        precision=precision,
-        backend=backend,
-        threads=threads,
-    ).compute(planes)
-    result = result.reshape(channels // groups, outputs, *taps).swapaxes(0, 1)
+    pairs = tuple((axis.before, axis.after) for axis in spec.axes)
+    options = {"groups": groups, "precision": precision, "backend": backend, "threads": threads}
+    correlation = prepare_correlation(planes, bank, spec.dilation, spec.stride, pairs, **options)
+    result = correlation.compute(planes).reshape(channels // groups, outputs, *taps).swapaxes(0, 1)
     if not finite.all():
         result[~finite.all(axis=(0, *range(2, finite.ndim)))] = np.nan
     return np.ascontiguousarray(result)
+
+
+def prepare_correlation(
+    planes: Array, bank: Array, stride: PerAxis, dilation: PerAxis, padding: Pairs | None, **options: Any
+) -> Convolution:
+    """Prepare the correlation of planes with a bank; `options` are those of `prepare`."""
+    spacing = {"stride": stride, "dilation": dilation, "padding": padding}
+    return prepare(planes, bank, op="correlate", **spacing, **options)
 
 
 def check_gradient(gradient: Array, spec: ConvSpec) -> None:

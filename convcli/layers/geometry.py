@@ -1,25 +1,14 @@
 """Shapes of layers: what padding, stride and dilation make of an image."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from convcli.errors import UsageError
-from convcli.spec import (
-    ConvSpec,
-    PerAxis,
-    ceil_div,
-    choose,
-    halved,
-    paddings,
-    per_axis,
-    span,
-    transposed_size,
-)
+from convcli.spec import ConvSpec, PerAxis, Shape, choose, halved, paddings, per_axis, span, transposed_size
 from convcli.text import shape_text
 
-Padding = int | str | Iterable[int]
+Sizes = int | Iterable[int]
+Padding = str | Sizes
 Pairs = tuple[tuple[int, int], ...]
 
 PADDING_NAMES = ("valid", "same", "same-upper", "same-lower")
@@ -46,39 +35,23 @@ def padding_pairs(padding: Padding, totals: Sequence[int], stride: Sequence[int]
 
 
 def resolve(
-    image_shape: tuple[int, ...],
-    kernel_shape: tuple[int, ...],
-    stride: PerAxis,
-    padding: Padding,
-    dilation: PerAxis,
-) -> tuple[tuple[int, ...], tuple[int, ...], Pairs]:
-    """Return stride, dilation and padding per axis.
-
-    >>> resolve((5, 6), (3, 2), 2, "same-upper", 1)
-    ((2, 2), (1, 1), ((1, 1), (0, 0)))
-    """
+    image_shape: Shape, kernel_shape: Shape, stride: PerAxis, padding: Padding, dilation: PerAxis
+) -> tuple[Shape, Shape, Pairs]:
+    """Return stride, dilation and padding per axis."""
     axes = len(image_shape)
     strides = per_axis(stride, axes, "stride", 1)
     dilations = per_axis(dilation, axes, "dilation", 1)
     totals = [
-        max(transposed_size(ceil_div(n, s), span(k, d), s) - n, 0)
+        max(transposed_size(-(-n // s), span(k, d), s) - n, 0)
         for n, k, s, d in zip(image_shape, kernel_shape, strides, dilations, strict=True)
     ]
     return strides, dilations, padding_pairs(padding, totals, strides)
 
 
 def geometry(
-    image_shape: tuple[int, ...],
-    kernel_shape: tuple[int, ...],
-    stride: PerAxis,
-    padding: Padding,
-    dilation: PerAxis,
+    image_shape: Shape, kernel_shape: Shape, stride: PerAxis, padding: Padding, dilation: PerAxis
 ) -> ConvSpec:
-    """Work out a layer's axes from what its caller wrote, or refuse what contradicts itself.
-
-    >>> geometry((5, 6), (3, 2), 2, "same-upper", 1).output_shape
-    (3, 3)
-    """
+    """Work out a layer's axes from what its caller wrote, or refuse what contradicts itself."""
     strides, dilations, pairs = resolve(image_shape, kernel_shape, stride, padding, dilation)
     return ConvSpec(
         image_shape, kernel_shape, op="correlate", stride=strides, dilation=dilations, padding=pairs
@@ -86,25 +59,22 @@ def geometry(
 
 
 class Enlarged(NamedTuple):
-    """A transposed convolution's axes, each with one number per spatial axis.
+    """A transposed convolution's axes, each with one number per spatial axis."""
 
-    `ahead` samples are cut off at the beginning (negative: zeros added), and `output` are kept after those.
-    """
-
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    ahead: tuple[int, ...]
-    output: tuple[int, ...]
+    stride: Shape
+    dilation: Shape
+    ahead: Shape  # samples cut off at the beginning; negative: zeros added
+    output: Shape  # samples kept after those
 
 
 def transposed_geometry(
-    image_shape: tuple[int, ...],
-    kernel_shape: tuple[int, ...],
+    image_shape: Shape,
+    kernel_shape: Shape,
     stride: PerAxis,
     padding: Padding,
     output_padding: PerAxis,
     dilation: PerAxis,
-    output_shape: int | Iterable[int] | None = None,
+    output_shape: Sizes | None = None,
 ) -> Enlarged:
     """Work out the axes of a transposed convolution, or refuse what contradicts itself or leaves nothing.
 
@@ -128,12 +98,8 @@ def transposed_geometry(
 
 
 def _cut(
-    uncut: list[int],
-    sizes: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: Padding,
-    wanted: tuple[int, ...] | None,
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    uncut: list[int], sizes: Shape, stride: Shape, padding: Padding, wanted: Shape | None
+) -> tuple[Shape, Shape]:
     """Samples cut off at the beginning, and the shape of what is left."""
     pairs = padding_pairs(padding, [n - m for n, m in zip(uncut, sizes, strict=True)], stride)
     by_name = isinstance(padding, str) and padding in ("same-upper", "same-lower")

@@ -1,7 +1,5 @@
 """Locally masked convolution: the unrolled image is masked before it is multiplied."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator
@@ -11,22 +9,20 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-from convcli.arrays.borders import border_indices
+from convcli.arrays.borders import Region, border_indices
 from convcli.arrays.gathering import all_finite, gather
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
-from convcli.engine.problem import Convolution, prepare
+from convcli.engine.problem import Convolution
 from convcli.errors import UsageError
 from convcli.layers.checks import add_bias, bank_of, bias_of, check_channels, image_of
+from convcli.layers.convolutions import prepare_correlation
 from convcli.layers.geometry import Padding, geometry
-from convcli.spec import ConvSpec, PerAxis, per_axis
+from convcli.spec import ConvSpec, PerAxis, longest_rows, per_axis
 from convcli.system.resources import cpu_count
 from convcli.system.threads import run
 
-STRIP_BYTES = 1 << 20
-"""What a thread unrolls at a time: it stays in the second-level cache."""
-
-Window = tuple[slice, ...]
+STRIP_BYTES = 1 << 20  # that a thread unrolls at a time: they stay in the second-level cache
 
 
 def masked_conv(
@@ -90,16 +86,9 @@ def masked_conv(
     layout = geometry(image.shape[2:], bank.shape[2:], stride, padding, dilation)
     masks = _masks_of(mask, image, layout)
     workers = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
-    problem = prepare(  # for its arithmetic: a mask makes no sum larger
-        image,
-        bank,
-        op="correlate",
-        stride=layout.stride,
-        dilation=layout.dilation,
-        padding=layout.padding,
-        precision=precision,
-        backend="im2col",
-    )
+    # Its arithmetic is that of the masked product too: a mask makes no sum larger.
+    options = {"precision": precision, "backend": "im2col"}
+    problem = prepare_correlation(image, bank, layout.stride, layout.dilation, layout.padding, **options)
     result = np.empty((len(image), len(bank), *layout.output_shape), dtype=problem.result_type)
     product = _Product(problem, image, masks, result)
     jobs = (partial(product.compute, *strip) for strip in _strips(problem.plan.spec))
@@ -129,14 +118,10 @@ def _masks_of(mask: ArrayLike, image: Array, spec: ConvSpec) -> Array:
     return np.broadcast_to(masks, (*image.shape[:2], *taps, *output))
 
 
-def _strips(spec: ConvSpec) -> Iterator[tuple[int, Window]]:
+def _strips(spec: ConvSpec) -> Iterator[tuple[int, Region]]:
     """Cut every image's output into runs of positions whose unrolled samples fit the cache."""
-    budget = max(1, STRIP_BYTES // spec.itemsize // (spec.channels * math.prod(spec.kernel_shape)))
-    shape: list[int] = []
-    for n in reversed(spec.output_shape):
-        shape.insert(0, max(1, min(n, budget)))
-        budget //= shape[0]
-    axes = list(zip(spec.output_shape, shape, strict=True))
+    positions = max(1, STRIP_BYTES // spec.itemsize // (spec.channels * math.prod(spec.kernel_shape)))
+    axes = list(zip(spec.output_shape, longest_rows(spec.output_shape, positions), strict=True))
     for item in range(spec.batch):
         for corner in itertools.product(*(range(0, n, t) for n, t in axes)):
             yield item, tuple(slice(c, min(c + t, n)) for c, (n, t) in zip(corner, axes, strict=True))
@@ -152,7 +137,7 @@ class _Product:
         self.indices = border_indices(self.spec)
 
     @np.errstate(all="ignore")  # what overflows is infinite
-    def compute(self, item: int, window: Window) -> None:
+    def compute(self, item: int, window: Region) -> None:
         """Unroll, mask and multiply for the outputs of one window."""
         columns = np.where(self.masks[item][(..., *window)], self.unroll(item, window), 0)
         positions = columns.shape[1 + len(window) :]
@@ -160,11 +145,9 @@ class _Product:
         product = self.rows @ columns
         if columns.dtype.kind == "f" and not all_finite(columns):
             product[:, ~np.isfinite(columns).all(axis=0)] = np.nan
-        np.copyto(
-            self.result[item][(slice(None), *window)], product.reshape(-1, *positions), casting="unsafe"
-        )
+        self.result[item][(slice(None), *window)] = product.reshape(-1, *positions)
 
-    def unroll(self, item: int, window: Window) -> Array:
+    def unroll(self, item: int, window: Region) -> Array:
         """View the samples under every cell, for the outputs of one window: (C, *taps, *window)."""
         axes = self.spec.axes
         reach = [

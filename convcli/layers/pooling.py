@@ -1,10 +1,7 @@
 """Pooling: the largest sample of every window, or the mean."""
 
-from __future__ import annotations
-
 import functools
 import math
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,14 +10,14 @@ from convcli.arrays.borders import refuse_wide_borders
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.layers.checks import image_of
-from convcli.layers.geometry import Padding, Pairs, resolve
+from convcli.layers.geometry import Padding, Pairs, Sizes, resolve
 from convcli.spec import Axis, ConvSpec, PerAxis, per_axis, span, transposed_size, window_count
 from convcli.text import shape_text
 
 
 def max_pool(
     x: ArrayLike,
-    kernel_shape: int | Iterable[int],
+    kernel_shape: Sizes,
     *,
     stride: PerAxis | None = None,
     padding: Padding = 0,
@@ -42,8 +39,7 @@ def max_pool(
         As for `conv`; less than the window on either side. It never wins.
     dilation : int or tuple of int
     ceil_mode : bool
-        Keep a last window that is cut off by the end, if it begins inside the image or the padding
-        before it.
+        Keep a last window that is cut off by the end, if it begins inside the image or the padding before it.
 
     Returns
     -------
@@ -71,7 +67,7 @@ def max_pool(
 
 def avg_pool(
     x: ArrayLike,
-    kernel_shape: int | Iterable[int],
+    kernel_shape: Sizes,
     *,
     stride: PerAxis | None = None,
     padding: Padding = 0,
@@ -135,25 +131,20 @@ def _summable(image: Array, cells: int) -> Array:
 
 def _reduced(image: Array, spec: ConvSpec, combine: np.ufunc, outside: float) -> Array:
     """Combine the samples of every window, axis by axis: a box is the row of its columns."""
-    with np.errstate(all="ignore"):  # what overflows is infinite
-        for number, axis in enumerate(spec.axes, 2):
-            image = _reduced_along(image, number, axis, combine, outside)
+    sides = [(max(axis.before, 0), max(axis.after, 0)) for axis in spec.axes]
+    if any(map(any, sides)):
+        image = np.pad(image, [(0, 0), (0, 0), *sides], constant_values=np.asarray(outside, image.dtype))
+    for number, axis in enumerate(spec.axes, 2):
+        lead, reach = (slice(None),) * number, (axis.output - 1) * axis.stride + 1
+        first, *rest = (
+            image[(*lead, slice(start, start + reach, axis.stride))]
+            for start in range(0, axis.extent, axis.dilation)
+        )
+        image = first.copy()
+        with np.errstate(all="ignore"):  # what overflows is infinite
+            for cells in rest:
+                combine(image, cells, out=image)
     return image
-
-
-def _reduced_along(image: Array, number: int, axis: Axis, combine: np.ufunc, outside: float) -> Array:
-    before, after = max(axis.before, 0), max(axis.after, 0)
-    if before or after:
-        widths = [(before, after) if a == number else (0, 0) for a in range(image.ndim)]
-        image = np.pad(image, widths, constant_values=np.asarray(outside, image.dtype))
-    lead = (slice(None),) * number
-    reach = (axis.output - 1) * axis.stride + 1
-    starts = range(0, axis.extent, axis.dilation)
-    cells = (image[(*lead, slice(start, start + reach, axis.stride))] for start in starts)
-    result: Array = next(cells).copy()
-    for cell in cells:
-        combine(result, cell, out=result)
-    return result
 
 
 def _counts(axis: Axis, before: int, after: int) -> Array:
@@ -166,16 +157,11 @@ def _counts(axis: Axis, before: int, after: int) -> Array:
 
 
 def _windows(
-    image: Array,
-    kernel_shape: int | Iterable[int],
-    stride: PerAxis | None,
-    padding: Padding,
-    dilation: PerAxis,
-    ceil_mode: bool,
+    image: Array, cells: Sizes, stride: PerAxis | None, padding: Padding, dilation: PerAxis, ceil: bool
 ) -> tuple[ConvSpec, Pairs]:
     """Work out the windows, the padding going as far as the last of them; and the padding as given."""
     sizes = image.shape[2:]
-    taps = per_axis(kernel_shape, len(sizes), "kernel shape", 1)
+    taps = per_axis(cells, len(sizes), "kernel shape", 1)
     strides, dilations, pairs = resolve(sizes, taps, taps if stride is None else stride, padding, dilation)
     extents = tuple(map(span, taps, dilations))
     if any(max(pair) >= extent for pair, extent in zip(pairs, extents, strict=True)):
@@ -183,7 +169,7 @@ def _windows(
             f"padding {padding} is as wide as the window {shape_text(extents)}, which would then see "
             "nothing else; use less"
         )
-    reach = tuple(map(_rounded_up, sizes, extents, strides, pairs)) if ceil_mode else pairs
+    reach = tuple(map(_rounded_up, sizes, extents, strides, pairs)) if ceil else pairs
     spec = ConvSpec(sizes, taps, op="correlate", stride=strides, dilation=dilations, padding=reach)
     refuse_wide_borders(spec)
     return spec, pairs

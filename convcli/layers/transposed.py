@@ -1,7 +1,5 @@
 """Transposed convolution, and the gradient of a convolution with respect to its image."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from numpy.typing import ArrayLike
@@ -65,10 +63,8 @@ def conv_transpose(
 
     Raises
     ------
-    UsageError
-        For shapes or options that contradict each other.
-    BackendError
-        If the backend cannot do this.
+    UsageError, BackendError
+        For shapes or options that contradict each other, or that the backend cannot do.
 
     References
     ----------
@@ -128,10 +124,8 @@ def conv_input_grad(
 
     Raises
     ------
-    UsageError
-        For shapes or options that contradict each other.
-    BackendError
-        If the backend cannot do this.
+    UsageError, BackendError
+        For shapes or options that contradict each other, or that the backend cannot do.
 
     References
     ----------

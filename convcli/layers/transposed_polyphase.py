@@ -11,12 +11,9 @@ same as a convolutional layer?"). No zeros are put between samples, so none is m
 stride that no cell meets keep zeros.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,28 +24,15 @@ from convcli.layers.geometry import Enlarged
 from convcli.text import bytes_text, shape_text
 
 
-@dataclass(frozen=True)
-class Family:
-    """Residues of the stride, along one axis, that are the same convolution with different cells.
+class Family(NamedTuple):
+    """Residues of the stride, along one axis, that are the same convolution with different cells."""
 
-    Attributes
-    ----------
-    padding : (before, after)
-        Of x.
-    members : tuple of (cells, outputs)
-        For each residue which cells of the kernel it uses, and which outputs it gives, as slices.
-    """
-
-    padding: tuple[int, int]
-    members: tuple[tuple[slice, slice], ...]
+    padding: tuple[int, int]  # of x, before and after
+    members: tuple[tuple[slice, slice], ...]  # the cells of the kernel and the outputs of each residue
 
 
 def families(size: int, taps: int, stride: int, dilation: int, ahead: int, output: int) -> list[Family]:
-    """Sort the residues of the stride along one axis; `ahead` and `output` are those of `Enlarged`.
-
-    >>> [len(f.members) for f in families(5, 3, 3, 1, 0, 15)]
-    [3]
-    """
+    """Sort the residues of the stride along one axis; `ahead` and `output` are those of `Enlarged`."""
     common = math.gcd(stride, dilation)
     step = stride // common
     found: dict[tuple[int, int, int], list[tuple[slice, slice]]] = {}
@@ -79,37 +63,26 @@ def spread(x: Array, bank: Array, groups: int, enlarged: Enlarged, **options: An
     result: Array | None = None
     numbers = zip(spatial, bank.shape[2:], *enlarged, strict=True)
     for chosen in itertools.product(*(families(*axis) for axis in numbers)):
-        members = list(itertools.product(*(family.members for family in chosen)))
-        inner: list[tuple[Any, ...]] = [tuple(cells for cells, _ in member) for member in members]
-        outer: list[tuple[Any, ...]] = [tuple(outputs for _, outputs in member) for member in members]
-        parts = np.stack([kernels[(..., *cells)] for cells in inner], axis=1)
-        sums = prepare(
-            planes,
-            parts.reshape(-1, *parts.shape[3:]),
-            groups=groups,
-            dilation=dilation,
-            padding=tuple(family.padding for family in chosen),
-            **options,
-        ).compute(planes)
+        axes = itertools.product(*(family.members for family in chosen))
+        members: list[Any] = [tuple(zip(*member, strict=True)) for member in axes]  # cells, outputs
+        parts = np.stack([kernels[(..., *cells)] for cells, _ in members], axis=1)
+        parts, padding = parts.reshape(-1, *parts.shape[3:]), tuple(family.padding for family in chosen)
+        convolution = prepare(planes, parts, groups=groups, dilation=dilation, padding=padding, **options)
+        sums = convolution.compute(planes)
         sums = sums.reshape(batch, groups, len(members), kernels.shape[1], *sums.shape[2:])
         if result is None:
             result = _zeros(shape, sums.dtype)
-        for number, outputs in enumerate(outer):
+        for number, (_, outputs) in enumerate(members):
             result[(..., *outputs)] = sums[:, :, number]
     if result is None:  # no cell meets any of the outputs that are kept
-        whole = prepare(
-            planes, kernels.reshape(-1, *kernels.shape[2:]), groups=groups, mode="full", **options
-        )
+        cells = kernels.reshape(-1, *kernels.shape[2:])
+        whole = prepare(planes, cells, groups=groups, mode="full", **options)
         result = _zeros(shape, np.dtype(whole.result_type))
     return result.reshape(batch, bank.shape[1] * groups, *enlarged.output)
 
 
 def transposed_bank(bank: Array, groups: int) -> Array:
-    """View a bank (in, out / groups, *taps) as (groups, out / groups, in / groups, *taps).
-
-    >>> transposed_bank(np.zeros((6, 5, 3)), 2).shape
-    (2, 5, 3, 3)
-    """
+    """View a bank (in, out / groups, *taps) as (groups, out / groups, in / groups, *taps)."""
     return bank.reshape(groups, -1, *bank.shape[1:]).swapaxes(1, 2)
 
 

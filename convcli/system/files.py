@@ -1,7 +1,5 @@
 """Files: opened with errors in words, and written whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import stat
 import sys
@@ -56,11 +54,7 @@ def read_bounded(file: BinaryIO, name: str, limit: int | None) -> bytes:
 
 @contextmanager
 def stdout_stream() -> Iterator[BinaryIO]:
-    """Open standard output for data.
-
-    Not ``sys.stdout.buffer``: where Python runs unbuffered that is a raw file, whose writes may stop
-    half way without a word.
-    """
+    """Open standard output for data; unbuffered, ``sys.stdout.buffer`` may stop half way through a write."""
     if sys.__stdout__ is None:
         raise FileError("standard output is closed; use -o with a file")
     with write_errors(None), open(sys.stdout.fileno(), "wb", closefd=False) as file:
@@ -82,11 +76,7 @@ def write_errors(target: Path | None) -> Iterator[None]:
 
 
 def check_target(target: Path, *, force: bool, inputs: Sequence[Path] = ()) -> None:
-    """Refuse a target that could not or must not be written, before any work is done.
-
-    `force` allows a file that exists, be it one of the inputs, which are compared by inode, so that links are
-    seen through.
-    """
+    """Refuse what cannot be written, before any work; `force` allows a file that exists, be it an input."""
     if is_stream(target):
         return
     name = shown(target)
@@ -119,13 +109,6 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
     either the old file, byte for byte, or the new one. A symbolic link is followed, permissions of
     a replaced file are kept, and what is not a regular file (a pipe, ``/dev/null``) is written directly.
     Without `force` a file that exists is not replaced, not even one that appears meanwhile.
-
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "answer.txt"
-    >>> with atomic_write(target, force=False) as file:
-    ...     _ = file.write(b"42")
-    >>> target.read_bytes()
-    b'42'
     """
     with write_errors(target):
         if is_stream(target):
@@ -137,9 +120,8 @@ def atomic_write(target: Path, *, force: bool) -> Iterator[BinaryIO]:
             raise _exists(target)
         temporary = final.parent / f".convcli-{os.urandom(8).hex()}.tmp"
         try:
-            with open(
-                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb"
-            ) as file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with open(os.open(temporary, flags, 0o666), "wb") as file:
                 _keep_permissions(file.fileno(), final)
                 yield file
                 file.flush()

@@ -1,7 +1,5 @@
 """What this process may use: processors and memory, by affinity and control group."""
 
-from __future__ import annotations
-
 import functools
 import os
 import re
@@ -12,13 +10,7 @@ from convcli.text import bytes_text
 
 
 def cpu_count() -> int:
-    """Processors this process may keep busy, at least 1.
-
-    The affinity mask and the CPU quota of the control group (version 1 or 2) are both respected.
-
-    >>> cpu_count() >= 1
-    True
-    """
+    """Processors this process may keep busy, by its affinity and its control group's quota; at least 1."""
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
@@ -47,26 +39,18 @@ def available_memory() -> int | None:
         if line.startswith("MemAvailable:"):
             limits.append(int(line.split()[1]) * 1024)
     for folder in _control_groups("memory"):
-        for limit, usage in (
-            ("memory.max", "memory.current"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
-        ):
-            ceiling, used = _read(folder / limit).strip(), _read(folder / usage).strip()
+        for limit, usage in (("max", "current"), ("limit_in_bytes", "usage_in_bytes")):
+            ceiling, used = (_read(folder / f"memory.{name}").strip() for name in (limit, usage))
             if ceiling.isdigit() and used.isdigit():
-                cached = re.search(
-                    r"^(?:total_)?inactive_file (\d+)", _read(folder / "memory.stat"), re.MULTILINE
-                )
-                reclaimable = int(cached[1]) if cached else 0
-                limits.append(max(0, int(ceiling) - int(used) + reclaimable))
+                cached = re.search(r"^(?:total_)?inactive_file (\d+)", _read(folder / "memory.stat"), re.M)
+                limits.append(max(0, int(ceiling) - int(used) + (int(cached[1]) if cached else 0)))
     return min(limits, default=None)
 
 
 def check_memory(needed: float, limit: int | None, what: str, way: str) -> None:
-    """Refuse what would not fit in `limit`, or in what the system has, before it is begun.
+    """Refuse work before it is begun, if it needs more than `limit` bytes, or than the system has.
 
-    Both are in bytes; `what` needs them, and `way` takes less.
-
-    >>> check_memory(1e3, 10**6, "the image", "a smaller shape")
+    `what` needs them, and `way` takes less.
     """
     limit = available_memory() if limit is None else limit
     if limit is not None and needed > limit:

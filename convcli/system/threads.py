@@ -4,8 +4,6 @@ The threads stay. To start and forget them in every call would not only take lon
 arrives while Python tidies up after a thread is lost, or leaves a lock locked (seen once in 300 Ctrl-C).
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os
@@ -26,11 +24,6 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
     The first exception stops the jobs that have not begun and is raised here; Ctrl-C reaches the
     calling thread and does the same. No job runs any more when this returns or raises. With
     `one_blas_thread`, BLAS is held to one thread meanwhile: its own threads would compete with these.
-
-    >>> done = []
-    >>> run([lambda: done.append(1)] * 3, threads=2)
-    >>> sum(done)
-    3
     """
     waiting = iter(jobs)
     lock = threading.Lock()
@@ -85,13 +78,7 @@ def run(jobs: Iterable[Callable[[], object]], threads: int, *, one_blas_thread: 
 
 
 def begin(job: Callable[[], R]) -> Callable[[], R]:
-    """Begin a job on another thread; call what is returned to wait for its result or its error.
-
-    Ctrl-C ends the waiting, not the job.
-
-    >>> begin(lambda: 6 * 7)()
-    42
-    """
+    """Begin a job on another thread; call what is returned to wait for its result, until Ctrl-C."""
     ended: SimpleQueue[Callable[[], R]] = SimpleQueue()
 
     def work() -> Callable[[], None]:

@@ -224,7 +224,7 @@ def test_the_processor_does_not_fetch_images(cupy):
 
 @pytest.mark.parametrize("backend", ["gpu", "direct", "cuda:fft", None])
 def test_unknown_backends_are_refused(backend):
-    with pytest.raises(UsageError, match=r"unknown backend .*; use one of auto, cpu, cuda$"):
+    with pytest.raises(UsageError, match=r"unknown backend .*; .*use one of auto, cpu, cuda$"):
         deconvolve(*photo(2), backend=backend)
 
 

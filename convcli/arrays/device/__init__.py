@@ -4,8 +4,6 @@ Open ``kernels`` for our own kernels, which ``kernels.cu`` holds. Nothing else i
 when a question comes that only CuPy can answer. Imports ``errors`` and ``text``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import gc
@@ -26,6 +24,7 @@ from convcli.text import bytes_text
 Array = Any  # of CuPy: it may not be installed
 PATIENCE = 10.0  # seconds that a driver has to answer
 MISSING = re.compile(r"Failure finding|DynamicLib|lib\w+\.so|\w+\.dll", re.IGNORECASE)
+NO_DEVICE = "there is no GPU that CUDA can use; see nvidia-smi, and CUDA_VISIBLE_DEVICES"
 INSTALL = 'pip install "convcli[cuda]"'
 
 
@@ -59,21 +58,17 @@ def _asked() -> tuple[str | None, str]:
         return "there is no NVIDIA driver; install the one for your card", ""
     if driver // 1000 < built // 1000:
         old = ', or pip install "convcli[cuda12]"' if driver // 1000 == 12 else ""
-        return (
-            f"the NVIDIA driver is for CUDA {_version(driver)} and CuPy for {_version(built)}; "
-            f"update the driver{old}",
-            "",
-        )
+        versions = f"the NVIDIA driver is for CUDA {_version(driver)} and CuPy for {_version(built)}"
+        return f"{versions}; update the driver{old}", ""
     try:
         if runtime.getDeviceCount() == 0:
-            return "there is no GPU that CUDA can use; see nvidia-smi, and CUDA_VISIBLE_DEVICES", ""
+            return NO_DEVICE, ""
         number = runtime.getDevice()
         facts = runtime.getDeviceProperties(number)
         name = facts["name"].decode(errors="replace")
     except Exception as error:
-        if "NoDevice" in str(error):
-            return "there is no GPU that CUDA can use; see nvidia-smi, and CUDA_VISIBLE_DEVICES", ""
-        return f"the GPU does not answer: {line(error)}; see nvidia-smi", ""
+        silent = f"the GPU does not answer: {line(error)}; see nvidia-smi"
+        return NO_DEVICE if "NoDevice" in str(error) else silent, ""
     memory, unit = bytes_text(facts["totalGlobalMem"]), f"{facts['major']}.{facts['minor']}"
     more = runtime.getDeviceCount() - 1
     return None, (
@@ -140,12 +135,10 @@ def errors() -> Iterator[None]:
 
 def free_bytes() -> int:
     """Bytes that can be allocated, including those that CuPy keeps for later."""
-    library = cupy()
-    free: int = library.cuda.runtime.memGetInfo()[0]
-    pool = library.get_default_memory_pool()
+    pool = cupy().get_default_memory_pool()
+    free: int = cupy().cuda.runtime.memGetInfo()[0] + pool.free_bytes()
     limit: int = pool.get_limit()
-    kept: int = pool.free_bytes()
-    return max(0, min(free + kept, limit - pool.used_bytes()) if limit else free + kept)
+    return max(0, min(free, limit - pool.used_bytes()) if limit else free)
 
 
 def release() -> None:
@@ -171,8 +164,7 @@ def to_host(array: Array) -> NDArray[Any]:
 
 _phases: dict[str, list[Any]] | None = None
 _NOTHING = contextlib.nullcontext()
-compiled = [0.0]
-"""Seconds spent on compilation so far."""
+compiled = [0.0]  # seconds spent on compilation so far
 
 
 def phase(name: str) -> contextlib.AbstractContextManager[None]:
@@ -194,10 +186,9 @@ def _timed(noted: list[Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def watched() -> Iterator[dict[str, float]]:
-    """Time the phases of the work meanwhile by the clock of the GPU.
+    """Yield a dictionary that in the end holds seconds of the GPU's clock, for ``transfer`` and ``kernel``.
 
-    The dictionary that it yields holds seconds by phase, once it is over: ``transfer`` and ``kernel``; and
-    ``compile``, of the host.
+    Those of ``compile`` are the host's.
     """
     global _phases
     found: dict[str, float] = {}
@@ -207,8 +198,7 @@ def watched() -> Iterator[dict[str, float]]:
         yield found
         cupy().cuda.get_current_stream().synchronize()
         for name, pairs in _phases.items():
-            elapsed = sum(cupy().cuda.get_elapsed_time(*pair) for pair in pairs)
-            found[name] = elapsed / 1e3
+            found[name] = sum(cupy().cuda.get_elapsed_time(*pair) for pair in pairs) / 1e3
         found["compile"] = compiled[0] - already
     finally:
         _phases = before

@@ -1,7 +1,5 @@
 """Our own kernels, compiled for the GPU at hand: ``kernels.cu``."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools
@@ -18,6 +16,7 @@ from convcli.arrays import device
 from convcli.arrays.device import Array
 from convcli.errors import BackendError
 
+Indices = Sequence[NDArray[np.intp]]
 TYPES = {
     "float32": "float",
     "float64": "double",
@@ -33,18 +32,12 @@ TYPES = {
 VECTORS = {"float32": "float4", "float64": "double2", "int64": "longlong2"}
 VECTOR_BYTES = 16
 CONSTANT_BYTES = 60 << 10  # of 64 KiB, for cells of kernels
+# Cells of a kernel that are done at a time, of a signal and of an image: the samples that they need must fit
+# into 48 KiB of shared memory. Outputs of a thread one above the other, threads of a block down and across.
 LARGEST_BLOCK = {1: (1, 512), 2: (32, 32)}
-"""Cells of a kernel that are done at a time, of a signal and of an image: the samples that they need must
-fit into 48 KiB of shared memory."""
 SIGNAL_THREADS, IMAGE_THREADS = (1, 1, 128), (8, 4, 32)
-"""Outputs of a thread one above the other; threads of a block, down and across."""
 COPY_THREADS, COPY_PART = 256, 1024
 MOST_BLOCKS = 2**31 - 1
-
-
-@functools.cache
-def _source() -> str:
-    return Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
 
 
 def _module(definitions: tuple[tuple[str, object], ...]) -> Any:
@@ -55,9 +48,10 @@ def _module(definitions: tuple[tuple[str, object], ...]) -> Any:
 @functools.cache
 def _module_on(_: int, definitions: tuple[tuple[str, object], ...]) -> Any:
     began = time.perf_counter()
+    source = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
     options = ("-std=c++17", *(f"-D{name}={value}" for name, value in definitions))
     try:
-        module = device.cupy().RawModule(code=_source(), options=options)
+        module = device.cupy().RawModule(code=source, options=options)
         module.compile()
     except OSError as error:
         folder = f"CuPy cannot keep what it compiles: {device.line(error)}"
@@ -66,14 +60,8 @@ def _module_on(_: int, definitions: tuple[tuple[str, object], ...]) -> Any:
     return module
 
 
-def gather(
-    image: Array, indices: Sequence[NDArray[np.intp]], fill: float, dtype: DTypeLike, nonfinite: Array | None
-) -> Array:
-    """Copy samples by position on the last 1 to 3 axes, as `convcli.arrays.gathering.gather` does.
-
-    The image has at most two other axes; the result is float32, float64 or int64; `nonfinite`, (1,) int32 on
-    the GPU, is set to 1 if one of the samples is not a finite number.
-    """
+def gather(image: Array, indices: Indices, fill: float, dtype: DTypeLike, nonfinite: Array) -> Array:
+    """Copy samples by position on the last 1 to 3 axes; set `nonfinite` to 1 if one is not finite."""
     kind: Any = np.dtype(dtype)
     lengths = tuple(map(len, indices))
     copy = device.cupy().empty((*image.shape[: image.ndim - len(indices)], *lengths), kind)
@@ -117,45 +105,26 @@ class Correlation:
         self.cells = self.cells.reshape(self.outputs, self.blocks, -1)
 
     def _compiled(self, sample: np.dtype[Any]) -> Any:
-        rows, down, across = self.threads
-        cells = CONSTANT_BYTES // self.dtype.itemsize
-        return _module(
-            (
-                *(("REAL", TYPES[self.dtype.name]), ("SAMPLE", TYPES[sample.name])),
-                *(("LANES", self.lanes), ("VECTOR", VECTORS[self.dtype.name])),
-                *(("HIGH", self.high), ("WIDE", self.wide), ("CELLS", cells)),
-                *(("ROWS", rows), ("DOWN", down), ("ACROSS", across)),
-            )
-        )
+        names = ("REAL", "SAMPLE", "LANES", "VECTOR", "HIGH", "WIDE", "CELLS", "ROWS", "DOWN", "ACROSS")
+        types = TYPES[self.dtype.name], TYPES[sample.name], self.lanes, VECTORS[self.dtype.name]
+        sizes = self.high, self.wide, CONSTANT_BYTES // self.dtype.itemsize, *self.threads
+        return _module(tuple(zip(names, (*types, *sizes), strict=True)))
 
     def _launches(self) -> Iterator[tuple[int, int, int, int]]:
         """First output and number of them, first block and number: as many as constant memory holds."""
         most = max(1, CONSTANT_BYTES // self.dtype.itemsize // self.cells.shape[2])
-        if most >= self.blocks:
-            together = most // self.blocks
-            for first in range(0, self.outputs, together):
-                yield first, min(together, self.outputs - first), 0, self.blocks
-            return
-        for output in range(self.outputs):
+        together = max(1, most // self.blocks)
+        for output in range(0, self.outputs, together):
             for first in range(0, self.blocks, most):
-                yield output, 1, first, min(most, self.blocks - first)
+                yield output, min(together, self.outputs - output), first, min(most, self.blocks - first)
 
     def __call__(
-        self,
-        image: Array,
-        out: Array,
-        indices: Sequence[NDArray[np.intp]],
-        steps: Sequence[int],
-        fill: float,
-        nonfinite: Array | None,
+        self, image: Array, out: Array, indices: Indices, steps: Sequence[int], fill: float, nonfinite: Array
     ) -> None:
-        """Fill `out` (items, outputs, *shape), whose rows have no gaps.
-
-        `image` is (items, channels, *spatial), of which samples are taken as `gather` takes them.
-        """
+        """Fill `out` (items, outputs, *shape), rows contiguous; samples are taken as `gather` takes them."""
         if out.size == 0:
             return
-        module = self._compiled(np.dtype(image.dtype))
+        module = self._compiled(image.dtype)
         correlate, weights = module.get_function("correlate"), module.get_global("weights")
         items, _, strides = _steps(image, self.axes)
         positions = _positions(indices)
@@ -209,17 +178,16 @@ def _after_the_last() -> Iterator[None]:
 
 def _three(lengths: Sequence[int]) -> tuple[int, int, int]:
     """Depth, height and width."""
-    one: Sequence[int] = (1,) * (3 - len(lengths))
-    deep, high, wide = (*one, *lengths)
+    deep, high, wide = (*(1,) * (3 - len(lengths)), *lengths)
     return deep, high, wide
 
 
-def _lists(indices: Sequence[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+def _lists(indices: Indices) -> list[NDArray[np.intp]]:
     """A list of positions for each of three axes."""
     return [np.zeros(1, np.intp)] * (3 - len(indices)) + list(indices)
 
 
-def _positions(indices: Sequence[NDArray[np.intp]]) -> list[Array]:
+def _positions(indices: Indices) -> list[Array]:
     """Bring the positions to the GPU, all three lists in one go."""
     lists = [np.asarray(i, np.int64) for i in _lists(indices)]
     together = device.cupy().asarray(np.concatenate(lists))
@@ -242,7 +210,7 @@ def _steps(image: Array, axes: int) -> tuple[int, int, list[np.int64]]:
 
 
 def nonfinite_flag() -> Array:
-    """Return an array in which `gather` and `Correlation` note samples that are not finite."""
+    """Return an array, (1,) int32, in which `gather` and `Correlation` note samples that are not finite."""
     return device.cupy().zeros(1, np.int32)
 
 

@@ -1,7 +1,5 @@
 """Blind deconvolution: the PSF given is a guess, and refined by turns with the image."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Iterator
@@ -39,8 +37,6 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     a fifth per iteration, to that of `tv` or to the one given, where it stays from about the 25th on:
     with fewer iterations the image is smoother than it need be. It may find a local minimum.
 
-    References
-    ----------
     Cho and Lee (2009), "Fast motion deblurring", ACM Trans. Graphics 28: the PSF from the derivatives at
     strong edges. Perrone and Favaro (2014), "Total variation blind deconvolution: the devil is in the
     details", CVPR: a strength that decreases, and constraints after the step, against k = δ. The

@@ -1,7 +1,5 @@
 """CLEAN: the image is points on a flat background, taken off the observation a little at a time."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 
@@ -29,16 +27,12 @@ ASTRAY = 2.0  # growth of the largest residual after which an iteration is given
 def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Collect points c until y − H(c + background) has no peak above 3 σ; show them through a beam.
 
-    An iteration takes up to 500 components: one is a tenth of the largest residual over the PSF's peak,
-    and sits where the PSF's peak falls on that residual. The background of a plane is its median. The
-    beam is a Gaussian of sum 1 and a quarter of the covariance of the PSF's core, so half as wide.
-    Residual and background, over the PSF's sum, are added: the mean stays. Asked for more iterations, it
-    goes on below 3 σ.
+    An iteration takes up to 500 components: one is a tenth of the largest residual over the PSF's peak, and
+    sits where the PSF's peak falls on that residual. The background of a plane is its median. The beam is a
+    Gaussian of sum 1 and a quarter of the covariance of the PSF's core, so half as wide. Residual and
+    background, over the PSF's sum, are added: the mean stays. Asked for more iterations, it goes on below 3
+    σ. It needs a PSF with one peak; a residual that grows ends it, as it may for a PSF with a plateau.
 
-    It needs a PSF with one peak; a residual that grows ends it, as it may for a PSF with a plateau.
-
-    References
-    ----------
     Högbom (1974), "Aperture synthesis with a non-regular distribution of interferometer baselines",
     Astronomy and Astrophysics Supplement 15, 417.
     """
@@ -75,14 +69,13 @@ class _Plane:
     """
 
     def __init__(self, blur: Blur, number: int) -> None:
-        known = None if blur.known is None else blur.known[number % len(blur.known)]
+        self.known = known = None if blur.known is None else blur.known[number % len(blur.known)]
         observed = blur.observed[number]
         seen = observed if known is None else observed[known > 0]
         self.background = float(np.median(seen)) if seen.size else 0.0
         self.rest = observed - observed.dtype.type(self.background)
         if known is not None:
             self.rest *= known
-        self.known = known
         self.points = np.zeros_like(self.rest)
         self.rows = _largest(self.rest)
         rounding = ROUNDING * float(np.finfo(blur.dtype).eps) * float(np.abs(observed).max())
@@ -94,7 +87,6 @@ class _Plane:
 
     @property
     def peak(self) -> float:
-        """Largest residual."""
         return float(self.rows.max())
 
     def take(self, cycles: int, least: float) -> None:

@@ -23,8 +23,6 @@ START = 1.5
 def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Minimise ½‖y − Hx‖² + b Σ |∂x|^α over the differences along every axis.
 
-    References
-    ----------
     Krishnan and Fergus (2009), "Fast image deconvolution using hyper-Laplacian priors", NIPS 22: the
     penalty and the analytic roots of its proximal map.
     """

@@ -15,15 +15,11 @@ TOLERANCE = 0.0
 OPTIONS = ("balance",)
 POSITIVE = False
 
-LEAST = 1e-3
-"""Frequencies that the blur leaves less than this fraction of are dropped by default."""
+LEAST = 1e-3  # default of b
 
 
 def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
-    """x̂ = ŷ/ĥ where |ĥ| > b max |ĥ|, and 0 elsewhere.
-
-    Unknown samples are first taken from a Wiener filter's Hx.
-    """
+    """x̂ = ŷ/ĥ where |ĥ| > b max |ĥ|, and 0 elsewhere; unknown samples are those of a Wiener filter's Hx."""
     spectrum = filled_spectrum(blur, options)
     least = LEAST if options.balance is None else options.balance
     size = np.sqrt(blur.gain)

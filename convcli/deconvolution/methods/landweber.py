@@ -21,8 +21,6 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
 
     Accelerated, each iteration starts at x + β(x − x₋₁) with Nesterov's β, and τ = 1/max |ĥ|².
 
-    References
-    ----------
     Landweber (1951); Bertero and Boccacci (1998), "Introduction to Inverse Problems in Imaging",
     section 6.2. Beck and Teboulle (2009), "A fast iterative shrinkage-thresholding algorithm for linear
     inverse problems", equations 4.1 to 4.3.
@@ -41,14 +39,13 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
         np.maximum(new, 0, out=new)
         rest = blur.residual(blur.forward(new))
         residual = blur.rms(rest)
+        ahead = new
         if options.accelerate:
             later = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
             ahead = new - image
             ahead *= (momentum - 1) / later
             ahead += new
             momentum = later
-        else:
-            ahead = new
         image = new
         yield Step(image, residual, options.noise, done=residual <= options.noise)
         if options.accelerate:

@@ -27,8 +27,6 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     `balance` b, x is also divided by 1 − b div(∇x/|∇x|). Accelerated, each iteration starts at
     x + α(x − x₋₁), where α is the correlation of the last two steps.
 
-    References
-    ----------
     Richardson (1972); Lucy (1974). White (1994), "Image restoration using the damped Richardson–Lucy
     method", equation 6, with Gaussian noise in place of its photons. Dey et al. (2006),
     "Richardson–Lucy algorithm with total variation regularization for 3D confocal microscope
@@ -47,9 +45,8 @@ def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     axes = tuple(range(1, observed.ndim))
     image[...] = observed.sum(axis=axes, keepdims=True, dtype=np.float64) * len(observed) / blur.count
     adjoint = blur.transfer.conj()
-    if blur.known is None:
-        reach = None
-    else:
+    reach = None
+    if blur.known is not None:
         reach = np.maximum(blur.inverse(blur.forward(blur.known) * adjoint), 0)
         seen = reach > SEEN
         reach = np.where(seen, 1 / np.maximum(reach, SEEN), 0)

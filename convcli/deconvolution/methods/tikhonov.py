@@ -16,8 +16,6 @@ POSITIVE = False
 def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Minimise ½‖y − Hx‖² + ½ b ‖Δx‖².
 
-    References
-    ----------
     Hunt (1973), "The application of constrained least squares estimation to image restoration by
     digital computer", IEEE Trans. Computers 22, equation 24.
     """

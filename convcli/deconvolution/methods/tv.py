@@ -24,8 +24,6 @@ START = 2.0  # balance, as a multiple of σ²/scale: photographs need a half to 
 def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """Minimise ½‖y − Hx‖² + b Σ |∇x|.
 
-    References
-    ----------
     Rudin, Osher and Fatemi (1992), "Nonlinear total variation based noise removal algorithms", Physica
     D 60; Goldstein and Osher (2009), "The split Bregman method for L1-regularized problems".
     """

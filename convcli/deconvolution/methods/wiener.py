@@ -16,8 +16,6 @@ POSITIVE = False
 def restore(blur: Blur, options: MethodOptions) -> Iterator[Step]:
     """x̂ = H* ŷ / (|H|² + b Σ(2 − 2 cos ω)): the noise-to-signal ratio is b times the squared frequency.
 
-    References
-    ----------
     Wiener (1949); Field (1987), "Relations between the statistics of natural images and the response
     properties of cortical cells", for the spectrum.
     """
