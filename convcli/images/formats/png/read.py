@@ -19,6 +19,7 @@ import numpy as np
 
 from convcli.arrays import native
 from convcli.images.formats import MODES
+from convcli.images.formats.png.write import METRES_PER_INCH
 from convcli.images.image import Image, Metadata
 from convcli.images.metadata import plausible_resolution
 
@@ -26,10 +27,7 @@ BEFORE_CHUNKS = 8
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type, of those without a palette
 # Chunks of which nothing is kept, by their lengths, and texts likewise, by their keywords.
 UNUSED = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"tIME": 7}
-TEXTS = frozenset(
-    (b"Author", b"Comment", b"Copyright", b"Creation Time", b"Description", b"Software", b"Title")
-)
-METRES_PER_INCH = 0.0254
+TEXTS = (b"Author", b"Comment", b"Copyright", b"Creation Time", b"Description", b"Software", b"Title")
 MOST_OVERHEAD = 2**16  # bytes of a file beyond its samples
 MOST_DEFLATED = 1032  # bytes that deflate can make of one
 
@@ -62,15 +60,13 @@ def read_plain_png(file: BinaryIO, max_pixels: int | None) -> Image | None:
         return None
     found = _contents(memoryview(content))
     lines = found and _inflated(found[0], size)
-    if not found or not lines:
-        return None
     pixels = np.empty((height, width, step), np.uint8)
-    if not native.unfilter(lines, pixels, step):
+    if not found or not lines or not native.unfilter(lines, pixels, step):
         return None
-    if step == 1:
-        pixels = pixels[..., 0]
     metadata = Metadata(dpi=plausible_resolution(found[1]))
-    return Image(pixels, step in (2, 4), mode=MODES["uint8", step], metadata=metadata)
+    return Image(
+        pixels if step > 1 else pixels[..., 0], step in (2, 4), mode=MODES["uint8", step], metadata=metadata
+    )
 
 
 def _contents(file: memoryview) -> tuple[bytes, tuple[float, float] | None] | None:
