@@ -19,10 +19,9 @@ KINDS = {bool: "true or false", str: "text", list: "a list", dict: "an object", 
 
 
 def parse_json(content: bytes, name: str) -> Kernel:
-    """Read nested lists, 1 to 3 deep, or an object that has them under ``kernel``.
+    """Read nested lists, or an object that has them under ``kernel``, and may have the other `KEYS`.
 
-    The object may also hold ``divisor``, ``bias`` and ``origin``: the last in image order, ``[x, y]``, as
-    ``--origin`` is. An error names the line or the cell.
+    The origin is in image order, ``[x, y]``, as ``--origin`` is.
 
     >>> parse_json(b'{"kernel": [[1, 2, 1]], "divisor": 4, "origin": [2, 0]}', "row").origin
     (0, 2)

@@ -70,11 +70,7 @@ def _unknown(text: str) -> UsageError:
 
 
 def parse_inline(text: str) -> Kernel:
-    """Read a kernel that is written out; an error names the row and the cell.
-
-    Rows are separated by ``;`` or line ends, cells by blanks or commas; it is always 2-D. Or, as in
-    ImageMagick, ``WIDTHxHEIGHT+X+Y:`` and as many cells in reading order.
-    """
+    """Read a 2-D kernel that is written out, in rows or as ImageMagick's ``WIDTHxHEIGHT+X+Y:CELLS``."""
     geometry = GEOMETRY.fullmatch(text)
     try:
         if geometry is None:
