@@ -27,46 +27,23 @@ from convcli.text import shape_text
 
 @dataclass
 class Filtered:
-    """The results of filtering.
+    """The results of filtering."""
 
-    Attributes
-    ----------
-    outputs : list of (channels, height, width) arrays
-        One per kernel, or a single one if they were combined; empty after a dry run.
-    plan : Plan
-        Plan of the first kernel's first pass over the colours.
-    clipped : int
-        Samples cut off at the ends of the range.
-    plan_seconds, compute_seconds : float
-    shape : tuple of int
-        Shape of an output, where `plan` does not tell.
-    notes : list of str
-        Remarks for the user.
-    """
-
-    outputs: list[Array]
-    plan: Plan
-    clipped: int = 0
+    outputs: list[Array]  # one per kernel, or a single one if they were combined; none after a dry run
+    plan: Plan  # of the first kernel's first pass over the colours
+    clipped: int = 0  # samples cut off at the ends of the range
     plan_seconds: float = 0.0
     compute_seconds: float = 0.0
-    shape: tuple[int, ...] = ()
-    notes: list[str] = field(default_factory=list)
+    shape: tuple[int, ...] = ()  # of an output, where `plan` does not tell
+    notes: list[str] = field(default_factory=list)  # for the user
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Work that was planned, and waits to be done.
+    """Work that was planned, and waits to be done."""
 
-    Attributes
-    ----------
-    filtered : Filtered
-        All that is known before the work is done.
-    work : callable
-        Returns the outputs, each with the number of samples that were clipped.
-    """
-
-    filtered: Filtered
-    work: Callable[[], Iterable[tuple[Array, int]]]
+    filtered: Filtered  # all that is known before
+    work: Callable[[], Iterable[tuple[Array, int]]]  # returns outputs, and how many samples were clipped
 
     def run(self) -> Filtered:
         """Do the work; once."""
@@ -79,36 +56,17 @@ class Prepared:
         return self.filtered
 
 
-def filter_planes(
-    planes: Array, kernels: Sequence[Kernel], options: Filter, *, alpha: bool = False, photo: bool = True
-) -> Filtered:
-    """Filter an image, or an array, with every kernel; arguments as of `prepare_filter`.
-
-    Examples
-    --------
-    >>> from convcli.kernels import parse_kernel
-    >>> chart = np.full((1, 4, 4), 7, dtype=np.uint8)
-    >>> filter_planes(chart, [parse_kernel("box:3")], Filter()).outputs[0].tolist()[0][0]
-    [7, 7, 7, 7]
-    """
-    return prepare_filter(planes, kernels, options, alpha=alpha, photo=photo).run()
-
-
 def prepare_filter(
     planes: Array, kernels: Sequence[Kernel], options: Filter, *, alpha: bool = False, photo: bool = True
 ) -> Prepared:
     """Plan the filtering of an image, or an array, with every kernel.
 
-    Parameters
-    ----------
-    planes : (channels, height, width) array; any array of 1 or more axes if not `photo`
-        Leading axes are independent of each other.
-    kernels : sequence of Kernel
-    options : Filter
-    alpha : bool
-        The last plane is alpha.
-    photo : bool
-        Samples are brightness: results return to the type they came in.
+    If `photo`, `planes` (channels, height, width) are brightness, and results return to their type; else they
+    may have any axes. If `alpha`, the last plane is alpha.
+
+    >>> chart, mean = np.full((1, 4, 4), 7, dtype=np.uint8), Kernel(np.ones((3, 3)), "mean", divisor=9)
+    >>> prepare_filter(chart, [mean], Filter()).run().outputs[0].tolist()[0][0]
+    [7, 7, 7, 7]
     """
     began = time.perf_counter()
     options = options.for_kernels(kernels)
@@ -150,11 +108,10 @@ def _converted(planes: Array, options: Filter, alpha: bool) -> Array:
 
 def _samples(planes: Array, options: Filter, alpha: bool) -> Samples:
     """Describe what `_converted` will return."""
-    colours = len(planes) - alpha if planes.ndim else 0
-    gray = options.gray and colours == 3
-    one = planes[(slice(-1, None), *(slice(1),) * (planes.ndim - 1))]  # a sample is converted in no time
+    gray = options.gray and planes.ndim > 0 and len(planes) - alpha == 3
     if not (options.linear or gray or alpha):
         return Samples(planes.shape, planes.dtype, 0)
+    one = planes[(slice(-1, None), *(slice(1),) * (planes.ndim - 1))]  # a sample is converted in no time
     dtype = _converted(np.broadcast_to(one, (len(planes), *one.shape[1:])), options, alpha).dtype
     largest = white(planes.dtype)
     if planes.dtype.kind == "f":
@@ -231,23 +188,9 @@ def check_options(kernels: Sequence[Kernel], options: Filter) -> None:
 def finished(
     result: Array, source_type: np.dtype[Any], options: Filter, *, alpha: bool, photo: bool, snap: bool
 ) -> tuple[Array, int]:
-    """Bring one result into the type and range that are asked for.
+    """Bring one result into the type and range that are asked for, and count the samples that were clipped.
 
-    Parameters
-    ----------
-    result : (channels, height, width) array of a photo; any array
-    source_type : data-type
-        Of the image's samples.
-    options : Filter
-    alpha, photo : bool
-        As in `filter_planes`.
-    snap : bool
-        As in `convcli.images.colour.finish`.
-
-    Returns
-    -------
-    (array, int)
-        The result, and how many samples were clipped.
+    `source_type` is that of the image's samples, `snap` as in `convcli.images.colour.finish`.
     """
     if options.linear:
         for plane in result[:-1] if alpha else result:

@@ -17,27 +17,16 @@ from convcli.kernels import Kernel
 from convcli.spec import ConvSpec
 from convcli.text import shape_text
 
-STEPS = 4096
-"""Steps per sample value to which the intermediate results of integer kernels are rounded."""
-
-
+STEPS = 4096  # per sample value, to which the intermediate results of integer kernels are rounded
 ENGINE = (
     *("mode", "border", "border_value", "op", "origin", "stride", "dilation", "nan"),
     *("precision", "backend", "threads", "max_memory"),
 )
-"""Options that the engine knows by the same names."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Shape and type of an image, and a bound of its samples: all that a plan needs to know.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    dtype : data-type
-    largest : float
-    """
+    """Shape and type of an image, and a bound of its samples: all that a plan needs to know."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -50,35 +39,17 @@ class Samples:
 
 @dataclass(frozen=True)
 class Response:
-    """One kernel, to be applied to the planes of one image.
-
-    Attributes
-    ----------
-    kernel : Kernel
-    options : Filter
-    source_type : data-type
-        Type of the image's samples as they were read.
-    photo : bool
-        Samples are brightness.
-    """
+    """One kernel, to be applied to the planes of one image; `alpha` says that the last plane is alpha."""
 
     kernel: Kernel
     options: Filter
-    source_type: np.dtype[Any]
-    photo: bool
+    source_type: np.dtype[Any]  # of the image's samples as they were read
+    photo: bool  # samples are brightness
 
     def prepare(
         self, planes: Array, values: Array | None = None, outside: float | None = None
     ) -> Convolution:
-        """Plan the convolution of all planes, (..., *spatial).
-
-        Parameters
-        ----------
-        values : array, optional
-            Cells in place of the kernel's.
-        outside : float, optional
-            Value in place of the border value, for planes on a scale of their own.
-        """
+        """Plan the convolution of planes (..., *spatial), with cells and a border value of their own."""
         values = self.kernel.values if values is None else values
         if planes.ndim < values.ndim:
             raise UsageError(
@@ -95,17 +66,7 @@ class Response:
         return replace(made, result_type="float64" if dtype == "int64" else dtype) if self.photo else made
 
     def first(self, planes: Array, samples: Samples, alpha: bool) -> Convolution:
-        """Plan the first convolution of the colours.
-
-        Parameters
-        ----------
-        planes : array
-            The image as it was read.
-        samples : Samples
-            What `respond` will be given.
-        alpha : bool
-            The last plane is alpha.
-        """
+        """Plan the first convolution of the colours of an image, of which `respond` is given `samples`."""
         if not alpha and (samples.shape, samples.dtype) == (planes.shape, planes.dtype):
             return self.prepare(planes)
         outside = self.outside
@@ -121,20 +82,7 @@ class Response:
         return self.prepare(samples.array(), outside=outside * scale)
 
     def respond(self, planes: Array, alpha: bool, first: Convolution) -> Array:
-        """Apply the kernel as often as is asked for.
-
-        Parameters
-        ----------
-        planes : (channels, height, width) array, or any array
-        alpha : bool
-            The last plane is alpha.
-        first : Convolution
-            As `first` planned it.
-
-        Returns
-        -------
-        array with the leading axes of `planes`
-        """
+        """Apply the kernel as often as is asked for; `first` is planned by the method of that name."""
         planes = self._once(planes, alpha, first)
         for _ in range(self.options.repeat - 1):
             planes = self._once(planes, alpha, None)
@@ -162,17 +110,8 @@ class Response:
     ) -> tuple[Array, int]:
         """Filter an image `in_one_go`: no more than a few tiles of results are held at a time.
 
-        Parameters
-        ----------
-        planes, first
-            As in `respond`.
-        dtype, rule, snap
-            As in `convcli.images.colour.finish`.
-
-        Returns
-        -------
-        (channels, height, width) array of `dtype`, and how many samples were clipped
-            The colours of a pixel lie next to each other, as in a file.
+        Return (channels, height, width), the colours of a pixel next to each other as in a file, and how many
+        samples were clipped. `dtype`, `rule` and `snap` are those of `convcli.images.colour.finish`.
         """
         spec = first.plan.spec
         light, absolute = self.options.linear, rule == "abs"
@@ -282,11 +221,7 @@ def _batch(planes: Array, axes: int) -> Array:
 
 
 def _in_steps(planes: Array) -> tuple[Array, int]:
-    """Round what an earlier pass left to a fixed grid, as integers.
-
-    An integer kernel is exact on integers, on every backend, however often it is repeated; rounding
-    by 1/8192 of a grey level is not seen.
-    """
+    """Round floats of an earlier pass to integers on a fixed grid, on which every backend is exact."""
     if planes.dtype.kind != "f":
         return planes, 1
     stepped = np.rint(planes * STEPS)
