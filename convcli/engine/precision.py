@@ -34,8 +34,12 @@ def in_type(dtype: str, kernels: Array, fill: int | float) -> float:
     """Refuse kernels beyond the type of the arithmetic, and return the fill value in it."""
     if dtype == "float32" and np.abs(kernels).max() > np.finfo(np.float32).max:
         raise UsageError(f"kernel cell {np.abs(kernels).max():.3g} is beyond float32; use precision float64")
+    try:
+        value = float(fill)
+    except OverflowError:
+        value = math.inf if fill > 0 else -math.inf
     with np.errstate(over="ignore"):
-        found: float = np.array(_nearest_float(fill)).astype(dtype).item()
+        found: float = np.array(value).astype(dtype).item()
         return found
 
 
@@ -47,13 +51,6 @@ def real(value: object, what: str) -> int | float:
         number = float(value)
         return int(number) if number.is_integer() else number
     raise UsageError(f"{what} {value!r} is not a real number")
-
-
-def _nearest_float(value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 def nan_rule(nan: str) -> tuple[str, float]:
