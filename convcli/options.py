@@ -1,6 +1,6 @@
 """Options of the command line, each declared once: beside the field of a dataclass that it sets.
 
-``repeat: Annotated[int, Option("Kernel", "Apply the filter N times.", metavar="N")] = 1`` gives every command
+``repeat: Annotated[int, Option("Kernel", "Apply the filter N times.", "N")] = 1`` gives every command
 that takes the dataclass an option ``--repeat``. An option that several dataclasses have is an alias of such
 an `Annotated` type. Annotations of these dataclasses are not strings (no ``from __future__ import
 annotations``): each would have to be compiled at every start.
@@ -32,9 +32,8 @@ class Option:
     panel : str
         Heading in the help, one of `PANELS`.
     help : str
-    names : tuple of str
-        Flags; by default ``--`` and the name of the field.
-    metavar : str, optional
+    names : str
+        Flags, by default ``--`` and the name of the field, and the word for the value (metavar).
     parse : callable, optional
         Makes the field's value of (text, name of the option in messages); without it the field is a
         bool, an int, a str or a list of str.
@@ -55,14 +54,15 @@ class Option:
         panel: str,
         text: str,
         *names: str,
-        metavar: str | None = None,
         parse: Callable[[str, str], Any] | None = None,
         words: Iterable[str] | Callable[[], Iterable[str]] = (),
         not_with: tuple[str, ...] = (),
         used_by: Callable[[str], bool] | None = None,
         default: str | None = None,
     ) -> None:
-        self.panel, self.help, self.names, self.metavar = panel, text, names, metavar
+        self.panel, self.help = panel, text
+        self.names = tuple(name for name in names if name.startswith("-"))
+        self.metavar = next((name for name in names if not name.startswith("-")), None)
         self.parse, self.words, self.default = parse, words, default
         self.not_with, self.used_by = not_with, used_by
 
@@ -81,7 +81,7 @@ class Argument(Option):
     is_argument = True
 
     def __init__(self, metavar: str, text: str) -> None:
-        super().__init__("Arguments", text, metavar=metavar)
+        super().__init__("Arguments", text, metavar)
 
 
 def declared(group: Any) -> dict[str, Option]:
@@ -201,34 +201,33 @@ Origin = Annotated[
     Option(
         "Borders and size",
         "Kernel cell on the output pixel.",
-        metavar="X,Y",
+        "X,Y",
         parse=origin,
         not_with=("transposed bank",),
     ),
 ]
 Stride = Annotated[
-    PerAxis,
-    Option("Borders and size", "Keep every n-th output: rows x columns.", metavar="N|NxM", parse=axes),
+    PerAxis, Option("Borders and size", "Keep every n-th output: rows x columns.", "N|NxM", parse=axes)
 ]
 Dilation = Annotated[
-    PerAxis, Option("Kernel", "Distance of kernel cells: rows x columns.", metavar="N|NxM", parse=axes)
+    PerAxis, Option("Kernel", "Distance of kernel cells: rows x columns.", "N|NxM", parse=axes)
 ]
 BorderValue = Annotated[
-    float, Option("Borders and size", "Sample value for --border constant.", metavar="V", parse=real)
+    float, Option("Borders and size", "Sample value for --border constant.", "V", parse=real)
 ]
 MaxMemory = Annotated[
     int | None,
-    Option("Speed", "Refuse to use more, e.g. 2GiB.  [default: what is free]", metavar="SIZE", parse=amount),
+    Option("Speed", "Refuse to use more, e.g. 2GiB.  [default: what is free]", "SIZE", parse=amount),
 ]
 MaxPixels = Annotated[
     int | None,
     Option(
         "Files",
         "Refuse larger images, e.g. 200M.  [default: 89M]",
-        metavar="N",
+        "N",
         parse=amount,
         not_with=("no image", "fold"),
     ),
 ]
-Threads = Annotated[int | None, Option("Speed", "[default: all available]", metavar="N")]
-Precision = Annotated[str, Option("Speed", "auto, float32 or float64.", metavar="TYPE")]
+Threads = Annotated[int | None, Option("Speed", "[default: all available]", "N")]
+Precision = Annotated[str, Option("Speed", "auto, float32 or float64.", "TYPE")]

@@ -1,4 +1,15 @@
-"""The command line: from ``sys.argv`` to an exit status."""
+"""The command line: from ``sys.argv`` to an exit status.
+
+``app`` has the global options and finds the commands; each has a folder: ``command`` (its help), ``options``
+(groups of options: dataclasses), ``run`` and ``summary``. ``io`` reads and writes, ``report`` prints.
+
+A new option is one field of a dataclass that the command takes, and the code that uses it. The field
+``tint: Annotated[str, Option("Samples", "Colour of the result.", "NAME")] = ""`` makes an option ``--tint``;
+`convcli.options` says what an `Option` can have: a converter, words for the shell, the circumstances in which
+it has no meaning. Options of several commands are in ``options``, those of filters in
+`convcli.filtering.options`. A new command is a folder with a function that `command.command` decorates, and
+its name in ``app.COMMANDS``. All rooms may be imported, heavy ones inside functions only.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup, TyperOption
 
-from convcli.cli.command import CONTEXT, Command, fill, parameters
+from convcli.cli.command import CONTEXT, fill, parameters
 from convcli.cli.settings import Debug, Messages, apply
 from convcli.version import __version__
 
@@ -23,12 +23,7 @@ class Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        found = getattr(import_module(f"convcli.cli.{name}.command"), name)
-        if isinstance(found, Command):
-            return found
-        single = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=CONTEXT)
-        single.command(name, no_args_is_help=True)(found)
-        return typer.main.get_command(single)
+        return getattr(import_module(f"convcli.cli.{name}.command"), name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)

@@ -84,6 +84,7 @@ def parameters(*groups: type) -> list[Any]:
     found = {}
     for group in groups:
         for field in fields(group):
+            assert not isinstance(field.type, str), f"{group.__name__} has annotations that are strings"
             if field.name not in found and getattr(field.type, "__metadata__", None):
                 found[field.name] = _parameter(field)
     return sorted(found.values(), key=lambda parameter: isinstance(parameter, TyperOption))
@@ -114,7 +115,7 @@ def _default_text(field: Any, option: Option) -> str:
         return ""
     text = option.default
     if text is None and isinstance(field.default, str | int | float) and not isinstance(field.default, bool):
-        text = str(field.default)
+        text = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
     return f"  [default: {text}]" if text else ""
 
 

@@ -26,10 +26,7 @@ class Geometry:
     padding: Annotated[
         PerAxis | None,
         Option(
-            "Borders and size",
-            "In place of --mode: N, NxM, or begins,ends as 1,1,2,2.",
-            metavar="P",
-            parse=_padding,
+            "Borders and size", "In place of --mode: N, NxM, or begins,ends as 1,1,2,2.", "P", parse=_padding
         ),
     ] = None
 
@@ -46,13 +43,10 @@ class MatrixFile:
 
     output: Annotated[
         str | None,
-        Option(
-            "Output", ".csv .tsv .npy .npz .mtx .png .json; - is stdout.", "--output", "-o", metavar="FILE"
-        ),
+        Option("Output", ".csv .tsv .npy .npz .mtx .png .json; - is stdout.", "--output", "-o", "FILE"),
     ] = None
     format: Annotated[
-        str | None,
-        Option("Output", "csv, tsv, npy, npz, mtx, png or json.", metavar="NAME", not_with=("no output",)),
+        str | None, Option("Output", "csv, tsv, npy, npz, mtx, png or json.", "NAME", not_with=("no output",))
     ] = None
     sparse_csv: Annotated[
         bool, Option("Output", "Write row,col,value as CSV.", not_with=("no output", "fold"))
@@ -64,7 +58,7 @@ class MatrixFile:
         Option(
             "Output",
             "Refuse to write more, e.g. 20GB.  [default: 4GB; a stream: none]",
-            metavar="SIZE",
+            "SIZE",
             parse=amount,
             not_with=("no output", "fold"),
         ),

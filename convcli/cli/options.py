@@ -34,13 +34,7 @@ class InOut:
     inputs: Annotated[list[str], Argument("INPUT...", "Images or .npy arrays; - is stdin.")]
     output: Annotated[
         str | None,
-        Option(
-            "Output",
-            "A file, a folder/, a template, or - for stdout.",
-            "--output",
-            "-o",
-            metavar="FILE",
-        ),
+        Option("Output", "A file, a folder/, a template, or - for stdout.", "--output", "-o", "FILE"),
     ] = None
     as_json: Json = False
     fail_fast: Annotated[bool, Option("Files", "Stop at the first bad input.")] = False
@@ -67,30 +61,23 @@ class FileOptions:
     format: Annotated[
         str | None,
         Option(
-            "Output",
-            "png, jpg, tif, webp, bmp, gif, ppm, pgm or npy.",
-            metavar="NAME",
-            used_by=lambda _kind: True,
+            "Output", "png, jpg, tif, webp, bmp, gif, ppm, pgm or npy.", "NAME", used_by=lambda _kind: True
         ),
     ] = None
     force: Force = False
     compress: Annotated[
-        int | None,
-        Option("Output", "PNG compression.  [default: 1]", metavar="0-9", used_by=has_level("compress")),
+        int | None, Option("Output", "PNG compression.  [default: 1]", "0-9", used_by=has_level("compress"))
     ] = None
     quality: Annotated[
         int | None,
-        Option(
-            "Output", "JPEG, WEBP.  [default: 95, lossless]", metavar="1-100", used_by=has_level("quality")
-        ),
+        Option("Output", "JPEG, WEBP.  [default: 95, lossless]", "1-100", used_by=has_level("quality")),
     ] = None
     strip: Annotated[
         bool,
         Option("Output", "Drop colour profile, resolution and EXIF.", used_by=lambda kind: kind != "npy"),
     ] = False
     page: Annotated[
-        int | None,
-        Option("Files", "Page of a multi-page file, from 0.", metavar="N", not_with=("array",)),
+        int | None, Option("Files", "Page of a multi-page file, from 0.", "N", not_with=("array",))
     ] = None
     max_pixels: MaxPixels = None
     max_memory: MaxMemory = None
@@ -98,3 +85,13 @@ class FileOptions:
     allow_8bit: Annotated[bool, Option("Files", "Read 16-bit colour as 8-bit.", "--allow-8bit")] = False
     to_rgb: Annotated[bool, Option("Files", "Read CMYK as RGB.")] = False
     threads: Threads = None
+
+    def __post_init__(self) -> None:
+        if self.compress is not None or self.quality is not None:
+            from convcli.images.write import check_levels
+
+            check_levels(self.compress, self.quality)
+        if self.format is not None:
+            from convcli.images.formats import format_named
+
+            format_named(self.format)

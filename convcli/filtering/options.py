@@ -65,19 +65,14 @@ class Filter:
 
     op: Annotated[
         str | None,
-        Option(
-            "Kernel",
-            "convolve or correlate.  [default: convolve; a bank: correlate]",
-            metavar="OP",
-            words=OPS,
-        ),
+        Option("Kernel", "convolve or correlate.  [default: convolve; a bank: correlate]", "OP", words=OPS),
     ] = None
     mode: Annotated[
         str | None,
         Option(
             "Borders and size",
             "same, full or valid.  [default: same; a bank: --padding 0]",
-            metavar="MODE",
+            "MODE",
             words=MODES,
             not_with=("transposed bank",),
         ),
@@ -88,7 +83,7 @@ class Filter:
             "Borders and size",
             "zero (the default in Python), constant, nearest, symmetric, mirror, wrap.  "
             "[default: nearest; a bank: zero]",
-            metavar="NAME",
+            "NAME",
             words=tuple(BORDERS),
             not_with=("transposed bank",),
         ),
@@ -102,7 +97,7 @@ class Filter:
         Option(
             "Kernel",
             "Divide by the kernel's sum: none, sum, abs, or auto (abs where sum is 0).",
-            metavar="RULE",
+            "RULE",
             words=NORMALIZATIONS,
             not_with=("bank",),
         ),
@@ -110,11 +105,7 @@ class Filter:
     divisor: Annotated[
         float | None,
         Option(
-            "Kernel",
-            "Divide the result, in place of the kernel's own.",
-            metavar="D",
-            parse=real,
-            not_with=("bank",),
+            "Kernel", "Divide the result, in place of the kernel's own.", "D", parse=real, not_with=("bank",)
         ),
     ] = None
     bias: Annotated[
@@ -122,7 +113,7 @@ class Filter:
         Option(
             "Kernel",
             "Add to the result; P% of full brightness.",
-            metavar="B|P%",
+            "B|P%",
             parse=number_or_percent,
             not_with=("bank",),
         ),
@@ -130,10 +121,7 @@ class Filter:
     range: Annotated[
         str | None,
         Option(
-            "Samples",
-            "clamp, abs, minmax or none.  [default: clamp; arrays: none]",
-            metavar="RULE",
-            words=RANGES,
+            "Samples", "clamp, abs, minmax or none.  [default: clamp; arrays: none]", "RULE", words=RANGES
         ),
     ] = None
     dtype: Annotated[
@@ -141,7 +129,7 @@ class Filter:
         Option(
             "Samples",
             "Samples written: keep, uint8, uint16 (gray; colour to .png), float32 (gray .tif; .npy).",
-            metavar="TYPE",
+            "TYPE",
             words=DTYPES,
         ),
     ] = "keep"
@@ -153,31 +141,25 @@ class Filter:
     ] = False
     alpha: Annotated[
         str,
-        Option(
-            "Samples",
-            "premultiply, filter or ignore.",
-            metavar="RULE",
-            words=ALPHAS,
-            not_with=("array", "bank"),
-        ),
+        Option("Samples", "premultiply, filter or ignore.", "RULE", words=ALPHAS, not_with=("array", "bank")),
     ] = "premultiply"
     nan: Annotated[
         str,
         Option(
             "Samples",
             "propagate, interpolate or fill:V.",
-            metavar="RULE",
+            "RULE",
             words=("propagate", "interpolate", "fill:"),
             not_with=("transposed bank",),
         ),
     ] = "propagate"
-    repeat: Annotated[int, Option("Kernel", "Apply the filter N times.", metavar="N", not_with=("bank",))] = 1
+    repeat: Annotated[int, Option("Kernel", "Apply the filter N times.", "N", not_with=("bank",))] = 1
     combine: Annotated[
         str,
         Option(
             "Kernel",
             "Of several kernels: magnitude, max, sum, mean, or none for one output each.",
-            metavar="RULE",
+            "RULE",
             words=COMBINATIONS,
             not_with=("bank",),
         ),
@@ -189,7 +171,7 @@ class Filter:
             "auto, or a name from `convcli backends`; cuda is a GPU.",
             "--backend",
             "-b",
-            metavar="NAME",
+            "NAME",
             words=backend_names,
         ),
     ] = "auto"
@@ -271,19 +253,13 @@ class BankOptions:
         Option(
             "Banks of kernels",
             "Of a bank: N, NxM, same, ... or begins,ends as 1,1,2,2.",
-            metavar="P",
+            "P",
             parse=_padding,
             not_with=("single kernel",),
         ),
     ] = None
     groups: Annotated[
-        int,
-        Option(
-            "Banks of kernels",
-            "Of a bank: groups of channels.",
-            metavar="N",
-            not_with=("single kernel",),
-        ),
+        int, Option("Banks of kernels", "Of a bank: groups of channels.", "N", not_with=("single kernel",))
     ] = 1
     bias_values: Annotated[
         "Array | None",
@@ -291,7 +267,7 @@ class BankOptions:
             "Banks of kernels",
             "Of a bank: a number to add to every output.",
             "--bias-file",
-            metavar="FILE",
+            "FILE",
             parse=_numbers,
             not_with=("single kernel",),
         ),
@@ -305,7 +281,7 @@ class BankOptions:
         Option(
             "Banks of kernels",
             "Of a transposed bank: samples added at the end.",
-            metavar="N|NxM",
+            "N|NxM",
             parse=axes,
             not_with=("single kernel",),
         ),

@@ -514,7 +514,7 @@ BANK = "x.npy -k plain.npy"
 UP = "x.npy -k up.npy --transposed"
 CASES = [
     ("x.npy -k box:3 --padding=1", 2, r"--padding is for a bank of kernels"),
-    ("x.npy -k box:3 --bias-file=k.npy", 2, r"--bias-file is for a bank of kernels"),
+    ("x.npy -k box:3 --bias-file=bias3.npy", 2, r"--bias-file is for a bank of kernels"),
     *(
         (
             f"x.npy -k box:3 {option}",

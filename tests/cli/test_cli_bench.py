@@ -422,7 +422,11 @@ def test_reports_that_share_no_case_cannot_be_compared(plain, folder):
         (["--min-time", "soon"], 2, '--min-time "soon" is not a'),
         (["--min-time", "nan"], 2, '--min-time "nan" is not a number of seconds'),
         (["-b", "direct,abacus"], 2, 'unknown backend "abacus"; use one of auto, cuda, cuda:direct'),
-        (["--dtype", "int8"], 2, 'unknown dtype "int8"; use one of float32, float64, uint8'),
+        (
+            ["--dtype", "int8"],
+            2,
+            'unknown dtype "int8"; did you mean "uint8"? use one of float32, float64, uint8',
+        ),
         (["--sort", "speed"], 2, 'unknown order "speed"; use one of order, median, name'),
         (["--reference", "abacus"], 2, 'unknown reference "abacus"; use one of auto, cuda'),
         (["-b", "fft", "--reference", "direct"], 2, 'unknown reference "direct"; use one of fft'),

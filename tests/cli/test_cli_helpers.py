@@ -64,7 +64,7 @@ def test_help_speaks_of_kinds_of_values_as_people_do():
 
 def test_every_example_of_the_help_is_understood(folder):
     """They run with other files in place of theirs; quotes and globs are the shell's."""
-    for name in ("photo.jpg", "in.png", "photo.png", "blurred.jpg", "blurred.png", "soft.png"):
+    for name in ("photo.jpg", "in.png", "photo.png", "blurred.jpg", "blurred.png", "soft.png", "a.png"):
         save(folder / name, np.zeros((256, 256), np.uint8))
     save(folder / "star.png", np.eye(3, dtype=np.uint8))
     np.save(folder / "sky.npy", np.ones((9, 9)))
@@ -75,7 +75,7 @@ def test_every_example_of_the_help_is_understood(folder):
     (folder / "out").mkdir()
     for command in ((), *((name,) for name in COMMANDS)):
         for line in re.findall(r"(?m)^ +((?:cat \S+ \| )?convcli .+)$", succeed(*command, "-h").text):
-            for option in ("-o soft.jpg", "-o edges.png", "-o sharp.png"):
+            for option in ("-o soft.jpg", "-o edges.png", "-o sharp.png", "-o out.png", "-o b.png"):
                 (folder / option.split()[1]).unlink(missing_ok=True)
             script = f'convcli() {{ "$0" -m convcli "$@"; }}; {line}'
             done = convcli(wrapper=["bash", "-c", script], cwd=folder, env={"COVERAGE_PROCESS_CONFIG": ""})

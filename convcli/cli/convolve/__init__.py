@@ -1,4 +1,5 @@
-"""``convcli convolve``: ``command`` has the options, ``run`` does the work, ``summary`` prints what was done.
+"""``convcli convolve``: ``command`` has its help, ``run`` does the work, ``summary`` prints what was done.
 
-``layer`` reads the options of a bank of kernels; ``record`` is what JSON and the summary know of an input.
+Its options are in ``options`` (inputs and outputs) and `convcli.filtering.options` (the rest);
+``layer`` refuses those that do not go with a kernel or a bank; ``record`` is what JSON and the summary know.
 """

@@ -18,7 +18,7 @@ class ConvolveInOut(InOut):
             "A kernel; may be repeated. See `convcli kernels`.",
             "--kernel",
             "-k",
-            metavar="SPEC",
+            "SPEC",
             words=kernel_names,
         ),
     ]

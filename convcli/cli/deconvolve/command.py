@@ -16,10 +16,10 @@ def deconvolve(inout: DeconvolveInOut, options: DeconvolveOptions, files: FileOp
     \b
     Examples:
       convcli deconvolve blurred.jpg -k motion:15,30 -o sharp.jpg
-      convcli deconvolve blurred.png -k gaussian:1.6 -o sharp.png --reference photo.png
-      convcli deconvolve soft.png -k disk:4 --method rl -n 50 --accelerate -o sharp.png
-      convcli deconvolve sky.npy -k star.png --method clean --noise 3 -o sources.npy
-      convcli deconvolve soft.png -k gaussian:2 --method blind --save-psf found.npy -o sharp.png
+      convcli deconvolve soft.png -k gaussian:1.6 -o out.png --reference photo.png
+      convcli deconvolve a.png -k disk:4 --method rl -n 50 --accelerate -o b.png
+      convcli deconvolve sky.npy -k star.png --method clean --noise 3 -o out.npy
+      convcli deconvolve a.png -k disk:2 --method blind --save-psf p.npy -o b.png
     """
     from convcli.cli.deconvolve.run import DeconvolveRun
     from convcli.cli.io.files import Files

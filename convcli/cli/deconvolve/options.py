@@ -20,18 +20,17 @@ class DeconvolveInOut(InOut):
     """Inputs, and all that is written."""
 
     save_every: Annotated[
-        int | None, Option("Output", "Write every N-th iteration beside the output.", metavar="N")
+        int | None, Option("Output", "Write every N-th iteration beside the output.", "N")
     ] = None
     reference: Annotated[
-        str | None,
-        Option("Output", "The sharp image: print PSNR, SSIM and ISNR per iteration.", metavar="IMAGE"),
+        str | None, Option("Output", "The sharp image: print PSNR, SSIM and ISNR per iteration.", "IMAGE")
     ] = None
     residual: Annotated[
-        str | None, Option("Output", "Write what the blurred result leaves of the input.", metavar="FILE")
+        str | None, Option("Output", "Write what the blurred result leaves of the input.", "FILE")
     ] = None
-    save_psf: Annotated[
-        str | None, Option("Output", "Write the PSF, as method blind found it.", metavar="FILE")
-    ] = None
+    save_psf: Annotated[str | None, Option("Output", "Write the PSF, as method blind found it.", "FILE")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,25 +50,20 @@ class DeconvolveOptions:
             "What blurred it: motion:15,30, disk:4, gaussian:1.6, a picture of a point, ...",
             "--kernel",
             "-k",
-            metavar="PSF",
+            "PSF",
             words=kernel_names,
         ),
     ]
-    method: Annotated[str, Option("Method", ", ".join(METHODS) + ".", metavar="NAME", words=METHODS)] = "auto"
-    iterations: Annotated[
-        int | None, Option("Method", "At most so many.", "--iterations", "-n", metavar="N")
-    ] = None
+    method: Annotated[str, Option("Method", ", ".join(METHODS) + ".", "NAME", words=METHODS)] = "auto"
+    iterations: Annotated[int | None, Option("Method", "At most so many.", "--iterations", "-n", "N")] = None
     tolerance: Annotated[
         float | None,
-        Option("Method", "End where the image changes by less, relative to itself.", metavar="X", parse=real),
+        Option("Method", "End where the image changes by less, relative to itself.", "X", parse=real),
     ] = None
     noise: Annotated[
         float | str,
         Option(
-            "Method",
-            "Standard deviation of the noise, in sample values.",
-            metavar="SIGMA|auto",
-            parse=real_or_auto,
+            "Method", "Standard deviation of the noise, in sample values.", "SIGMA|auto", parse=real_or_auto
         ),
     ] = "auto"
     balance: Annotated[
@@ -77,7 +71,7 @@ class DeconvolveOptions:
         Option(
             "Method",
             "Strength of the smoothing; for rl, of its total variation.",
-            metavar="X|auto",
+            "X|auto",
             parse=real_or_auto,
         ),
     ] = "auto"
@@ -86,17 +80,16 @@ class DeconvolveOptions:
         Option(
             "Borders and size",
             "Outside the image: unknown (restored and cut off), wrap, taper or mirror.",
-            metavar="NAME",
+            "NAME",
             words=BORDERS,
         ),
     ] = "unknown"
     accelerate: Annotated[bool, Option("Method", "Fewer iterations, for rl and landweber.")] = False
     damping: Annotated[
-        float,
-        Option("Method", "For rl: keep what agrees to T times the noise.", metavar="T", parse=real),
+        float, Option("Method", "For rl: keep what agrees to T times the noise.", "T", parse=real)
     ] = 0
     exponent: Annotated[
-        float, Option("Method", "For hyperlaplacian.", metavar="1/2|2/3", parse=real, default="2/3")
+        float, Option("Method", "For hyperlaplacian.", "1/2|2/3", parse=real, default="2/3")
     ] = 2 / 3
     origin: Origin = None
     no_psf_normalize: Annotated[bool, Option("Kernel", "Do not scale the PSF to sum 1.")] = False
@@ -108,7 +101,7 @@ class DeconvolveOptions:
             "cpu, or cuda for a GPU; auto is cpu.",
             "--backend",
             "-b",
-            metavar="NAME",
+            "NAME",
             words=("auto", "cpu", "cuda"),
         ),
     ] = "auto"

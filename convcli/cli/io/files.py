@@ -68,29 +68,13 @@ class Source(NamedTuple):
 class Files(FileOptions):
     """The reading and writing of files, as the options say."""
 
-    def __post_init__(self) -> None:
-        if self.compress is not None or self.quality is not None:
-            from convcli.images.write import check_levels
-
-            check_levels(self.compress, self.quality)
-        if self.format is not None:
-            from convcli.images.formats import format_named
-
-            format_named(self.format)
-
     @property
     def extension(self) -> str | None:
         """The extension that ``--format`` asks for."""
         return self.format and f".{self.format.lower().removeprefix('.')}"
 
     def check_use(self, targets: list[str]) -> None:
-        """Refuse options about writing that no target has a use for.
-
-        Parameters
-        ----------
-        targets : list of str
-            All outputs, named as far as their names tell the format.
-        """
+        """Refuse options about writing that no target has a use for, as far as names tell the format."""
         kinds = set()
         for target in targets:
             with contextlib.suppress(UsageError):  # a bad name is its own file's error

@@ -17,15 +17,7 @@ FIELDS = ("stem", "ext", "kernel")
 
 
 class Job(NamedTuple):
-    """One input and where its results go.
-
-    Attributes
-    ----------
-    source : str
-        A path, or ``-``.
-    targets : list of str
-        Paths or ``-``, one per result; empty if nothing is to be written.
-    """
+    """One input, and where its results go: paths or ``-``, none if nothing is to be written."""
 
     source: str
     targets: list[str]
@@ -40,23 +32,7 @@ def refuse_terminal() -> None:
 def jobs(
     sources: Sequence[str], output: str | None, labels: Sequence[str], extension: str | None
 ) -> list[Job]:
-    """Pair every input with its outputs, and refuse what cannot work before anything is read.
-
-    Parameters
-    ----------
-    sources : sequence of str
-    output : str or None
-        What ``-o`` says.
-    labels : sequence of str
-        One per result of an input: kernel names, or what they were combined to.
-    extension : str or None
-        Extension that ``--format`` asks for.
-
-    Raises
-    ------
-    UsageError
-        For outputs that coincide, are inputs still to be read, or are too few.
-    """
+    """Pair every input with its outputs, one per label; refuse what cannot work before anything is read."""
     if list(sources).count(STREAM) > 1:
         raise UsageError("standard input can be read once; give - once")
     if output == "":
@@ -160,16 +136,7 @@ def _refuse_clashes(found: list[Job]) -> None:
 
 
 def check_targets(job: Job, *, makes_folders: bool, force: bool) -> None:
-    """Refuse outputs that exist or have no folder, before any work for them is done.
-
-    Parameters
-    ----------
-    job : Job
-    makes_folders : bool
-        Missing folders are made when they are first needed.
-    force : bool
-        Overwrite what exists.
-    """
+    """Refuse outputs that exist or have no folder (unless folders are made), before any work for them."""
     for target in job.targets:
         folder = os.path.dirname(target)
         if target == STREAM or (makes_folders and folder and not os.path.exists(folder)):

@@ -25,10 +25,9 @@ class ShapeOptions:
 
     size: Annotated[str, Argument("SHAPE", "Of the input: 100, 480x640 or 16x112x112.")]
     layers: Annotated[
-        list[str],
-        Option("Input", "A layer, as above; may be repeated.", "--layer", "-l", metavar="LAYER"),
+        list[str], Option("Input", "A layer, as above; may be repeated.", "--layer", "-l", "LAYER")
     ] = field(default_factory=list)
-    channels: Annotated[int, Option("Input", "Channels of the input.", metavar="N")] = 1
+    channels: Annotated[int, Option("Input", "Channels of the input.", "N")] = 1
     as_json: Annotated[bool, Option("Output", "Print one JSON document.", "--json")] = False
 
 

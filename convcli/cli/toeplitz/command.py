@@ -1,6 +1,7 @@
 """``convcli toeplitz``: the matrix of a convolution."""
 
 from convcli.cli.command import command
+from convcli.cli.loading import loading
 from convcli.cli.matrix_options import MatrixFile
 from convcli.cli.settings import Messages
 from convcli.cli.toeplitz.options import Rule, Task
@@ -19,7 +20,8 @@ def toeplitz(task: Task, rule: Rule, file: MatrixFile) -> None:
       convcli toeplitz -k box:3 photo.png --mode same -o - --sparse-csv | head
     """
     task.check(rule, file.output)
-    from convcli.cli.io.matrix_output import MatrixOutput
-    from convcli.cli.toeplitz.run import run
+    with loading():
+        from convcli.cli.io.matrix_output import MatrixOutput
+        from convcli.cli.toeplitz.run import run
 
     run(task, rule, MatrixOutput(**vars(file)))

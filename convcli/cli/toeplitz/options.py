@@ -15,18 +15,17 @@ class Rule(Geometry):
     """Rule of the matrix: the options of `convcli.toeplitz_matrix`."""
 
     kernel: Annotated[
-        list[str],
-        Option("Kernel", "See `convcli kernels`.", "--kernel", "-k", metavar="SPEC", words=kernel_names),
+        list[str], Option("Kernel", "See `convcli kernels`.", "--kernel", "-k", "SPEC", words=kernel_names)
     ] = field(default_factory=list)
     op: Annotated[
-        str | None, Option("Kernel", "convolve or correlate.  [default: convolve]", metavar="OP", words=OPS)
+        str | None, Option("Kernel", "convolve or correlate.  [default: convolve]", "OP", words=OPS)
     ] = None
     mode: Annotated[
         str | None,
         Option(
             "Borders and size",
             "full, same or valid.  [default: full; same with --border wrap]",
-            metavar="MODE",
+            "MODE",
             words=MODES,
         ),
     ] = None
@@ -35,21 +34,20 @@ class Rule(Geometry):
         Option(
             "Borders and size",
             "zero, wrap (circulant), symmetric (Toeplitz plus Hankel), mirror, nearest.",
-            metavar="NAME",
+            "NAME",
             words=BORDERS,
         ),
     ] = "zero"
     border_value: BorderValue = 0.0
     channels_in: Annotated[
-        int | None, Option("Banks of kernels", "Channels of the image, for a bank of kernels.", metavar="N")
+        int | None, Option("Banks of kernels", "Channels of the image, for a bank of kernels.", "N")
     ] = None
     channels_out: Annotated[
-        int | None,
-        Option("Banks of kernels", "Kernels in the bank: (out, in / groups, height, width).", metavar="N"),
+        int | None, Option("Banks of kernels", "Kernels in the bank: (out, in / groups, height, width).", "N")
     ] = None
-    groups: Annotated[int, Option("Banks of kernels", "Groups of the bank.", metavar="N")] = 1
+    groups: Annotated[int, Option("Banks of kernels", "Groups of the bank.", "N")] = 1
     order: Annotated[
-        str, Option("Matrix", "vec reads rows first (C), or columns first as MATLAB does (F).", metavar="C|F")
+        str, Option("Matrix", "vec reads rows first (C), or columns first as MATLAB does (F).", "C|F")
     ] = "C"
 
     def __post_init__(self) -> None:
@@ -77,9 +75,7 @@ class Task:
     """The image, and what is to be done with its matrix."""
 
     image: Annotated[str | None, Argument("[IMAGE]", "Takes the shape from it; - is stdin.")] = None
-    shape: Annotated[str | None, Option("Input", "Shape of the image, in place of IMAGE.", metavar="HxW")] = (
-        None
-    )
+    shape: Annotated[str | None, Option("Input", "Shape of the image, in place of IMAGE.", "HxW")] = None
     transpose: Annotated[bool, Option("Matrix", "Take the transpose.")] = False
     symbolic: Annotated[bool, Option("Matrix", "Cells by name: w11 w12 ...")] = False
     steps: Annotated[bool, Option("Matrix", "Show the construction in eight steps.")] = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from convcli.arrays.library import Array
 from convcli.cli import report, settings
@@ -14,13 +15,15 @@ from convcli.cli.report.grid import print_lines
 from convcli.cli.report.matrices import lines_of, time_rows
 from convcli.cli.toeplitz.options import Rule, Task
 from convcli.cli.toeplitz.summary import document, print_checks, print_facts, print_steps
-from convcli.engine.verification import failures, verify
 from convcli.errors import VerificationError
 from convcli.matrices.build import cell_names, in_order
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.files import NAME_BYTES
 from convcli.matrices.matrix import Matrix, Symbolic
 from convcli.matrices.show.facts import facts, most_bytes
+
+if TYPE_CHECKING:
+    from convcli.engine.verification import Check
 
 VECTORS = 32  # bytes of memory for each number of image and result, while T is multiplied
 
@@ -57,26 +60,33 @@ def _run(
     checked = output.check(matrix, "sparse-csv" if task.symbolic else "npz") if stderr else None
     import scipy.sparse  # noqa: F401 - not to be timed with the rows
 
-    checks = verify(rule, image()) if task.verify else []
-    held = {"checks": [asdict(check) for check in checks]}
-    if failures(checks):  # a matrix known to be wrong is neither written nor shown
-        if task.as_json:
-            report.document(held)
-        elif not settings.quiet:
-            print_checks(checks, stderr=stderr)
-        raise VerificationError(failures(checks))
+    checks = _compared(rule, image(), task.as_json, stderr) if task.verify else []
     if task.steps:
         print_steps(rule, image()[0])
     written = None if checked is None else output.write(matrix, checked, rule.stopwatch)
     if task.as_json:
         found = document(facts(rule, named=task.symbolic), rule, matrix)
-        report.document(found | (asdict(written) if written else {}) | held)
+        report.document(found | (asdict(written) if written else {}) | {"checks": list(map(asdict, checks))})
         return
     if not task.steps:
         _show(task, rule, matrix, written)
     if checks and not settings.quiet:
         print(file=sys.stderr if stderr else sys.stdout)
         print_checks(checks, stderr=stderr)
+
+
+def _compared(rule: ConvolutionMatrix, image: Array, as_json: bool, stderr: bool) -> list[Check]:
+    """Compare with every backend; a matrix known to be wrong is neither written nor shown."""
+    from convcli.engine.verification import failures, verify
+
+    checks = verify(rule, image)
+    if failures(checks):
+        if as_json:
+            report.document({"checks": list(map(asdict, checks))})
+        elif not settings.quiet:
+            print_checks(checks, stderr=stderr)
+        raise VerificationError(failures(checks))
+    return checks
 
 
 def _show(task: Task, rule: ConvolutionMatrix, matrix: Matrix, written: Written | None) -> None:

@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from convcli.arrays.library import Array
 from convcli.cli import report, settings
 from convcli.cli.report.grid import print_lines
 from convcli.cli.report.matrices import LARGEST_IN_JSON, lines_of, options_of, options_text
-from convcli.engine.verification import Check
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.matrix import Matrix, dense_rows
 from convcli.matrices.show.facts import Facts
 from convcli.matrices.show.steps import steps
 from convcli.text import bytes_text, shape_text
+
+if TYPE_CHECKING:
+    from convcli.engine.verification import Check
 
 INDENT = "   "
 

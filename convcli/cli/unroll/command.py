@@ -1,6 +1,7 @@
 """``convcli unroll``: an image as the matrix of its patches, and back."""
 
 from convcli.cli.command import command
+from convcli.cli.loading import loading
 from convcli.cli.settings import Messages
 from convcli.cli.unroll.options import Patches, PatchesFile, Task
 
@@ -18,11 +19,13 @@ def unroll(task: Task, patches: Patches, file: PatchesFile) -> None:
     """
     task.check(file)
     if task.fold:
-        from convcli.cli.unroll.fold import fold_back
+        with loading():
+            from convcli.cli.unroll.fold import fold_back
 
         fold_back(task, patches, file)
         return
-    from convcli.cli.io.matrix_output import MatrixOutput
-    from convcli.cli.unroll.run import show_patches
+    with loading():
+        from convcli.cli.io.matrix_output import MatrixOutput
+        from convcli.cli.unroll.run import show_patches
 
     show_patches(task, patches, MatrixOutput(**vars(file)))

@@ -24,24 +24,22 @@ class Patches(Geometry):
     """How patches are taken, and stand in the matrix; without a size, a kernel gives it."""
 
     size: Annotated[
-        PerAxis | None, Option("Kernel", "Shape of a patch.", "--size", "-s", metavar="KHxKW", parse=axes)
+        PerAxis | None, Option("Kernel", "Shape of a patch.", "--size", "-s", "KHxKW", parse=axes)
     ] = None
     layout: Annotated[
         str,
         Option(
             "Matrix",
             "A patch per row, or per column as torch's unfold.",
-            metavar="rows|columns",
+            "rows|columns",
             words=("rows", "columns"),
         ),
     ] = "rows"
     mode: Annotated[
-        str | None,
-        Option("Borders and size", "valid, same or full.  [default: valid]", metavar="MODE", words=MODES),
+        str | None, Option("Borders and size", "valid, same or full.  [default: valid]", "MODE", words=MODES)
     ] = None
     order: Annotated[
-        str,
-        Option("Matrix", "Read rows first (C), or columns first as MATLAB's im2col does (F).", metavar="C|F"),
+        str, Option("Matrix", "Read rows first (C), or columns first as MATLAB's im2col does (F).", "C|F")
     ] = "C"
 
     def __post_init__(self) -> None:
@@ -70,23 +68,21 @@ class Task:
     """The image, and what is to be done with its patches."""
 
     source: Annotated[str | None, Argument("[IMAGE]", "With --fold, a matrix in a file; - is stdin.")] = None
-    shape: Annotated[
-        str | None, Option("Input", "Shape of an image that counts 1, 2, 3, ...", metavar="HxW")
-    ] = None
+    shape: Annotated[str | None, Option("Input", "Shape of an image that counts 1, 2, 3, ...", "HxW")] = None
     border: Annotated[
         str | None,
         Option(
             "Borders and size",
             "zero, constant, nearest, symmetric, mirror, wrap.  [default: zero]",
-            metavar="NAME",
+            "NAME",
             words=BORDERS,
             not_with=("fold",),
         ),
     ] = None
     border_value: BorderValue = 0.0
-    channels: Annotated[
-        int | None, Option("Input", "Channels of the image; 1 makes colours gray.", metavar="N")
-    ] = None
+    channels: Annotated[int | None, Option("Input", "Channels of the image; 1 makes colours gray.", "N")] = (
+        None
+    )
     kernel: Annotated[
         list[str],
         Option(
@@ -94,14 +90,13 @@ class Task:
             "Show the flattened kernel, and the product.",
             "--kernel",
             "-k",
-            metavar="SPEC",
+            "SPEC",
             words=kernel_names,
             not_with=("fold",),
         ),
     ] = field(default_factory=list)
     op: Annotated[
-        str | None,
-        Option("Kernel", "Of -k.  [default: convolve]", metavar="OP", words=OPS, not_with=("fold",)),
+        str | None, Option("Kernel", "Of -k.  [default: convolve]", "OP", words=OPS, not_with=("fold",))
     ] = None
     symbolic: Annotated[bool, Option("Matrix", "Samples by name: x11 x12 ...", not_with=("fold",))] = False
     fold: Annotated[bool, Option("Matrix", "The way back: patches to the image.")] = False
@@ -110,7 +105,7 @@ class Task:
         Option(
             "Matrix",
             "Of patches that overlap: mean gives the image back, sum is the adjoint.  [default: mean]",
-            metavar="sum|mean",
+            "sum|mean",
             words=("sum", "mean"),
             not_with=("unfolded",),
         ),
@@ -120,7 +115,7 @@ class Task:
         Option(
             "Output",
             "Of an image that is folded: uint8, uint16 or float32.  [default: uint8; .npy: as computed]",
-            metavar="TYPE",
+            "TYPE",
             not_with=("unfolded",),
         ),
     ] = None
@@ -149,10 +144,9 @@ class PatchesFile(MatrixFile):
             ".csv .tsv .npy .npz .mtx .png .json; with --fold, .npy or an image; - is stdout.",
             "--output",
             "-o",
-            metavar="FILE",
+            "FILE",
         ),
     ] = None
     format: Annotated[
-        str | None,
-        Option("Output", "Of the output, whatever its name.", metavar="NAME", not_with=("no output",)),
+        str | None, Option("Output", "Of the output, whatever its name.", "NAME", not_with=("no output",))
     ] = None

@@ -10,7 +10,7 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.matrices.matrix import dense_rows
-from convcli.matrices.value_counts import most_entries, nonzeros
+from convcli.matrices.value_counts import most_entries, nonzeros, value_counts
 from convcli.spec import BORDERS, CONSTANT_BORDERS
 from convcli.text import shape_text
 
@@ -96,8 +96,9 @@ def sparse_bytes(shape: tuple[int, int], nonzeros: int) -> int:
 
 
 def most_bytes(matrix: ConvolutionMatrix) -> int:
-    """Return a bound of the bytes of the CSR matrix."""
-    return sparse_bytes(matrix.shape, most_entries(matrix))
+    """Return the bytes of the CSR matrix, or a bound where its entries are not counted at once."""
+    counts, exact = value_counts(matrix)
+    return sparse_bytes(matrix.shape, counts.total() if exact else most_entries(matrix))
 
 
 def structure(matrix: ConvolutionMatrix) -> str:
