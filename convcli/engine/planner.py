@@ -178,7 +178,7 @@ def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterat
     auto = backend == "auto"
     best = math.inf
     # The host comes first: where it is done before a GPU has started, none is started.
-    for head in _order() if auto else (backend,):
+    for head in sorted(backends.heads(), key=_elsewhere) if auto else (backend,):
         reason = None
         if _elsewhere(head):
             if auto and not resident and best <= (wait := _start_seconds(head)):
@@ -194,11 +194,6 @@ def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterat
             for candidate in _considered(member, spec, threads, resident, state(member)):
                 best = min(best, candidate.cost.seconds if candidate.cost else math.inf)
                 yield candidate
-
-
-@functools.cache
-def _order() -> tuple[str, ...]:
-    return tuple(sorted(backends.heads(), key=_elsewhere))
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass, replace
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -177,14 +178,9 @@ class Options:
 
     def told_apart(self) -> bool:
         """Whether only the same values equal these; 2 and 2.0 are equal, and one of them is a stride."""
-        axes = (self.origin, self.stride, self.dilation, self.threads, self.max_memory, self.groups)
-        numbers = itertools.chain.from_iterable(n if type(n) is tuple else (n,) for n in axes)
-        words = (self.mode, self.border, self.op, self.nan, self.precision, self.backend)
-        return (
-            all(n is None or type(n) is int for n in numbers)
-            and all(type(word) is str for word in words)
-            and type(self.border_value) in (int, float)
-        )
+        others = (v for name, v in vars(self).items() if name not in ("border_value", "padding"))
+        flat = itertools.chain.from_iterable(v if type(v) is tuple else (v,) for v in others)
+        return type(self.border_value) in (int, float) and {type(v) for v in flat} <= {str, int, NoneType}
 
 
 def prepare(image: Array, kernels: Array, **options: Any) -> Convolution:

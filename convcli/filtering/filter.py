@@ -124,8 +124,7 @@ def _streamed(response: Response, planes: Array, first: Convolution, snap: bool)
     options = response.options
     dtype, rule = _target(np.dtype(first.result_type), response.source_type, options, True)
     output, clipped = response.respond_into(planes, first, dtype, rule, snap=snap)
-    if dtype.kind != "f":
-        refuse_clipped(clipped, dtype, rule)
+    refuse_clipped(clipped, dtype, rule)
     return output, clipped
 
 

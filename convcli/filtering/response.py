@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from convcli.arrays.library import Array
-from convcli.engine.problem import Convolution, prepare
+from convcli.engine.problem import Convolution, Options, prepare
 from convcli.errors import UsageError
 from convcli.filtering.options import Filter, Percent
 from convcli.images.colour import from_linear, premultiplied_type, premultiply, store, to_linear, white
@@ -18,10 +18,6 @@ from convcli.spec import ConvSpec
 from convcli.text import shape_text
 
 STEPS = 4096  # per sample value, to which the intermediate results of integer kernels are rounded
-ENGINE = (
-    *("mode", "border", "border_value", "op", "origin", "stride", "dilation", "nan"),
-    *("precision", "backend", "threads", "max_memory"),
-)
 
 
 @dataclass(frozen=True)
@@ -31,10 +27,6 @@ class Samples:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     largest: float
-
-    def array(self) -> Array:
-        """Return an array of that shape and type that takes no memory."""
-        return np.broadcast_to(np.array(self.largest, self.dtype), self.shape)
 
 
 @dataclass(frozen=True)
@@ -75,35 +67,29 @@ class Response:
         if alpha and self.options.alpha == "premultiply":
             largest = samples.largest * self._opacity(samples.dtype)
             samples = replace(samples, dtype=premultiplied_type(samples.dtype), largest=largest)
-            outside = self._outside_premultiplied
-        stepped, scale = _in_steps(np.array([samples.largest], samples.dtype)) if self._steps else (None, 1)
-        if stepped is not None:
-            samples = replace(samples, dtype=stepped.dtype, largest=stepped[0])
-        return self.prepare(samples.array(), outside=outside * scale)
+            outside *= self.options.border_value
+        sample, scale = np.array([samples.largest], samples.dtype), 1
+        if self._steps:
+            sample, scale = _in_steps(sample)
+        return self.prepare(np.broadcast_to(sample[0], samples.shape), outside=outside * scale)
 
     def respond(self, planes: Array, alpha: bool, first: Convolution) -> Array:
         """Apply the kernel as often as is asked for; `first` is planned by the method of that name."""
-        planes = self._once(planes, alpha, first)
-        for _ in range(self.options.repeat - 1):
-            planes = self._once(planes, alpha, None)
+        for number in range(self.options.repeat):
+            planes = self._once(planes, alpha, None if number else first)
         return planes
 
     def in_one_go(self, planes: Array, alpha: bool) -> bool:
         """Whether every sample of the output is made of one sample of the result alone."""
         flat = self.photo and planes.ndim == 3 and self.kernel.values.ndim == 2
-        stepped = self.options.linear and self._exact  # light is rounded to steps first
+        stepped = self.options.linear and self._steps  # light is rounded to steps first
         once = self.options.repeat == 1 and self.options.range != "minmax"
         return flat and not (alpha or stepped) and once
 
     @property
     def _steps(self) -> bool:
-        """Whether intermediate results are rounded to steps."""
-        return self.photo and self._exact
-
-    @property
-    def _exact(self) -> bool:
-        """Whether whole numbers meet whole numbers."""
-        return self.kernel.values.dtype.kind == "i" and self.source_type.kind in "ui"
+        """Whether intermediate results are rounded to steps: those of integer photos and kernels."""
+        return self.photo and self.kernel.values.dtype.kind == "i" and self.source_type.kind in "ui"
 
     def respond_into(
         self, planes: Array, first: Convolution, dtype: np.dtype[Any], rule: str, *, snap: bool
@@ -134,7 +120,8 @@ class Response:
             return np.concatenate([self._rescaled(self._convolve(colour, made=first)), self._placed(opacity)])
         scale = self._opacity(opacity.dtype)
         products = premultiply(colour, opacity)
-        product = self._convolve(products, outside=self._outside_premultiplied, made=first)
+        outside = self.outside * self.options.border_value
+        product = self._convolve(products, outside=outside, made=first)
         product = product / self.kernel.divisor
         gain = float(self.kernel.values.sum()) / self.kernel.divisor
         if abs(gain) <= 1e-9 * float(np.abs(self.kernel.weights).sum()):
@@ -149,10 +136,6 @@ class Response:
     def _opacity(self, dtype: np.dtype[Any]) -> float:
         """Sample value of full opacity."""
         return white(dtype if dtype.kind in "ui" else self.source_type)
-
-    @property
-    def _outside_premultiplied(self) -> float:
-        return self.outside * self.options.border_value
 
     @property
     def outside(self) -> float:
@@ -211,7 +194,7 @@ class Response:
 
 def engine_options(options: Filter) -> dict[str, Any]:
     """Return the options that the engine knows by the same names."""
-    return {name: getattr(options, name) for name in ENGINE}
+    return {f.name: getattr(options, f.name) for f in fields(Options) if hasattr(options, f.name)}
 
 
 def _batch(planes: Array, axes: int) -> Array:

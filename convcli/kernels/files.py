@@ -43,11 +43,7 @@ def _title(path: str) -> str:
 
 
 def _extension(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
-
-
-def _stem(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]
+    return Path(path).suffix.lower()
 
 
 def _check_file(path: str) -> None:
@@ -73,7 +69,7 @@ def read_text(path: str) -> Kernel:
     """
     with open(path, "rb") as file:
         values, divisor = table(_lines(file))
-    return Kernel(values, _stem(path), divisor, scale=divisor)
+    return Kernel(values, Path(path).stem, divisor, scale=divisor)
 
 
 def read_vips(path: str) -> Kernel:
@@ -102,7 +98,7 @@ def read_vips(path: str) -> Kernel:
         rows, cells = values.shape
         raise UsageError(f"{where} promises {height} rows of {width} cells, but there are {rows} of {cells}")
     scale, offset = numbers[2:] + [1.0, 0.0][len(numbers) - 2 :]
-    return Kernel(values, _stem(path), divisor * scale, offset, scale=divisor)
+    return Kernel(values, Path(path).stem, divisor * scale, offset, scale=divisor)
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[str, str]]:
@@ -132,7 +128,7 @@ def read_array(path: str) -> Kernel:
 
         values = read_npz(path, member="kernel", **limits)
     check_shape(values.shape)
-    return Kernel(values, _stem(path))
+    return Kernel(values, Path(path).stem)
 
 
 def read_json_kernel(path: str) -> Kernel:
@@ -140,7 +136,7 @@ def read_json_kernel(path: str) -> Kernel:
     from convcli.kernels.jsonfile import parse_json
 
     with open(path, "rb") as file:
-        return parse_json(file.read(), _stem(path))
+        return parse_json(file.read(), Path(path).stem)
 
 
 def read_image_kernel(path: str) -> Kernel:
@@ -160,7 +156,7 @@ def read_image_kernel(path: str) -> Kernel:
     total = float(pixels.sum(dtype=np.float64))
     if not total > 0:
         raise UsageError("the pixels sum to 0; a picture of a kernel needs light")
-    return Kernel(pixels, _stem(path), total)
+    return Kernel(pixels, Path(path).stem, total)
 
 
 READERS = {

@@ -40,7 +40,6 @@ class Kernel:
         Added to the result, in units of the image's samples.
     origin : tuple of int, optional
         Index of the cell that sits on the output pixel; ``(n - 1) // 2`` per axis by default.
-
     scale : float
         The part of `divisor` that is there only to write the cells as whole numbers: another
         divisor in its place leaves it.

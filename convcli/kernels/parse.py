@@ -53,20 +53,16 @@ def parse_kernel(text: str) -> Kernel:
         return parse_inline(text)
     if "/" in text or os.sep in text or os.path.exists(text):
         return read_kernel_file(text)
-    raise _unknown(text)
+    name = text.partition(":")[0]
+    close = nearest(name.lower(), names())
+    hint = f'; did you mean "{close}"?' if close else ";"
+    raise UsageError(f'unknown kernel "{brief(name)}"{hint} `convcli kernels` lists them')
 
 
 def _is_inline(text: str) -> bool:
     first, *others = re.split(r"[\s,;:]", text, maxsplit=1)
     started = bool(NUMBER_START.match(first)) and bool(others)
     return started or is_number(text) or (";" in text and "/" not in text)
-
-
-def _unknown(text: str) -> UsageError:
-    name = text.partition(":")[0]
-    close = nearest(name.lower(), names())
-    hint = f'; did you mean "{close}"?' if close else ";"
-    return UsageError(f'unknown kernel "{brief(name)}"{hint} `convcli kernels` lists them')
 
 
 def parse_inline(text: str) -> Kernel:

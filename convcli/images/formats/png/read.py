@@ -44,9 +44,8 @@ def read_plain_png(file: BinaryIO, max_pixels: int | None) -> Image | None:
     if len(head) < BEFORE_CHUNKS + 25 or head[8:16] != b"\0\0\0\rIHDR":
         return None
     width, height, depth, colour, *methods = struct.unpack(">IIBBBBB", head[16:29])
-    if depth != 8 or colour not in CHANNELS or any(methods) or 0 in (width, height):
-        return None
-    if max_pixels is not None and width * height > max_pixels:
+    too_large = max_pixels is not None and width * height > max_pixels
+    if depth != 8 or colour not in CHANNELS or any(methods) or 0 in (width, height) or too_large:
         return None
     step = CHANNELS[colour]
     size = height * (1 + width * step)
