@@ -34,9 +34,8 @@ class Candidate:
     @property
     def name(self) -> str:
         """Backend and passes, as shown to people."""
-        if not self.rank:
-            return self.backend
-        return f"{self.backend}, " + ("1-D passes" if self.rank == 1 else f"1-D passes of rank {self.rank}")
+        passes = "1-D passes" if self.rank == 1 else f"1-D passes of rank {self.rank}"
+        return f"{self.backend}, {passes}" if self.rank else self.backend
 
 
 @dataclass(frozen=True)

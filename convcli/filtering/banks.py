@@ -63,11 +63,11 @@ def prepare_bank(
     else:
         problem = _planned(images, bank, options, layer)
         spatial = problem.plan.spec.output_shape
-    leading = image.shape[: image.ndim - axes - 1]
     samples = len(images) * outputs * math.prod(spatial)
     needed = images.nbytes + 2 * samples * 8 + problem.plan.cost.memory_bytes
     way = "a smaller stride or dilation" if layer.transposed else "--stride or less padding"
     check_memory(needed, options.max_memory, f"the result {shape_text(spatial)}", way)
+    leading = image.shape[: image.ndim - axes - 1]
     found = Filtered([], problem.plan, shape=(*leading, outputs, *spatial))
 
     def work() -> Iterable[tuple[Array, int]]:

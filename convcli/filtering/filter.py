@@ -80,7 +80,7 @@ def prepare_filter(
     samples = _samples(planes, options, alpha)
     convolutions = [response.first(planes, samples, alpha) for response in responses]
     apart = options.combine == "none" and all(r.in_one_go(planes, alpha) for r in responses)
-    _check_memory(convolutions, planes, samples, options, alpha=alpha, photo=photo, apart=apart)
+    _check_memory(responses[0], convolutions, samples, alpha, apart)
     whole = options.precision == "auto" and all(r.kernel.values.dtype.kind == "i" for r in responses)
     snap = photo and not whole
 
@@ -129,16 +129,10 @@ def _streamed(response: Response, planes: Array, first: Convolution, snap: bool)
 
 
 def _check_memory(
-    convolutions: list[Convolution],
-    planes: Array,
-    samples: Samples,
-    options: Filter,
-    *,
-    alpha: bool,
-    photo: bool,
-    apart: bool,
+    response: Response, convolutions: list[Convolution], samples: Samples, alpha: bool, apart: bool
 ) -> None:
     """Refuse what would not fit, before it is begun: an estimate of all that is held at a time."""
+    options = response.options
     limit = options.max_memory if options.max_memory is not None else available_memory()
     if limit is None:
         return
@@ -154,7 +148,7 @@ def _check_memory(
     written = 0
     for made in convolutions:
         spec, dtype = made.plan.spec, np.dtype(made.result_type)
-        output = _target(dtype, planes.dtype, options, photo)[0].itemsize
+        output = _target(dtype, response.source_type, options, response.photo)[0].itemsize
         # A result that is finished tile by tile is never there as a whole, unless samples are not finite.
         floats = samples.dtype.kind == "f" and not options.linear
         whole = dtype.itemsize + itemsize + 3 if floats else 0
@@ -171,16 +165,11 @@ def check_options(kernels: Sequence[Kernel], options: Filter) -> None:
     known = engine_options(options.for_kernels(kernels))
     choose(options.precision, PRECISIONS, "precision")
     nan_rule(options.nan)
+    asked = {name: known[name] for name in ("border", "op")}
+    asked |= {name: known[name] for name in ("stride", "dilation") if isinstance(known[name], int)}
     for kernel in kernels:
-        spec = ConvSpec(
-            kernel.taps,
-            kernel.taps,
-            mode="full" if known["mode"] == "valid" else known["mode"],
-            border=known["border"],
-            op=known["op"],
-            stride=options.stride if isinstance(options.stride, int) else 1,
-            dilation=options.dilation if isinstance(options.dilation, int) else 1,
-        )
+        mode = "full" if known["mode"] == "valid" else known["mode"]
+        spec = ConvSpec(kernel.taps, kernel.taps, mode=mode, **asked)
         plan(replace(spec, stride=1, dilation=1), options.backend, threads=options.threads)
 
 
