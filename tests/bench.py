@@ -141,7 +141,7 @@ def whole_process(runs: int) -> None:
 
 def harness(runs: int = 2000) -> None:
     """Time a millisecond of work by hand and as bench does: what the harness adds."""
-    from convcli.bench.timer import Schedule, take_turns
+    from convcli.bench.timer import Repeats, take_turns
 
     def work() -> None:
         end = time.perf_counter() + 1e-3
@@ -149,7 +149,7 @@ def harness(runs: int = 2000) -> None:
             pass
 
     began = time.perf_counter()
-    take_turns({"work": work}, Schedule(min_runs=runs, max_runs=runs, min_seconds=0))
+    take_turns({"work": work}, Repeats(min_runs=runs, max_runs=runs, min_seconds=0))
     whole = (time.perf_counter() - began) / runs
     show("bench: a run of 1 ms, harness included / 1 ms", whole, 1e-3, "≤ 1.01")
 

@@ -14,7 +14,7 @@ import numpy as np
 import convcli
 from convcli import backends
 from convcli.bench.calibration import calibrate
-from convcli.bench.timer import Schedule, take_turns
+from convcli.bench.timer import Repeats, take_turns
 from convcli.engine import rates as profile
 from convcli.engine.planner import plan
 from convcli.spec import ConvSpec
@@ -24,7 +24,7 @@ KERNELS = (3, 5, 7, 11, 15, 25, 31, 51, 101)
 HOPELESS = 5  # times the least estimate: not even tried
 
 
-def regrets(schedule: Schedule) -> list[tuple[float, str, str, str]]:
+def regrets(schedule: Repeats) -> list[tuple[float, str, str, str]]:
     """Time `auto` and every backend that stands a chance on all cases, in turns."""
     rng = np.random.default_rng(0)
     found = []
@@ -49,7 +49,7 @@ def regrets(schedule: Schedule) -> list[tuple[float, str, str, str]]:
 
 
 def in_both_orders(
-    names: list[str], image: np.ndarray, kernel: np.ndarray, schedule: Schedule
+    names: list[str], image: np.ndarray, kernel: np.ndarray, schedule: Repeats
 ) -> dict[str, float]:
     """Medians over turns forwards and backwards.
 
@@ -81,7 +81,7 @@ def main(runs: int = 5) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CONFIG_HOME"] = folder
         profile.stored.cache_clear()
-        schedule = Schedule(warmup=1, min_runs=runs, max_runs=10 * runs, min_seconds=0.02)
+        schedule = Repeats(warmup=1, min_runs=runs, max_runs=10 * runs, min_seconds=0.02)
         show("shipped profile", regrets(schedule), "≤ 1.1, ≤ 2")
         began = time.perf_counter()
         profile.save(calibrate())

@@ -7,97 +7,83 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
-
 from convcli import backends
 from convcli.arrays import device
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
-from convcli.bench.contestants import Contestant, Problem
+from convcli.bench.contestants import Contestant, Task
 from convcli.bench.results import Phases
-from convcli.engine.problem import Convolution as Posed
-from convcli.engine.problem import prepare
+from convcli.engine.problem import Convolution, prepare
 from convcli.errors import ConvcliError
 
 
 def ours(names: Sequence[str] = (), *, max_memory: int | None = None) -> list[Contestant]:
-    """Return backends as contestants.
+    """Return backends as contestants, by default ``auto`` and all others.
 
-    Parameters
-    ----------
-    names : sequence of str
-        ``auto`` and all others by default.
-    max_memory : int, optional
-        Bytes that temporaries may take; a backend that needs more is skipped.
-
-    Examples
-    --------
     >>> [contestant.name for contestant in ours(["fft"])]
     ['fft']
     """
-    return [_contestant(name, max_memory) for name in names or ("auto", *backends.listed())]
+    return [Ours(name, max_memory) for name in names or ("auto", *backends.listed())]
 
 
-def posed(problem: Problem, name: str, max_memory: int | None = None) -> Posed:
-    """Decide how a backend is to solve a problem.
+class Ours(Contestant):
+    """A backend, which is skipped where its temporaries need more than `max_memory` bytes."""
 
-    Raises
-    ------
-    BackendError, LimitError
-        If it cannot, or may not.
-    """
-    kernel = samples_of(problem.kernel, "kernel")[None, None]
-    return prepare(planes(problem), kernel, backend=name, threads=problem.case.threads, max_memory=max_memory)
+    kind = "backend"
 
+    def __init__(self, name: str, max_memory: int | None) -> None:
+        self.name, self.max_memory = name, max_memory
+        self.calls: list[dict[str, float]] = []  # seconds by phase, on a GPU
 
-def planes(problem: Problem) -> Array:
-    """Return the image of a problem as `prepare` takes it."""
-    return samples_of(problem.image, "image")[:, None]
-
-
-def _contestant(name: str, max_memory: int | None) -> Contestant:
-    def refuses(problem: Problem) -> str | None:
-        if name != "auto":
-            reason = backends.load(name).unavailable()
-            if reason is not None:
-                return reason
-        try:
-            posed(problem, name, max_memory)
-        except ConvcliError as error:
-            return str(error)
-        return None
-
-    calls: list[dict[str, float]] = []
+    def refuses(self, task: Task) -> str | None:
+        """Say why the backend cannot run here, or why the planner refuses the task."""
+        reason = None if self.name == "auto" else backends.load(self.name).unavailable()
+        if reason is None:
+            try:
+                self._convolution(task)
+            except ConvcliError as error:
+                return str(error)
+        return reason
 
     @contextmanager
-    def prepare(problem: Problem) -> Iterator[Callable[[], object]]:
+    def prepare(self, task: Task) -> Iterator[Callable[[], object]]:
+        """Yield what a call of `convcli.convolve` does."""
+
         def call() -> object:
-            return posed(problem, name, max_memory).compute(planes(problem))  # what a call of convolve does
+            return self._convolution(task).compute(_planes(task))
 
         def watched_call() -> object:
             began = time.perf_counter()
             with device.watched() as found:
                 result = call()
-            calls.append({**found, "call": time.perf_counter() - began})
+            self.calls.append({**found, "call": time.perf_counter() - began})
             return result
 
-        calls.clear()
-        chosen = backends.load(posed(problem, name, max_memory).plan.backend)
+        self.calls.clear()
+        chosen = backends.load(self._convolution(task).plan.backend)
         yield watched_call if backends.on_device(chosen) else call
 
-    def plan(problem: Problem) -> str:
-        return posed(problem, name, max_memory).plan.chosen.name
+    def plan(self, task: Task) -> str:
+        """Name the backend that is used, and how."""
+        return self._convolution(task).plan.chosen.name
 
-    return Contestant(name, "backend", refuses, prepare, np.asarray, plan, lambda: _phases(calls))
+    def phases(self) -> Phases | None:
+        """Sum up the calls, of which the first is unlike the others."""
+        if not self.calls:
+            return None
+        first, *others = self.calls
+
+        def median(phase: str) -> float:
+            return statistics.median(call.get(phase, 0.0) for call in others or self.calls)
+
+        return Phases(median("transfer"), median("kernel"), first["call"], first["compile"])
+
+    def _convolution(self, task: Task) -> Convolution:
+        kernel = samples_of(task.kernel, "kernel")[None, None]
+        limits = {"threads": task.case.threads, "max_memory": self.max_memory}
+        return prepare(_planes(task), kernel, backend=self.name, **limits)
 
 
-def _phases(calls: list[dict[str, float]]) -> Phases | None:
-    """Sum up calls, of which the first is unlike the others."""
-    if not calls:
-        return None
-    first, *others = calls
-
-    def median(what: str) -> float:
-        return statistics.median(call.get(what, 0.0) for call in others or calls)
-
-    return Phases(median("transfer"), median("kernel"), first["call"], first["compile"])
+def _planes(task: Task) -> Array:
+    """Return the image as `prepare` takes it."""
+    return samples_of(task.image, "image")[:, None]

@@ -20,7 +20,7 @@ import numpy as np
 
 from convcli import backends
 from convcli.arrays.library import Array
-from convcli.engine import rates as profile
+from convcli.engine import rates
 from convcli.engine.planner import Candidate
 from convcli.engine.problem import Convolution, prepare
 from convcli.system.resources import cpu_count
@@ -37,21 +37,20 @@ TRUST = 0.2  # weight of what was known before, against one measurement
 
 @dataclass(frozen=True)
 class Sample:
-    """One way to compute one problem, and what it should count and takes."""
+    """One way to compute one convolution, and its estimate."""
 
-    problem: Convolution
+    convolution: Convolution
     image: Array
     candidate: Candidate
 
     @property
     def seconds(self) -> float:
-        """What it should take, by the shipped rates: those in force may be worth nothing."""
-        rates = shipped()
-        return sum(rates[what] * count for what, count in self.counts.items())
+        """Estimate by the shipped rates: those in force may be worth nothing."""
+        return sum(shipped()[what] * count for what, count in self.counts.items())
 
     @property
     def counts(self) -> dict[tuple[str, str], float]:
-        """How much of what, by backend and rate."""
+        """Amounts by backend and rate."""
         cost = self.candidate.cost
         assert cost is not None
         both = (*cost.work.items(), *cost.start.items())
@@ -59,7 +58,7 @@ class Sample:
 
 
 def _owner(backend: str, what: str) -> str:
-    """Who has a rate: a backend on a GPU has some of its own that the others share."""
+    """Return whose rate it is: a backend on a GPU has some of its own that the others share."""
     return backend if what in backends.load(backend).RATES else "shared"
 
 
@@ -71,14 +70,14 @@ def samples(threads: int, limit: float = LONGEST) -> Iterator[Sample]:
         image = rng.standard_normal((planes, 1, size, size)).astype(np.float32)
         column = rng.standard_normal(taps)
         for number, kernel in enumerate((rng.standard_normal((taps, taps)), np.outer(column, column[::-1]))):
-            with profile.ignored():
+            with rates.ignored():
                 part = image[: 1 if number else None]
-                problem = prepare(part, kernel[None, None], threads=threads)
-            for candidate in problem.plan.candidates:
+                convolution = prepare(part, kernel[None, None], threads=threads)
+            for candidate in convolution.plan.candidates:
                 if candidate.cost is None or candidate.cost.memory_bytes > LARGEST_BYTES:
                     continue
-                plan = replace(problem.plan, chosen=candidate)
-                sample = Sample(replace(problem, plan=plan), part, candidate)
+                plan = replace(convolution.plan, chosen=candidate)
+                sample = Sample(replace(convolution, plan=plan), part, candidate)
                 if sample.seconds <= limit:
                     yield sample
 
@@ -89,24 +88,12 @@ def calibrate(
     budget: float = BUDGET,
     clock: Callable[[], float] = time.perf_counter,
     begin: Callable[[int], Callable[[str], object]] = lambda _: str,
-) -> profile.Profile:
-    """Measure this machine.
+) -> rates.Profile:
+    """Measure this machine, for that many threads (all by default), in about `budget` seconds.
 
-    Parameters
-    ----------
-    threads : int, optional
-        All available by default; the rates are for that many.
-    budget : float
-        Seconds that the runs may take, about.
-    clock : callable
-    begin : callable
-        Told how many runs there will be; returns what is told the name of each that is over.
-
-    Returns
-    -------
-    Profile
+    `begin` is called with the number of runs, and what it returns with the name of each that is over.
     """
-    rates = dict(shipped())
+    seconds = dict(shipped())
     for module in _imports():  # the estimates are for a process that has what the backends import
         importlib.import_module(module)
     threads = cpu_count() if threads is None else threads
@@ -117,22 +104,20 @@ def calibrate(
     for turn in range(TURNS):  # turns, so that a noisy moment spoils nothing for good
         for number, (sample, found) in enumerate(zip(chosen, times, strict=True)):
             began = clock()
-            sample.problem.compute(sample.image)
+            sample.convolution.compute(sample.image)
             if turn:
                 found.append(clock() - began)
             elif clock() - started > MOST / TURNS:  # this machine is slower: fewer runs must do
                 del chosen[number + 1 :], times[number + 1 :]
                 break
             done(sample.candidate.name)
-    rates |= fit([s.counts for s in chosen], [statistics.median(found) for found in times])
-    for module in _imports():
-        seconds = _import_seconds(module)
-        rates |= {(owner, what): seconds for owner, what in rates if what == f"import {module}"}
+    seconds |= fit([s.counts for s in chosen], [statistics.median(found) for found in times])
+    imports = {f"import {module}": _import_seconds(module) for module in _imports()}
     grouped: dict[str, dict[str, float]] = {}
-    for (owner, what), seconds in sorted(rates.items()):
-        grouped.setdefault(owner, {})[what] = float(f"{seconds:.4g}")
+    for (owner, rate), value in sorted(seconds.items()):
+        grouped.setdefault(owner, {})[rate] = float(f"{imports.get(rate, value):.4g}")
     date = time.strftime("%Y-%m-%dT%H:%M:%S")
-    return profile.Profile(grouped, profile.cpu_name(), threads, np.__version__, date)
+    return rates.Profile(grouped, rates.cpu_name(), threads, np.__version__, date)
 
 
 def _imports() -> list[str]:
@@ -156,7 +141,7 @@ def _within(chosen: list[Sample], budget: float) -> list[Sample]:
 @functools.cache
 def shipped() -> dict[tuple[str, str], float]:
     """Every rate as shipped, by backend and name."""
-    found = {("shared", what): seconds for what, seconds in profile.SHARED.items()}
+    found = {("shared", what): seconds for what, seconds in rates.SHARED.items()}
     for name in backends.names():
         found |= {(name, what): seconds for what, seconds in backends.load(name).RATES.items()}
     return found
@@ -166,17 +151,8 @@ def fit(counts: list[dict[tuple[str, str], float]], times: list[float]) -> dict[
     """Find the rates that explain measured times best.
 
     The sum of squared relative errors is least, over rates that are not negative; the shipped rates
-    count as weak measurements, which decide where the others say nothing.
+    count as weak measurements, which decide where the others say nothing. `counts` has an entry for each run.
 
-    Parameters
-    ----------
-    counts : list of dict
-        Per run, how much of what.
-    times : list of float
-        Seconds.
-
-    Examples
-    --------
     >>> calls = [{("direct", "call"): 1000 * n} for n in range(1, 9)]
     >>> found = fit(calls, [2e-3 * n for n in range(1, 9)])
     >>> round(found[("direct", "call")] * 1e6, 1)

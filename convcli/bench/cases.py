@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from convcli.arrays.library import Array
-from convcli.bench.contestants import Problem
+from convcli.bench.contestants import Task
 from convcli.bench.results import Case
 from convcli.errors import LimitError, UsageError
 from convcli.kernels import parse_kernel
@@ -30,17 +30,8 @@ T = TypeVar("T")
 class Scan:
     """What varies; every combination is a case.
 
-    Attributes
-    ----------
-    kernels : sequence of str or (int, int)
-        Specifications as for ``-k``, or shapes of random kernels.
-    shapes : sequence of (int, int)
-        Of random images, unless there is an `image`.
-    dtypes : sequence of str
-    threads : sequence of int
-    image : (planes, height, width) array, optional
-    name : str
-        Of the image.
+    `kernels` are specifications as for ``-k``, or shapes of random kernels; `shapes` are those of random
+    images, unless there is an `image` (planes, height, width), of that `name`.
     """
 
     kernels: Sequence[str | Shape]
@@ -59,13 +50,13 @@ class Scan:
         """List all cases, those with the same image side by side."""
         return [case for case, _ in self._posed()]
 
-    def problems(self) -> Iterator[Problem]:
+    def tasks(self) -> Iterator[Task]:
         """Pose all cases, one at a time, with their data."""
         made: tuple[tuple[Shape, str], Array] | None = None
         for case, weights in self._posed():
             if made is None or made[0] != (case.shape, case.dtype):
                 made = (case.shape, case.dtype), self._pixels(case)
-            yield Problem(case, made[1], weights)
+            yield Task(case, made[1], weights)
 
     def _posed(self) -> Iterator[tuple[Case, Array]]:
         planes, shapes = 1, self.shapes
@@ -103,13 +94,6 @@ def _random(shape: Shape) -> Array:
 def shapes(text: str, what: str) -> list[Shape]:
     """Read sizes: ``N`` or ``HxW``, several by commas, and ranges ``first:last:step`` (last included).
 
-    Raises
-    ------
-    UsageError
-        For anything else.
-
-    Examples
-    --------
     >>> shapes("3:7:2,15,3x5", "kernel sizes")
     [(3, 3), (5, 5), (7, 7), (15, 15), (3, 5)]
     """
@@ -136,9 +120,13 @@ def words(text: str, allowed: Sequence[str], what: str) -> list[str]:
 
 def _several(text: str, what: str, read: Callable[[str, str], list[T]]) -> list[T]:
     found = [size for part in text.split(",") for size in read(part.strip(), what)]
+    _check_count(found, what, text)
+    return list(dict.fromkeys(found))
+
+
+def _check_count(found: Sequence[object], what: str, text: str) -> None:
     if len(found) > MOST:
         raise LimitError(f"{what} {text} are {len(found)} sizes, more than {MOST}; use a larger step")
-    return list(dict.fromkeys(found))
 
 
 def _sizes(part: str, what: str) -> list[Shape]:
@@ -156,8 +144,7 @@ def _range(part: str, what: str) -> list[int]:
     if step < 1 or last < first:
         raise UsageError(f"{what} {part} is empty: write first:last:step, with a step of at least 1")
     found = range(_bounded(first, what), _bounded(last, what) + 1, step)
-    if len(found) > MOST:
-        raise LimitError(f"{what} {part} are {len(found)} sizes, more than {MOST}; use a larger step")
+    _check_count(found, what, part)
     return list(found)
 
 

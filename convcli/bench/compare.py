@@ -19,14 +19,7 @@ MACHINE = ("cpu", "threads")  # facts of a machine that times depend on most
 
 @dataclass(frozen=True)
 class Rule:
-    """When a benchmark has failed.
-
-    Attributes
-    ----------
-    statistic : {"median", "mean", "min"}
-    limit : float
-        By how much of the old time the new one may exceed it.
-    """
+    """When a benchmark has failed: the new time exceeds the old by more than `limit` of it."""
 
     statistic: str
     limit: float
@@ -38,18 +31,16 @@ class Change:
 
     Attributes
     ----------
-    case : Case
-    name : str
     statistic : {"median", "mean", "min"}
     old, new : float or None
         Seconds; None where it was not timed.
     ratio : Ratio or None
         New time over old.
     verdict : {"slower", "faster", "same", "new", "gone"}
-        The first two only if the interval of the ratio lies wholly on one side of 1; the last two for
-        what only one of the reports has a time for.
+        The first two only if the interval of the ratio lies wholly on one side of 1; the last two where
+        only one of the reports has a time.
     why : str or None
-        Why it is not timed any more, if the new report says so.
+        Reason for a missing time, if the new report gives one.
     """
 
     case: Case
@@ -65,13 +56,6 @@ class Change:
 def parse_rule(text: str) -> Rule:
     """Read the argument of ``--fail-if``: a statistic and a limit in percent, or as a fraction.
 
-    Raises
-    ------
-    UsageError
-        For anything else.
-
-    Examples
-    --------
     >>> parse_rule("median:10%"), parse_rule("min:0.05")
     (Rule(statistic='median', limit=0.1), Rule(statistic='min', limit=0.05))
     """
@@ -102,23 +86,9 @@ def compare(new: Report, old: Report, statistic: str = "median") -> list[Change]
       the verdict is then always "same". For the minimum the interval is too narrow, since runs drawn again
       are never faster than the fastest (Efron and Tibshirani, 1993, section 7.4).
 
-    Parameters
-    ----------
-    new, old : Report
-    statistic : {"median", "mean", "min"}
+    Changes are in the order of the new report, and then those that only the old one has; that neither has
+    any in common is an error.
 
-    Returns
-    -------
-    list of Change
-        In the order of the new report, and then what only the old one has. What neither timed is left out.
-
-    Raises
-    ------
-    InputError
-        If no contestant was timed on the same case in both.
-
-    Examples
-    --------
     >>> from convcli.bench.results import Result
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
     >>> def report(*times):
@@ -159,14 +129,6 @@ def failures(changes: Iterable[Change], rule: Rule) -> list[Change]:
     `compare` says what the interval cannot tell. A contestant that took part, had a time before and has
     none now fails too.
 
-    Parameters
-    ----------
-    changes : iterable of Change
-        Of the statistic that the rule names.
-    rule : Rule
-
-    Examples
-    --------
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
     >>> change = Change(case, "direct", "median", 1.0, 1.3, Ratio(1.3, 0.05, 1.2, 1.4), "slower")
     >>> len(failures([change], Rule("median", 0.1))), len(failures([change], Rule("median", 0.25)))
@@ -187,8 +149,6 @@ def failures(changes: Iterable[Change], rule: Rule) -> list[Change]:
 def different_machine(new: Report, old: Report) -> str | None:
     """Say how the machines of two reports differ, as far as both are known.
 
-    Examples
-    --------
     >>> different_machine(Report({"threads": 4}, {}), Report({"threads": 2}, {}))
     'the old report is from another machine (threads: 2, now 4); times may differ for that alone'
     """

@@ -1,4 +1,4 @@
-"""Who can be timed: what a contestant must say and do, be it a backend, a library or a program."""
+"""Contestants: the task that all of them do, and the methods of a backend, a library or a program."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import numpy as np
+
 from convcli.arrays.library import Array
 from convcli.bench.results import Case, Phases
 
 
 @dataclass(frozen=True)
-class Problem:
+class Task:
     """A case with its data.
 
     Attributes
     ----------
     case : Case
     image : (planes, height, width) array
-        Of the type that the case names, contiguous.
+        Samples of the type that the case names, contiguous.
     kernel : (kernel height, kernel width) array of float64
-        To be convolved with (not correlated), its origin at ``(n - 1) // 2``; the result is as large as
-        the image, and there are zeros outside.
+        Weights to convolve with (not to correlate), their origin at ``(n - 1) // 2``; the result is as large
+        as the image, and there are zeros outside.
     """
 
     case: Case
@@ -29,32 +31,38 @@ class Problem:
     kernel: Array
 
 
-@dataclass(frozen=True)
 class Contestant:
-    """One way to solve a problem.
+    """One way to do a task.
 
     Attributes
     ----------
     name : str
-        As the table shows it.
+        Name in tables.
     kind : {"backend", "peer", "process"}
-    refuses : callable
-        Takes the problem; returns why it cannot be solved here, as a clause without a full stop, or None.
-    prepare : callable
-        Takes the problem and returns a context manager: what is done on entering is not timed. It
-        yields the call that is, without arguments.
-    read : callable
-        Takes what the call returned; returns the result as (planes, height, width) array. Not timed.
-    plan : callable
-        Takes the problem; returns what the contestant decides to do, where that is known.
-    phases : callable
-        Returns where the time of the calls that `prepare` made went, where that is known.
     """
 
     name: str
     kind: str
-    refuses: Callable[[Problem], str | None]
-    prepare: Callable[[Problem], AbstractContextManager[Callable[[], object]]]
-    read: Callable[[object], Array]
-    plan: Callable[[Problem], str] = lambda _: ""
-    phases: Callable[[], Phases | None] = lambda: None
+
+    def refuses(self, task: Task) -> str | None:
+        """Return why the task cannot be done here, as a clause without a full stop, or None."""
+        raise NotImplementedError
+
+    def prepare(self, task: Task) -> AbstractContextManager[Callable[[], object]]:
+        """Return a context manager that yields the call to time; entering it is not timed."""
+        raise NotImplementedError
+
+    def read(self, returned: object) -> Array:
+        """Turn what the call returned into a (planes, height, width) array; not timed.
+
+        Tensors, and lists of arrays or of Pillow's images, all know how to become an array.
+        """
+        return np.asarray(returned)
+
+    def plan(self, task: Task) -> str:  # noqa: ARG002
+        """Return the decision of the contestant on how to do the task, where that is known."""
+        return ""
+
+    def phases(self) -> Phases | None:
+        """Return where the time of the calls since `prepare` went, where that is known."""
+        return None

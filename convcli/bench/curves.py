@@ -29,13 +29,7 @@ class Point:
 class Line:
     """One contestant over all sizes.
 
-    Attributes
-    ----------
-    name : str
-    variant : str
-        What else tells it from other lines, as in "2 threads"; empty if nothing does.
-    points : tuple of Point
-        By side.
+    The `variant` tells it from other lines of that contestant, as in "2 threads"; it is empty for one alone.
     """
 
     name: str
@@ -50,15 +44,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Crossover:
-    """Where another contestant becomes the fastest.
-
-    Attributes
-    ----------
-    side, nanoseconds : float
-        Where the two lines meet, drawn in logarithmic axes.
-    text : str
-        As in "fft beats toeplitz from 13×13".
-    """
+    """Where another contestant becomes the fastest, as two lines meet in logarithmic axes."""
 
     side: float
     nanoseconds: float
@@ -78,15 +64,8 @@ def panels(results: Sequence[Result]) -> list[Panel]:
     """Work out what is drawn: a panel for each of the two sizes, kernel and image, that was scanned.
 
     While one size varies, the other is held: the image at its largest, where a choice matters most, the
-    kernel at the middle one.
+    kernel at the middle one. All results are timed ones.
 
-    Parameters
-    ----------
-    results : sequence of Result
-        All of them timed.
-
-    Examples
-    --------
     >>> cases = [Case("random", 1, (64, 64), "random", (n, n), "float32", 1) for n in (3, 5)]
     >>> results = [Result(case, "direct", "backend", (4.096e-6,)) for case in cases]
     >>> found = panels(results)[0]
@@ -164,8 +143,6 @@ def crossovers(lines: Iterable[Line]) -> list[Crossover]:
     axes: where t = a / (a − b) of the way is done, with a and b the logarithm of the ratio of both
     times at either end, the two meet.
 
-    Examples
-    --------
     >>> slow = Line("fft", "", (Point(4, 4.0, 4.0, 4.0), Point(16, 4.0, 4.0, 4.0)))
     >>> steep = Line("direct", "", (Point(4, 1.0, 1.0, 1.0), Point(16, 16.0, 16.0, 16.0)))
     >>> crossovers([slow, steep])

@@ -34,71 +34,43 @@ SORTS: dict[str, Callable[[Result], Any]] = {
 def to_json(report: Report, reference: str | None = None, sort: str = "order") -> str:
     """Write a report as one JSON document, the times of all runs included.
 
-    Parameters
-    ----------
-    report : Report
-    reference : str, optional
-        Name of the contestant to which `relative` relates; the fastest of each case by default.
-    sort : {"order", "median", "name"}
+    `reference` is the contestant to which ``relative`` relates, by default the fastest of each case, and
+    `sort` one of `SORTS`, in all formats.
 
-    Examples
-    --------
+    >>> import json
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
     >>> report = Report({}, {}, [Result(case, "direct", "backend", (0.25,))])
     >>> json.loads(to_json(report))["results"][0]["median_seconds"]
     0.25
     """
-    rows = []
-    for result, ratio in _rows(report, reference, sort):
-        own = {"name": result.name, "kind": result.kind, "plan": result.plan, "skipped": result.skipped}
-        figures = {**_figures(result, ratio), "times_seconds": result.times}
-        rows.append({"case": _flat(result.case), **own, **figures})
-    document = {
-        "convcli": __version__,
-        "started": report.started,
-        "machine": report.machine,
-        "settings": report.settings,
-        "results": rows,
-    }
-    return json_text(document) + "\n"
+    rows = [
+        {"case": _flat(result.case), **row, "times_seconds": result.times}
+        for result, row in _rows(report, reference, sort)
+    ]
+    facts = {"started": report.started, "machine": report.machine, "settings": report.settings}
+    return json_text({"convcli": __version__, **facts, "results": rows}) + "\n"
 
 
 def to_csv(report: Report, reference: str | None = None, sort: str = "order") -> str:
     r"""Write a report as a table for spreadsheets (RFC 4180), a row for each result.
 
-    Parameters
-    ----------
-    report, reference, sort
-        As for `to_json`.
-
-    Examples
-    --------
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
     >>> to_csv(Report({}, {}, [Result(case, "direct", "backend", (0.25,))])).splitlines()[1][:57]
     'random,1,64,64,random,3,3,float32,1,direct,backend,,,1,0.'
     """
-    rows = []
-    for result, ratio in _rows(report, reference, sort):
-        own = {"name": result.name, "kind": result.kind, "plan": result.plan, "skipped": result.skipped}
-        row = {**_flat(result.case), **own, **finite(_figures(result, ratio))}
-        rows.append({key: printable(v) if isinstance(v, str) else v for key, v in row.items()})
+    rows = [{**_flat(result.case), **finite(row)} for result, row in _rows(report, reference, sort)]
     file = io.StringIO()
     writer = csv.DictWriter(file, rows[0] if rows else ())
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {key: printable(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows
+    )
     return file.getvalue()
 
 
 def to_markdown(report: Report, reference: str | None = None, sort: str = "order") -> str:
     """Write a report for people: a heading and a table for each case.
 
-    Parameters
-    ----------
-    report, reference, sort
-        As for `to_json`.
-
-    Examples
-    --------
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
     >>> print(to_markdown(Report({}, {}, [Result(case, "direct", "backend", (0.25, 0.25))])))
     ### 64×64 float32, random 3×3 kernel, 1 thread
@@ -140,49 +112,45 @@ def ordered(results: Iterable[Result], sort: str) -> list[Result]:
     return sorted(results, key=SORTS[sort])
 
 
-def _rows(report: Report, reference: str | None, sort: str) -> Iterator[tuple[Result, Ratio | None]]:
+def _rows(report: Report, reference: str | None, sort: str) -> Iterator[tuple[Result, dict[str, Any]]]:
+    """Yield every result, and all that is known of it, less its case: the same keys for all."""
     for results in report.cases().values():
         ratios = relative(results, reference)
         for result in ordered(results, sort):
-            yield result, ratios.get(result.name)
+            times, ratio = result.summary if result.times else None, ratios.get(result.name)
+            row = {
+                "name": result.name,
+                "kind": result.kind,
+                "plan": result.plan,
+                "skipped": result.skipped,
+                "runs": len(result.times),
+                "median_seconds": times and times.median,
+                "lower_quartile_seconds": times and times.lower,
+                "upper_quartile_seconds": times and times.upper,
+                "min_seconds": times and times.min,
+                "max_seconds": times and times.max,
+                "mean_seconds": times and times.mean,
+                "standard_deviation_seconds": times and times.deviation,
+                "outliers": times and times.outliers,
+                "relative": ratio and ratio.value,
+                "relative_error": ratio and ratio.error,
+                "megapixels_per_second": times and result.megapixels_per_second,
+                "gflops": times and result.gflops,
+                "max_error": result.max_error,
+                "allocated_bytes": result.allocated_bytes,
+                "resident_bytes": result.resident_bytes,
+                **(asdict(result.phases) if result.phases else dict.fromkeys(PHASES)),
+            }
+            yield result, row
 
 
 def _flat(case: Case) -> dict[str, Any]:
-    return {
-        "image": case.image,
-        "planes": case.planes,
-        "height": case.shape[0],
-        "width": case.shape[1],
-        "kernel": case.kernel,
-        "kernel_height": case.kernel_shape[0],
-        "kernel_width": case.kernel_shape[1],
-        "dtype": case.dtype,
-        "threads": case.threads,
-    }
-
-
-def _figures(result: Result, ratio: Ratio | None) -> dict[str, Any]:
-    """Everything that is known of a result; all keys are there even if nothing is."""
-    times = result.summary if result.times else None
-    return {
-        "runs": len(result.times),
-        "median_seconds": times and times.median,
-        "lower_quartile_seconds": times and times.lower,
-        "upper_quartile_seconds": times and times.upper,
-        "min_seconds": times and times.min,
-        "max_seconds": times and times.max,
-        "mean_seconds": times and times.mean,
-        "standard_deviation_seconds": times and times.deviation,
-        "outliers": times and times.outliers,
-        "relative": ratio and ratio.value,
-        "relative_error": ratio and ratio.error,
-        "megapixels_per_second": times and result.megapixels_per_second,
-        "gflops": times and result.gflops,
-        "max_error": result.max_error,
-        "allocated_bytes": result.allocated_bytes,
-        "resident_bytes": result.resident_bytes,
-        **(asdict(result.phases) if result.phases else dict.fromkeys(PHASES)),
-    }
+    """Return the fields of a case, its shapes as heights and widths."""
+    shapes = {"shape": ("height", "width"), "kernel_shape": ("kernel_height", "kernel_width")}
+    found: dict[str, Any] = {}
+    for name, value in asdict(case).items():
+        found |= dict(zip(shapes[name], value, strict=True)) if name in shapes else {name: value}
+    return found
 
 
 def _cells(result: Result, ratio: Ratio, scale: float, digits: int) -> list[str]:

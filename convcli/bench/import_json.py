@@ -41,17 +41,7 @@ PHASE = _Rule(
 def from_json(text: str | bytes, name: str) -> Report:
     """Read what `to_json` wrote; figures that follow from the times are not looked at.
 
-    Parameters
-    ----------
-    text : str or bytes
-        Bytes are UTF-8.
-    name : str
-        Of the file, for errors.
-
-    Raises
-    ------
-    InputError
-        For anything else: the message names the file, the place and the rule.
+    Bytes are UTF-8. For anything else an `InputError` names the file, the place and the rule.
     """
     try:
         document = _load(text)

@@ -8,20 +8,12 @@ from collections.abc import Callable
 
 
 def measured(call: Callable[[], object]) -> tuple[object, int, int | None]:
-    """Call, and tell the peak of its memory.
+    """Call; return the result, and the bytes that were allocated and that became resident at the peak.
 
-    Returns
-    -------
-    result : object
-        What the call returned.
-    allocated_bytes : int
-        Memory that Python and NumPy allocated, the result included.
-    resident_bytes : int or None
-        Growth of the process's resident memory, which libraries in other languages allocate too;
-        what they use again does not grow. None where the system does not tell.
+    Python and NumPy allocate the former, the result included. The latter is the growth of the process's
+    resident memory, which libraries in other languages allocate too, less what they use again; None where the
+    system does not tell.
 
-    Examples
-    --------
     >>> result, allocated, resident = measured(lambda: bytearray(10**6))
     >>> len(result), allocated >= 10**6
     (1000000, True)

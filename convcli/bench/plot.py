@@ -56,21 +56,8 @@ STYLE = {
 
 
 def check_plot(path: Path) -> str:
-    """Refuse a picture that could not be drawn, before anything is timed.
+    """Return the format of a picture, "png" or "svg"; refuse one that could not be drawn.
 
-    Returns
-    -------
-    {"png", "svg"}
-
-    Raises
-    ------
-    UsageError
-        For a name that ends in neither .png nor .svg.
-    BackendError
-        If matplotlib is not installed.
-
-    Examples
-    --------
     >>> check_plot(Path("speed.pdf"))
     Traceback (most recent call last):
         ...
@@ -87,19 +74,7 @@ def check_plot(path: Path) -> str:
 
 
 def plot(report: Report, file: BinaryIO, format: str) -> None:  # noqa: A002 - as Pillow calls it
-    """Draw a report.
-
-    Parameters
-    ----------
-    report : Report
-    file : BinaryIO
-    format : {"png", "svg"}
-
-    Raises
-    ------
-    BackendError
-        If there is nothing to draw.
-    """
+    """Draw a report in one of the formats that `check_plot` returns."""
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

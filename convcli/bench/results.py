@@ -178,12 +178,7 @@ def fastest(results: Iterable[Result]) -> Result | None:
 def relative(results: Iterable[Result], reference: str | None = None) -> dict[str, Ratio]:
     """Return how many times as long as the reference each contestant of a case took.
 
-    Parameters
-    ----------
-    results : iterable of Result
-        Of one case.
-    reference : str, optional
-        Name of a contestant; the fastest by default, and where that one was skipped.
+    The reference is the fastest by default, and where the one of that name was skipped.
     """
     timed = [r for r in results if r.times]
     base = next((r for r in timed if r.name == reference), None) or fastest(timed)

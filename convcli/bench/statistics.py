@@ -27,15 +27,9 @@ STATISTICS = ("median", "mean", "min")
 class Summary:
     """Run times in seconds, summed up.
 
-    Attributes
-    ----------
-    runs : int
-    median, lower, upper : float
-        Quartiles: half of all runs lie between `lower` and `upper`.
-    min, max, mean, deviation : float
-        The last is the standard deviation of a sample, 0 for a single run.
-    outliers : int
-        Runs further than 14.826 median absolute deviations from the median.
+    Half of all runs lie between the quartiles `lower` and `upper`; `deviation` is the standard deviation of a
+    sample, 0 for a single run; `outliers` are runs further than 14.826 median absolute deviations from the
+    median.
     """
 
     runs: int
@@ -55,15 +49,8 @@ class Summary:
 
 
 def summarise(times: Sequence[float]) -> Summary:
-    """Sum up run times.
+    """Sum up run times, of which there is at least one.
 
-    Parameters
-    ----------
-    times : sequence of float
-        Seconds, at least one.
-
-    Examples
-    --------
     >>> found = summarise([1.0, 2.0, 3.0, 4.0, 100.0])
     >>> found.median, found.lower, found.upper, found.outliers
     (3.0, 2.0, 4.0, 1)
@@ -89,12 +76,6 @@ def outlying(times: Sequence[float]) -> Array:
     The unit is the median absolute deviation, which outliers themselves do not move (Iglewicz and
     Hoaglin, How to Detect and Handle Outliers, 1993); the bound is hyperfine's.
 
-    Returns
-    -------
-    array of bool
-
-    Examples
-    --------
     >>> outlying([1.0, 1.1, 0.9, 5.0]).tolist()
     [False, False, False, True]
     """
@@ -106,14 +87,8 @@ def outlying(times: Sequence[float]) -> Array:
 
 
 def complaints(times: Sequence[float]) -> list[tuple[str, str]]:
-    """Say what makes run times doubtful, and what to do about it.
+    """List doubts about run times, and a remedy for each.
 
-    Returns
-    -------
-    list of (complaint, remedy)
-
-    Examples
-    --------
     >>> complaints([9.0, 1.0, 1.01, 0.99, 1.0, 1.02])
     [('its first run took 9.0 times the median', 'warm up with -w')]
     """
@@ -137,13 +112,8 @@ def complaints(times: Sequence[float]) -> list[tuple[str, str]]:
 class Ratio:
     """A quotient of two measured times, and how far it can be trusted.
 
-    Attributes
-    ----------
-    value : float
-    error : float
-        Its standard error; infinite where nothing is known of it.
-    low, high : float
-        The true value lies between them with a probability of 95 %, as far as the runs tell.
+    Its standard `error` is infinite where it is unknown. The true value lies between `low` and `high` with a
+    probability of 95 %, as far as the runs tell.
     """
 
     value: float
@@ -158,16 +128,9 @@ def ratio(times: Sequence[float], base: Sequence[float], statistic: str = "media
     The bootstrap gives the uncertainty: both sets of runs are drawn again, with replacement, many
     times over (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13). The
     draws are the same every time. Fewer than 5 runs are too few to draw from: the interval is what their
-    extremes allow. A single run says nothing of its noise, and the interval is all there is.
+    extremes allow. A single run says nothing of its noise, and the interval is all there is. The
+    same object twice is one measurement, and its ratio to itself exactly 1.
 
-    Parameters
-    ----------
-    times, base : sequence of float
-        Seconds. The same object twice is one measurement, and its ratio to itself exactly 1.
-    statistic : {"median", "mean", "min"}
-
-    Examples
-    --------
     >>> found = ratio([2.0, 2.1, 1.9], [1.0, 1.0, 1.0])
     >>> found.value, found.low, found.high
     (2.0, 1.9, 2.1)

@@ -9,18 +9,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How often to run.
-
-    Attributes
-    ----------
-    warmup : int
-        Runs that are not counted.
-    min_runs, max_runs : int
-        Bounds of the number of runs that are.
-    min_seconds : float
-        Between those bounds, run until this much time was spent.
-    """
+class Repeats:
+    """How often to run: until `min_seconds` were spent, within bounds; runs to warm up do not count."""
 
     warmup: int = 0
     min_runs: int = 5
@@ -36,7 +26,7 @@ class Schedule:
 
 def take_turns(
     calls: dict[str, Callable[[], object]],
-    schedule: Schedule,
+    repeats: Repeats,
     *,
     clock: Callable[[], float] = time.perf_counter,
     done: Callable[[str, float], object] = lambda *_: None,
@@ -48,29 +38,15 @@ def take_turns(
     price: none of them finds the caches as it left them. Whoever has run often enough drops out, so
     the runs of a fast one beyond those of a slow one are not next to any of that.
 
-    Parameters
-    ----------
-    calls : dict of str to callable
-    schedule : Schedule
-    clock : callable
-        Returns seconds, from any origin.
-    done : callable
-        Told after every run who ran, and which share of its runs is behind it: 1 when it is through.
-    dropped : callable
-        Asked about an exception: whether to go on without whoever raised it.
+    `clock` returns seconds from any origin. `done` is called after every run with the name and the share of
+    its runs that are over, 1 at its last. `dropped` is asked about an exception: whether to go on without the
+    call that raised it. The result has the seconds of each run that counts, in order.
 
-    Returns
-    -------
-    dict of str to list of float
-        Seconds of each run that counts, in order.
-
-    Examples
-    --------
     >>> ticks = iter(range(100))
-    >>> take_turns({"a": int, "b": int}, Schedule(min_runs=2, min_seconds=0), clock=lambda: next(ticks))
+    >>> take_turns({"a": int, "b": int}, Repeats(min_runs=2, min_seconds=0), clock=lambda: next(ticks))
     {'a': [1, 1], 'b': [1, 1]}
     """
-    for _ in range(schedule.warmup):
+    for _ in range(repeats.warmup):
         for call in calls.values():
             with contextlib.suppress(Exception):  # it will be raised again below
                 call()
@@ -92,14 +68,14 @@ def take_turns(
             del result  # before the next one allocates
             times[name].append(ended - began)
             spent[name] += ended - began
-            if schedule.enough(times[name], spent[name]):
+            if repeats.enough(times[name], spent[name]):
                 del waiting[name]
-            done(name, 1.0 if name not in waiting else _share(schedule, times[name], spent[name]))
+            done(name, 1.0 if name not in waiting else _share(repeats, times[name], spent[name]))
     return times
 
 
-def _share(schedule: Schedule, times: list[float], spent: float) -> float:
+def _share(repeats: Repeats, times: list[float], spent: float) -> float:
     """How far a contestant has come, between 0 and 1."""
-    by_time = spent / schedule.min_seconds if schedule.min_seconds else 1.0
-    by_least = len(times) / max(1, schedule.min_runs)
-    return min(0.99, max(min(by_time, by_least), len(times) / max(1, schedule.max_runs)))
+    by_time = spent / repeats.min_seconds if repeats.min_seconds else 1.0
+    by_least = len(times) / max(1, repeats.min_runs)
+    return min(0.99, max(min(by_time, by_least), len(times) / max(1, repeats.max_runs)))

@@ -38,20 +38,8 @@ LARGEST_FILE = 1 << 16  # bytes; ours are a hundredth of that
 class Profile:
     """Rates that were measured together.
 
-    Attributes
-    ----------
-    rates : dict of str to dict of str to float
-        Seconds, by backend and name; those under ``shared`` are the planner's own.
-    cpu : str
-        On what they were measured.
-    threads : int
-    numpy : str
-        Its version.
-    date : str
-        ISO 8601.
-    convcli : str
-        Version that measured them.
-    format : int
+    Rates are seconds, by backend and name; those under ``shared`` are the planner's own. The date is in ISO
+    8601; `numpy` and `convcli` are the versions that measured them.
     """
 
     rates: dict[str, dict[str, float]]
@@ -136,13 +124,7 @@ def stored() -> Profile | None:
 
 
 def parse(data: bytes) -> Profile:
-    """Read a profile.
-
-    Raises
-    ------
-    ValueError
-        Saying what is wrong with it.
-    """
+    """Read a profile, or say in a `ValueError` what is wrong with it."""
     import json
 
     if len(data) > LARGEST_FILE:
@@ -155,10 +137,7 @@ def parse(data: bytes) -> Profile:
     if not isinstance(document, dict) or set(document) != names:
         raise ValueError("it is not a profile of this version")
     rates, whole = document["rates"], ("threads", "format")
-    words = names - {"rates", *whole}
-    if not all(isinstance(document[n], str) for n in words) or not all(
-        type(document[n]) is int for n in whole
-    ):
+    if any(type(document[n]) is not (int if n in whole else str) for n in names - {"rates"}):
         raise ValueError("it is not a profile of this version")
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}", document["date"]):
         raise ValueError("its date is none")
@@ -183,23 +162,17 @@ def _stale(found: Profile) -> str:
 def rates(name: str) -> dict[str, float]:
     """Return seconds by name of rate, for one backend.
 
-    Examples
-    --------
     >>> sorted(rates("im2col"))
     ['between', 'byte', 'call', 'integer', 'memory', 'multiply_add', 'step', 'thread', 'tile']
     """
     found = current()
-    shipped = SHARED | backends.load(name).RATES
-    if found is None:
-        return shipped
-    return shipped | found.rates.get("shared", {}) | found.rates.get(name, {})
+    measured = {} if found is None else found.rates
+    return SHARED | backends.load(name).RATES | measured.get("shared", {}) | measured.get(name, {})
 
 
 def describe() -> str:
     """Say which rates are in force.
 
-    Examples
-    --------
     >>> describe() == SHIPPED or "measured here" in describe()
     True
     """
@@ -210,13 +183,7 @@ def describe() -> str:
 
 
 def check_writable() -> None:
-    """Refuse to measure what could not be kept.
-
-    Raises
-    ------
-    FileError
-        If the folder cannot be made or written.
-    """
+    """Refuse, with a `FileError`, to measure what could not be kept."""
     file = path()
     with write_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -227,13 +194,7 @@ def check_writable() -> None:
 
 
 def save(profile: Profile) -> Path:
-    """Write a profile to where `current` finds it, whole or not at all; return where that is.
-
-    Raises
-    ------
-    FileError
-        If the folder cannot be made or written.
-    """
+    """Write a profile to where `current` finds it, whole or not at all; return where that is."""
     import json
 
     file = path()

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.spec import checked_origin
-from convcli.text import brief as brief
-from convcli.text import printable, shape_text
+from convcli.text import brief, printable, shape_text
 
 MAX_AXIS = 4096
 MAX_CELLS = 2**24

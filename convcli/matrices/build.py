@@ -15,7 +15,7 @@ from convcli.arrays.samples import samples_of
 from convcli.errors import LimitError, UsageError
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.spec import CONSTANT_BORDERS, ConvSpec, PerAxis, choose, paddings, per_axis, shape_of
-from convcli.text import shape_text
+from convcli.text import counted, shape_text
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -161,7 +161,7 @@ def convolution_matrix(
     groups = per_axis(groups, 1, "groups", 1)[0]
     if len(bank) % groups:
         raise UsageError(
-            f"groups {groups} does not divide the {len(bank)} output{'s' if len(bank) > 1 else ''} of kernel "
+            f"groups {groups} does not divide the {counted(len(bank), 'output')} of kernel "
             f"{shape_text(weights.shape)}; use a bank (outputs, channels / groups, *taps) where it does"
         )
     spec = ConvSpec(

@@ -15,11 +15,11 @@ import pytest
 from oracle import assert_matches, convolve_exactly
 
 from convcli.bench import calibration, cases
-from convcli.bench.contestants import Contestant, Problem
+from convcli.bench.contestants import Contestant, Task
 from convcli.bench.memory import measured
 from convcli.bench.results import Case
-from convcli.bench.run_case import race, reference
-from convcli.bench.timer import Schedule, take_turns
+from convcli.bench.run_case import reference, run_case
+from convcli.bench.timer import Repeats, take_turns
 from convcli.engine import rates as profile
 from convcli.errors import BackendError, ConvcliError, InputError, LimitError, UsageError
 from convcli.kernels import parse_kernel
@@ -48,48 +48,48 @@ class Clock:
         return run
 
 
-def turns(schedule, **durations):
+def turns(repeats, **durations):
     """Time calls of known durations; return their times and the order in which they ran."""
     clock = Clock()
-    times = take_turns({name: clock.call(name, *d) for name, d in durations.items()}, schedule, clock=clock)
+    times = take_turns({name: clock.call(name, *d) for name, d in durations.items()}, repeats, clock=clock)
     return times, "".join(clock.log)
 
 
 def test_calls_run_in_turns_and_every_run_has_its_own_time():
-    times, order = turns(Schedule(0, 3, 3, 0.0), a=(1, 2, 4), b=(0.5,))
+    times, order = turns(Repeats(0, 3, 3, 0.0), a=(1, 2, 4), b=(0.5,))
     assert times == {"a": [1, 2, 4], "b": [0.5, 0.5, 0.5]}
     assert order == "ababab"
 
 
 def test_warming_up_is_neither_timed_nor_counted():
-    times, order = turns(Schedule(2, 2, 9, 3.0), a=(100, 100, 1, 2, 4), b=(50, 50, 3))
+    times, order = turns(Repeats(2, 2, 9, 3.0), a=(100, 100, 1, 2, 4), b=(50, 50, 3))
     assert times == {"a": [1, 2], "b": [3, 50]}
     assert order == "abab" + "abab"
 
 
 @pytest.mark.parametrize(
-    ("schedule", "seconds", "runs"),
+    ("repeats", "seconds", "runs"),
     [
-        (Schedule(0, 2, 10, 0.0), 1, 2),
-        (Schedule(0, 1, 10, 0.0), 1, 1),
-        (Schedule(0, 2, 10, 5.0), 1, 5),
-        (Schedule(0, 2, 10, 4.5), 1, 5),
-        (Schedule(0, 2, 10, 100.0), 1, 10),
-        (Schedule(0, 4, 10, 0.5), 1, 4),
-        (Schedule(0, 7, 7, 0.0), 1, 7),
-        (Schedule(0, 7, 7, 100.0), 1, 7),
-        (Schedule(), 0.0625, 8),
-        (Schedule(), 2, 5),
+        (Repeats(0, 2, 10, 0.0), 1, 2),
+        (Repeats(0, 1, 10, 0.0), 1, 1),
+        (Repeats(0, 2, 10, 5.0), 1, 5),
+        (Repeats(0, 2, 10, 4.5), 1, 5),
+        (Repeats(0, 2, 10, 100.0), 1, 10),
+        (Repeats(0, 4, 10, 0.5), 1, 4),
+        (Repeats(0, 7, 7, 0.0), 1, 7),
+        (Repeats(0, 7, 7, 100.0), 1, 7),
+        (Repeats(), 0.0625, 8),
+        (Repeats(), 2, 5),
     ],
     ids=str,
 )
-def test_runs_go_on_for_the_time_within_the_bounds_of_their_number(schedule, seconds, runs):
-    times, _ = turns(schedule, a=(seconds,))
+def test_runs_go_on_for_the_time_within_the_bounds_of_their_number(repeats, seconds, runs):
+    times, _ = turns(repeats, a=(seconds,))
     assert times == {"a": [seconds] * runs}
 
 
 def test_whoever_is_through_drops_out_and_the_others_go_on():
-    times, order = turns(Schedule(0, 1, 10, 4.0), a=(4,), b=(1,), c=(2,))
+    times, order = turns(Repeats(0, 1, 10, 4.0), a=(4,), b=(1,), c=(2,))
     assert {name: len(found) for name, found in times.items()} == {"a": 1, "b": 4, "c": 2}
     assert order == "abc" + "bc" + "b" + "b"
 
@@ -99,16 +99,14 @@ def test_whoever_is_through_drops_out_and_the_others_go_on():
     [(2, 0.5, False), (3, 0.49, False), (3, 0.5, True), (9, 0.49, False), (10, 0.0, True), (0, 9.0, False)],
 )
 def test_enough_is_both_the_least_number_and_the_time_or_the_largest_number(runs, spent, enough):
-    assert Schedule(0, 3, 10, 0.5).enough([0.1] * runs, spent) is enough
+    assert Repeats(0, 3, 10, 0.5).enough([0.1] * runs, spent) is enough
 
 
-@pytest.mark.parametrize(
-    "schedule", [Schedule(1, 2, 6, 0.0), Schedule(0, 2, 6, 4.0), Schedule(0, 2, 6, 99.0)]
-)
-def test_shares_of_progress_rise_to_1_and_only_the_last_is_1(schedule):
+@pytest.mark.parametrize("repeats", [Repeats(1, 2, 6, 0.0), Repeats(0, 2, 6, 4.0), Repeats(0, 2, 6, 99.0)])
+def test_shares_of_progress_rise_to_1_and_only_the_last_is_1(repeats):
     clock, told = Clock(), {"a": [], "b": []}
     calls = {"a": clock.call("a", 1), "b": clock.call("b", 2)}
-    times = take_turns(calls, schedule, clock=clock, done=lambda name, share: told[name].append(share))
+    times = take_turns(calls, repeats, clock=clock, done=lambda name, share: told[name].append(share))
     for name, shares in told.items():
         assert len(shares) == len(times[name])
         assert shares == sorted(shares)
@@ -216,7 +214,7 @@ def test_counts_are_read_like_sizes_but_have_one_number():
 def test_words_are_of_those_allowed_and_stand_once():
     assert cases.words("fft, auto,fft", ["auto", "fft"], "backend") == ["fft", "auto"]
     for text in ("fft,", "", "FFT", "fft;auto"):
-        with pytest.raises(UsageError, match=r'unknown backend ".*"; use one of auto, fft'):
+        with pytest.raises(UsageError, match=r'unknown backend ".*"; .*use one of auto, fft'):
             cases.words(text, ["auto", "fft"], "backend")
 
 
@@ -239,21 +237,21 @@ KERNELS = {
 )
 def test_every_case_of_a_scan_has_its_own_kernel_and_image(kernels, shapes, dtypes, threads):
     scan = cases.Scan(kernels, shapes, dtypes, threads)
-    problems = list(scan.problems())
-    assert [problem.case for problem in problems] == scan.cases()
+    problems = list(scan.tasks())
+    assert [task.case for task in problems] == scan.cases()
     different = list(dict.fromkeys(kernels))
     assert (
         len(set(scan.cases())) == len(problems) == math.prod(map(len, (different, shapes, dtypes, threads)))
     )
     drawn = {}
-    for number, problem in enumerate(problems):
-        case, kernel = problem.case, different[number // len(threads) % len(different)]
+    for number, task in enumerate(problems):
+        case, kernel = task.case, different[number // len(threads) % len(different)]
         assert case.kernel == (kernel if isinstance(kernel, str) else "random")
-        assert problem.kernel.shape == case.kernel_shape == KERNELS[kernel]
+        assert task.kernel.shape == case.kernel_shape == KERNELS[kernel]
         if isinstance(kernel, str):
-            assert np.array_equal(problem.kernel, parse_kernel(kernel).weights)
-        assert (problem.image.shape, problem.image.dtype) == ((1, *case.shape), case.dtype)
-        assert np.array_equal(problem.image, drawn.setdefault((case.shape, case.dtype), problem.image))
+            assert np.array_equal(task.kernel, parse_kernel(kernel).weights)
+        assert (task.image.shape, task.image.dtype) == ((1, *case.shape), case.dtype)
+        assert np.array_equal(task.image, drawn.setdefault((case.shape, case.dtype), task.image))
     assert len(drawn) == len(shapes) * len(dtypes)
 
 
@@ -267,14 +265,14 @@ def test_cases_go_through_sizes_first_and_threads_last():
 def test_an_image_takes_the_place_of_random_ones(dtype):
     image = np.arange(2 * 5 * 7, dtype=np.uint8).reshape(2, 5, 7)
     scan = cases.Scan(["box:3"], [(512, 512)], [dtype], image=image, name="photo.png")
-    (problem,) = scan.problems()
-    assert (problem.case.image, problem.case.planes, problem.case.shape) == ("photo.png", 2, (5, 7))
-    assert problem.image.dtype == dtype
-    assert np.array_equal(problem.image, image)
+    (task,) = scan.tasks()
+    assert (task.case.image, task.case.planes, task.case.shape) == ("photo.png", 2, (5, 7))
+    assert task.image.dtype == dtype
+    assert np.array_equal(task.image, image)
 
 
 def test_random_data_are_the_same_every_time():
-    first, second = (list(cases.Scan([(3, 4)], [(6, 7)], cases.DTYPES).problems()) for _ in range(2))
+    first, second = (list(cases.Scan([(3, 4)], [(6, 7)], cases.DTYPES).tasks()) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.image, other.image)
         assert np.array_equal(one.kernel, other.kernel)
@@ -291,27 +289,31 @@ def test_kernels_of_a_scan_have_two_axes(tmp_path):
 # Races
 
 
-def problem_of(image_shape=(2, 6, 7), kernel_shape=(3, 3), dtype="float64"):
+def task_of(image_shape=(2, 6, 7), kernel_shape=(3, 3), dtype="float64"):
     rng = np.random.default_rng(5)
     image = rng.integers(0, 256, image_shape).astype(dtype)
     case = Case("random", image_shape[0], image_shape[1:], "random", kernel_shape, dtype, 1)
-    return Problem(case, image, rng.standard_normal(kernel_shape))
+    return Task(case, image, rng.standard_normal(kernel_shape))
 
 
-PROBLEM = problem_of()
-RIGHT = reference(PROBLEM)
-TWICE = Schedule(0, 2, 2, 0.0)
+TASK = task_of()
+RIGHT = reference(TASK)
+TWICE = Repeats(0, 2, 2, 0.0)
+
+
+class Scripted(Contestant):
+    def __init__(self, name, kind, refusal, prepare, plan):
+        self.name, self.kind, self.refusal, self.prepare, self.decision = name, kind, refusal, prepare, plan
+
+    def refuses(self, _):
+        return self.refusal
+
+    def plan(self, task):
+        return f"{self.decision} for {task.case.kernel}"
 
 
 def contestant(name, call, *, kind="backend", refuses=None, prepare=None, plan=""):
-    return Contestant(
-        name,
-        kind,
-        lambda _: refuses,
-        prepare or (lambda _: nullcontext(call)),
-        np.asarray,
-        lambda problem: f"{plan} for {problem.case.kernel}",
-    )
+    return Scripted(name, kind, refuses, prepare or (lambda _: nullcontext(call)), plan)
 
 
 def raises(error):
@@ -334,10 +336,10 @@ def raises(error):
     ids=["odd", "even", "mixed", "larger than the image", "larger and even"],
 )
 def test_the_reference_is_right(image_shape, kernel_shape, dtype):
-    problem = problem_of(image_shape, kernel_shape, dtype)
-    found = reference(problem)
+    task = task_of(image_shape, kernel_shape, dtype)
+    found = reference(task)
     assert found.dtype == np.float64
-    assert_matches(found, convolve_exactly(problem.image, problem.kernel), "fft")
+    assert_matches(found, convolve_exactly(task.image, task.kernel), "fft")
 
 
 def test_times_are_those_of_the_clock_after_a_run_to_check_and_one_to_measure():
@@ -345,11 +347,11 @@ def test_times_are_those_of_the_clock_after_a_run_to_check_and_one_to_measure():
     calls = {"a": clock.call("a", 9, 9, 1, 2), "b": clock.call("b", 9, 9, 4, 8)}
     rivals = [contestant(name, lambda call=call: call() or RIGHT, plan=name) for name, call in calls.items()]
     told = []
-    found = race(PROBLEM, rivals, TWICE, clock=clock, done=lambda *news: told.append(news))
+    found = run_case(TASK, rivals, TWICE, clock=clock, done=lambda *news: told.append(news))
     assert [(r.name, r.times, r.skipped) for r in found] == [("a", (1, 2), None), ("b", (4, 8), None)]
     assert clock.log == ["a", "a", "b", "b", "a", "b", "a", "b"]
     assert [r.plan for r in found] == ["a for random", "b for random"]
-    assert all(r.case is PROBLEM.case and r.max_error == 0 for r in found)
+    assert all(r.case is TASK.case and r.max_error == 0 for r in found)
     assert [news for news in told if news[1] == 1] == [("a", 1), ("b", 1)]
 
 
@@ -365,7 +367,7 @@ def test_times_are_those_of_the_clock_after_a_run_to_check_and_one_to_measure():
 def test_whose_result_is_wrong_is_never_timed(wrong, text):
     ran, told = [], []
     rivals = [contestant("good", lambda: RIGHT), contestant("bad", lambda: ran.append(1) or wrong)]
-    good, bad = race(PROBLEM, rivals, TWICE, done=lambda *news: told.append(news))
+    good, bad = run_case(TASK, rivals, TWICE, done=lambda *news: told.append(news))
     assert len(good.times) == 2
     assert (bad.times, bad.plan, len(ran)) == ((), "", 1)
     assert bad.skipped.startswith(text)
@@ -374,25 +376,25 @@ def test_whose_result_is_wrong_is_never_timed(wrong, text):
 
 def test_rounding_is_not_wrong():
     close = RIGHT + 0.01 * np.abs(RIGHT).max()
-    (found,) = race(PROBLEM, [contestant("close", lambda: close, kind="peer")], TWICE)
+    (found,) = run_case(TASK, [contestant("close", lambda: close, kind="peer")], TWICE)
     assert (len(found.times), found.skipped, found.max_error) == (2, None, pytest.approx(0.01))
 
 
 def test_a_backend_of_ours_has_no_excuse_for_rounding():
     close = RIGHT + 0.01 * np.abs(RIGHT).max()
-    (found,) = race(PROBLEM, [contestant("close", lambda: close)], TWICE)
+    (found,) = run_case(TASK, [contestant("close", lambda: close)], TWICE)
     assert (found.times, found.skipped) == ((), "wrong: off by 0.01 of the largest value")
 
 
 def test_a_peer_that_fails_later_is_dropped_and_the_others_go_on():
     answers = iter([RIGHT, RIGHT, RIGHT])
     rivals = [contestant("weak", lambda: next(answers), kind="peer"), contestant("a", lambda: RIGHT)]
-    weak, strong = race(PROBLEM, rivals, TWICE)
+    weak, strong = run_case(TASK, rivals, TWICE)
     assert (weak.times, weak.skipped) == ((), "failed: StopIteration: ")
     assert len(strong.times) == 2
     answers = iter([RIGHT, RIGHT, RIGHT])
     with pytest.raises(StopIteration):
-        race(PROBLEM, [contestant("ours", lambda: next(answers))], TWICE)
+        run_case(TASK, [contestant("ours", lambda: next(answers))], TWICE)
 
 
 @pytest.mark.parametrize("where", ["prepare", "call"])
@@ -410,7 +412,7 @@ def test_a_peer_that_fails_later_is_dropped_and_the_others_go_on():
 def test_who_fails_is_skipped_with_the_reason_and_the_others_run(where, error, text):
     failing = contestant("bad", raises(error), prepare=raises(error) if where == "prepare" else None)
     rivals = [contestant("first", lambda: RIGHT), failing, contestant("last", lambda: RIGHT)]
-    found = race(PROBLEM, rivals, TWICE)
+    found = run_case(TASK, rivals, TWICE)
     assert [(r.name, len(r.times), r.skipped) for r in found] == [
         ("first", 2, None),
         ("bad", 0, text),
@@ -420,9 +422,9 @@ def test_who_fails_is_skipped_with_the_reason_and_the_others_run(where, error, t
 
 def test_who_refuses_is_not_even_prepared():
     refusing = contestant("cuda", None, refuses="there is no GPU", prepare=raises(AssertionError()))
-    found = race(PROBLEM, [refusing, contestant("direct", lambda: RIGHT)], TWICE)
+    found = run_case(TASK, [refusing, contestant("direct", lambda: RIGHT)], TWICE)
     assert [(r.name, r.skipped) for r in found] == [("cuda", "there is no GPU"), ("direct", None)]
-    (alone,) = race(PROBLEM, [refusing], TWICE)
+    (alone,) = run_case(TASK, [refusing], TWICE)
     assert (alone.times, alone.max_error, alone.peak_bytes) == ((), None, None)
 
 
@@ -430,19 +432,19 @@ def test_everybody_is_tidied_up_after_the_last_run():
     log = []
 
     @contextmanager
-    def prepare(problem):
-        assert problem is PROBLEM
+    def prepare(task):
+        assert task is TASK
         log.append("enter")
         yield lambda: log.append("run") or RIGHT
         log.append("exit")
 
-    race(PROBLEM, [contestant("a", None, prepare=prepare), contestant("b", None, prepare=prepare)], TWICE)
+    run_case(TASK, [contestant("a", None, prepare=prepare), contestant("b", None, prepare=prepare)], TWICE)
     assert log == ["enter", "run", "run"] * 2 + ["run"] * 4 + ["exit"] * 2
 
 
 def test_memory_is_told_of_this_process_alone():
     rivals = [contestant(kind, RIGHT.copy, kind=kind) for kind in ("backend", "peer", "process")]
-    ours, peer, program = race(PROBLEM, rivals, TWICE)
+    ours, peer, program = run_case(TASK, rivals, TWICE)
     assert ours.allocated_bytes >= RIGHT.nbytes
     assert peer.allocated_bytes >= RIGHT.nbytes
     assert program.peak_bytes is None
@@ -520,7 +522,7 @@ def test_samples_keep_the_limit_and_are_computed_as_they_say():
     for sample in found:
         assert 0 < sample.seconds <= 2e-3
         assert sample.seconds == pytest.approx(sum(rates[key] * n for key, n in sample.counts.items()))
-        assert sample.problem.plan.chosen is sample.candidate
+        assert sample.convolution.plan.chosen is sample.candidate
     assert len(found) < len(list(calibration.samples(1)))
 
 

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import itertools
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -16,15 +17,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from oracle import assert_matches, convolve_exactly
+from shell import within
 
-from convcli.bench import peers, programs
-from convcli.bench.contestants import Contestant, Problem
+import convcli.bench.peers
+from convcli.bench.contestants import Contestant, Task
+from convcli.bench.peers import libraries, peers, programs
 from convcli.bench.results import Case
 from convcli.errors import BackendError
 
-LIBRARIES = {peer.name: peer for peer in peers.peers()}
-PROGRAMS = {program.name: program for program in programs.programs()}
-LIMITS = {entry.name: entry.limits for entry in (*peers.PEERS, *programs.PROGRAMS)}
+LIBRARIES = {peer.name: peer for peer in libraries()}
+PROGRAMS = {program.name: program for program in programs()}
+LIMITS = {entry.name: entry.limits for entry in peers()}
 DTYPES = ("float32", "float64", "uint8")
 GEOMETRIES = {
     "odd": ((1, 9, 11), (3, 3)),
@@ -37,7 +40,7 @@ GEOMETRIES = {
 
 
 @functools.cache
-def problem(image_shape, kernel_shape, dtype="float32", threads=1, positive=False) -> Problem:
+def task(image_shape, kernel_shape, dtype="float32", threads=1, positive=False) -> Task:
     """Return a random problem, the same every time; `positive` weights have the sum 1."""
     rng = np.random.default_rng(7)
     image = rng.integers(0, 256, image_shape) if dtype == "uint8" else rng.standard_normal(image_shape)
@@ -47,16 +50,16 @@ def problem(image_shape, kernel_shape, dtype="float32", threads=1, positive=Fals
     if positive:
         kernel = np.abs(kernel) / np.abs(kernel).sum()
     case = Case("random", image_shape[0], image_shape[1:], "random", kernel_shape, dtype, threads)
-    return Problem(case, image, kernel)
+    return Task(case, image, kernel)
 
 
 @functools.cache
 def exact(of: tuple) -> object:
-    given = problem(*of)
+    given = task(*of)
     return convolve_exactly(given.image, given.kernel)
 
 
-def solve(contestant: Contestant, given: Problem) -> np.ndarray:
+def solve(contestant: Contestant, given: Task) -> np.ndarray:
     """Let a contestant solve a problem, or skip the test where its library or program is absent."""
     reason = contestant.refuses(given)
     if reason and reason.startswith("not installed"):
@@ -69,12 +72,12 @@ def solve(contestant: Contestant, given: Problem) -> np.ndarray:
 def solvable(names, geometries=tuple(GEOMETRIES)) -> list[tuple[str, str, str]]:
     """List who can solve what, by contestant, geometry and type."""
     combinations = itertools.product(names, geometries, DTYPES)
-    return [(n, g, d) for n, g, d in combinations if not LIMITS[n](problem(*GEOMETRIES[g], d))]
+    return [(n, g, d) for n, g, d in combinations if not LIMITS[n](task(*GEOMETRIES[g], d))]
 
 
 @pytest.mark.parametrize(("name", "geometry", "dtype"), solvable(LIBRARIES))
 def test_libraries_agree_with_the_oracle(name, geometry, dtype):
-    result = solve(LIBRARIES[name], problem(*GEOMETRIES[geometry], dtype))
+    result = solve(LIBRARIES[name], task(*GEOMETRIES[geometry], dtype))
     wanted = ("float64",) if dtype == "float64" else ("float32", "float64")
     assert result.dtype.name in wanted
     assert_matches(result, exact((*GEOMETRIES[geometry], dtype)), "fft")
@@ -84,7 +87,7 @@ def test_libraries_agree_with_the_oracle(name, geometry, dtype):
 @pytest.mark.parametrize("image_shape", [(3, 9, 11), (1, 1, 2)])
 def test_pillow_agrees_to_half_a_grey_level(image_shape, size):
     of = (image_shape, (size, size), "uint8", 1, True)
-    result = solve(LIBRARIES["pillow.Kernel"], problem(*of))
+    result = solve(LIBRARIES["pillow.Kernel"], task(*of))
     assert np.abs(result - exact(of).values.astype(float)).max() < 0.5001
 
 
@@ -93,32 +96,32 @@ def test_pillow_agrees_to_half_a_grey_level(image_shape, size):
     [
         (
             "pillow.Kernel",
-            problem((1, 9, 9), (3, 5), "uint8"),
+            task((1, 9, 9), (3, 5), "uint8"),
             "takes kernels of 3×3 and 5×5, not 3×5",
         ),
-        ("pillow.Kernel", problem((1, 9, 9), (3, 3)), "filters 8-bit images, not float32"),
+        ("pillow.Kernel", task((1, 9, 9), (3, 3)), "filters 8-bit images, not float32"),
         (
             "pillow.Kernel",
-            Problem(problem((1, 9, 9), (3, 3), "uint8").case, np.zeros((1, 9, 9)), np.diag([2.0, -1.0, 1.0])),
+            Task(task((1, 9, 9), (3, 3), "uint8").case, np.zeros((1, 9, 9)), np.diag([2.0, -1.0, 1.0])),
             "its results are 8-bit, and this kernel's reach from -255 to 765",
         ),
-        ("astropy.convolve", problem((1, 9, 9), (3, 4)), "takes kernels of odd size, not 3×4"),
+        ("astropy.convolve", task((1, 9, 9), (3, 4)), "takes kernels of odd size, not 3×4"),
         (
             "magick -morphology",
-            problem((1, 9, 9), (3, 3)),
+            task((1, 9, 9), (3, 3)),
             "its samples have 16 bits, too few for float32",
         ),
         (
             "magick -morphology",
-            problem((2, 9, 9), (3, 3), "uint8"),
+            task((2, 9, 9), (3, 3), "uint8"),
             "reads files of 1 or 3 planes, not 2",
         ),
         (
             "magick -morphology",
-            problem((1, 9, 9), (120, 120), "uint8"),
+            task((1, 9, 9), (120, 120), "uint8"),
             "a kernel of 120×120 is too long for a command line",
         ),
-        ("gmic -convolve", problem((1, 9, 9), (3, 3), "float64"), "computes in float32, not float64"),
+        ("gmic -convolve", task((1, 9, 9), (3, 3), "float64"), "computes in float32, not float64"),
     ],
 )
 def test_what_cannot_be_solved_is_refused_with_the_reason(name, given, reason):
@@ -126,14 +129,14 @@ def test_what_cannot_be_solved_is_refused_with_the_reason(name, given, reason):
 
 
 def test_an_installed_library_passes_its_limits_on():
-    reason = LIBRARIES["pillow.Kernel"].refuses(problem((1, 9, 9), (3, 5), "uint8"))
+    reason = LIBRARIES["pillow.Kernel"].refuses(task((1, 9, 9), (3, 5), "uint8"))
     assert reason == "takes kernels of 3×3 and 5×5, not 3×5"
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_a_missing_library_says_how_to_get_it(monkeypatch, name):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    reason = LIBRARIES[name].refuses(problem((1, 9, 9), (3, 3)))
+    reason = LIBRARIES[name].refuses(task((1, 9, 9), (3, 3)))
     assert reason == 'not installed (pip install "convcli[peers]")'
 
 
@@ -142,12 +145,12 @@ def test_a_broken_library_is_refused_not_raised(monkeypatch):
         raise ImportError("libGL.so.1: cannot open\nshared object file.")
 
     monkeypatch.setattr(importlib, "import_module", broken)
-    reason = LIBRARIES["signal.convolve2d"].refuses(problem((1, 9, 9), (3, 3)))
+    reason = LIBRARIES["signal.convolve2d"].refuses(task((1, 9, 9), (3, 3)))
     assert reason == "cannot be imported (ImportError: libGL.so.1: cannot open shared object file)"
 
 
 def test_nothing_is_imported_before_it_is_asked_for():
-    roots = {peer.module.partition(".")[0] for peer in peers.PEERS}
+    roots = {peer.module.partition(".")[0] for peer in libraries()}
     code = "import sys; from convcli.bench.peers import peers; peers(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not roots & set(done.stdout.split())
@@ -165,7 +168,7 @@ def test_nothing_is_imported_before_it_is_asked_for():
 def test_threads_are_set_and_taken_back(name, module, getter):
     count = getattr(pytest.importorskip(module), getter)
     before = count()
-    given = problem((1, 9, 9), (3, 3), threads=before + 1)
+    given = task((1, 9, 9), (3, 3), threads=before + 1)
 
     def fail() -> None:
         with LIBRARIES[name].prepare(given):
@@ -179,7 +182,7 @@ def test_threads_are_set_and_taken_back(name, module, getter):
 
 @pytest.mark.parametrize(("name", "geometry", "dtype"), solvable(PROGRAMS, ["even", "larger than the image"]))
 def test_installed_programs_agree_with_the_oracle(name, geometry, dtype):
-    given = problem(*GEOMETRIES[geometry], dtype)
+    given = task(*GEOMETRIES[geometry], dtype)
     result, wanted = solve(PROGRAMS[name], given), exact((*GEOMETRIES[geometry], dtype))
     if name == "magick -morphology":
         step = 255 * np.abs(given.kernel).sum() / 65535
@@ -191,7 +194,7 @@ def test_installed_programs_agree_with_the_oracle(name, geometry, dtype):
 SHELL, TOOLS = shutil.which("sh"), os.environ["PATH"]  # of before the search path is emptied
 PIXELS = np.arange(12, dtype="u1").reshape(1, 3, 4)
 WEIGHTS = np.array([[1.0, -0.5], [0.25, 2.0], [0.0, 0.0625]])
-SMALL = Problem(Case("random", 1, (3, 4), "random", (3, 2), "uint8", 3), PIXELS, WEIGHTS)
+SMALL = Task(Case("random", 1, (3, 4), "random", (3, 2), "uint8", 3), PIXELS, WEIGHTS)
 RESULT = np.arange(-6.0, 6.0, dtype="<f4").reshape(1, 3, 4)
 
 
@@ -316,3 +319,36 @@ def test_a_missing_program_is_refused(monkeypatch, tmp_path, name):
 def test_another_program_called_convert_is_not_imagemagick(monkeypatch, tmp_path):
     install(monkeypatch, tmp_path, "convert", 'echo "converts FAT to NTFS"')
     assert PROGRAMS["magick -morphology"].refuses(SMALL) == "not installed"
+
+
+MADE_UP = """
+import math
+from convcli.bench.library import Library
+
+def build(module, task):
+    image = task.image
+    weights = task.kernel[0, 0]
+    return lambda: image * weights
+
+def limits(task):
+    return None if task.kernel.size == 1 else "multiplies by one number only"
+
+PEERS = (Library("math.scale", "math", build, limits),)
+"""
+
+
+def test_a_new_peer_is_one_file(monkeypatch, tmp_path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "scale.py").write_text(MADE_UP)
+    monkeypatch.setattr(
+        convcli.bench.peers, "__path__", [*convcli.bench.peers.__path__, str(tmp_path / "more")]
+    )
+    options = ("--size", "8", "-b", "direct", "--peers", "-r", "1")
+    first, *_, last = (
+        within("bench", *options, "-k", "3", cwd=tmp_path).out.decode().split("\n\n")[0].splitlines()
+    )
+    assert first.startswith("8×8 float32, 3 1×1 kernel")
+    assert re.match(r"math.scale +[0-9.]+ ", last)
+    refused = within("bench", *options, "-k", "box:3", cwd=tmp_path).out.decode()
+    assert "math.scale          multiplies by one number only" in refused
+    assert "math.scale" in [peer.name for peer in libraries()]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from convcli.bench.compare import Change, Rule, compare, different_machine, failures, parse_rule
 from convcli.bench.export import FORMATS
 from convcli.bench.import_json import from_json
 from convcli.bench.results import Case, Report
 from convcli.cli import report, settings
-from convcli.cli.bench import summary as benchtables
 from convcli.cli.bench.options import BenchOptions
+from convcli.cli.bench.summary import Printer
 from convcli.errors import ConvcliError, InputError, UsageError, VerificationError
 from convcli.system.files import atomic_write, check_target, open_input, read_bounded, stdout_stream
 
@@ -64,16 +67,15 @@ class Outputs:
         if form == "plot":
             from convcli.bench.plot import check_plot, plot
 
-            with atomic_write(Path(target), force=self.options.force) as file:
+            with self._opened(target) as file:
                 plot(found, file, check_plot(Path(target)))
             return
         data = FORMATS[form](found, self.options.reference, self.options.sort).encode()
-        with (
-            stdout_stream()
-            if target == "-"
-            else atomic_write(Path(target), force=self.options.force) as stream
-        ):
+        with self._opened(target) as stream:
             stream.write(data)
+
+    def _opened(self, target: str) -> AbstractContextManager[BinaryIO]:
+        return stdout_stream() if target == "-" else atomic_write(Path(target), force=self.options.force)
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,7 @@ class Comparison:
 
     @classmethod
     def parse(cls, file: str | None, rule: str | None, runs: int) -> Comparison | None:
-        """Read the older benchmark, before anything is timed.
-
-        Parameters
-        ----------
-        file, rule : str, optional
-            As on the command line.
-        runs : int
-            That each contestant will have at most: one tells nothing about noise.
-        """
+        """Read the older benchmark, before anything is timed; no contestant will have more `runs`."""
         if file is None:
             if rule is not None:
                 raise UsageError(f"--fail-if {rule} needs something to compare with; add --compare OLD.json")
@@ -104,11 +98,9 @@ class Comparison:
             raise UsageError(
                 f"--fail-if goes by the noise, which {runs} runs do not show; allow at least {FEWEST_RUNS}"
             )
-        if file == "-":
-            data = read_bounded(sys.stdin.buffer, "standard input", LARGEST_JSON)
-            return cls(from_json(data, "standard input"), "standard input", parsed)
-        with open_input(Path(file)) as stream:
-            return cls(from_json(read_bounded(stream, file, LARGEST_JSON), file), file, parsed)
+        name = "standard input" if file == "-" else file
+        with contextlib.nullcontext(sys.stdin.buffer) if file == "-" else open_input(Path(file)) as stream:
+            return cls(from_json(read_bounded(stream, name, LARGEST_JSON), name), name, parsed)
 
     def check(self, cases: Iterable[Case], names: Iterable[str]) -> None:
         """Refuse to time what the older benchmark has nothing of."""
@@ -122,7 +114,7 @@ class Comparison:
                 "or export a new one with --export-json"
             )
 
-    def report(self, found: Report, lines: benchtables.Printer) -> None:
+    def report(self, found: Report, lines: Printer) -> None:
         """Print what changed; raise if the rule says so."""
         changes = compare(found, self.old, self.rule.statistic if self.rule else "median")
         lines.changes(changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import time
@@ -18,14 +19,14 @@ from convcli.bench import cases
 from convcli.bench.contestants import Contestant
 from convcli.bench.export import SORTS
 from convcli.bench.results import Report
-from convcli.bench.run_case import WRONG_RESULT, race
+from convcli.bench.run_case import WRONG_RESULT, run_case
 from convcli.bench.statistics import complaints
-from convcli.bench.timer import Schedule
+from convcli.bench.timer import Repeats
 from convcli.cli import report, settings
 from convcli.cli.backends.command import machine_facts
-from convcli.cli.bench import summary as benchtables
 from convcli.cli.bench.files import Comparison, Outputs
 from convcli.cli.bench.options import BenchOptions
+from convcli.cli.bench.summary import Printer
 from convcli.cli.io.sources import read_source
 from convcli.errors import BackendError, InputError, UsageError, VerificationError
 from convcli.options import given, refuse
@@ -102,13 +103,11 @@ def _check_memory(
     """Refuse images and random kernels that would not fit, before they are made."""
     drawn = [kernel for kernel in kernels if not isinstance(kernel, str)]
     held = sum(8 * math.prod(kernel) for kernel in drawn)
-    for kernel in drawn or [(1, 1)]:
-        for shape in shapes:  # samples, the whole convolution in float64, its spectra, a result
-            whole = math.prod(n + k - 1 for n, k in zip(shape, kernel, strict=True))
-            what = f"an image of {shape_text(shape)}"
-            if drawn:
-                what += f" and a random kernel of {shape_text(kernel)}"
-            check_memory(40 * whole + held, limit, what, "smaller ones")
+    for kernel, shape in itertools.product(drawn or [(1, 1)], shapes):
+        # samples, the whole convolution in float64, its spectra, a result
+        whole = math.prod(n + k - 1 for n, k in zip(shape, kernel, strict=True))
+        more = f" and a random kernel of {shape_text(kernel)}" if drawn else ""
+        check_memory(40 * whole + held, limit, f"an image of {shape_text(shape)}{more}", "smaller ones")
 
 
 def contestants(options: BenchOptions) -> list[Contestant]:
@@ -116,24 +115,22 @@ def contestants(options: BenchOptions) -> list[Contestant]:
     from convcli import backends
     from convcli.bench.backends import ours
 
-    names, max_memory = options.backends, options.max_memory
-    allowed = ["auto", *backends.names()]
-    limit = max_memory if max_memory is not None else min(STORED, available_memory() or STORED)
-    found = ours(cases.words(names, allowed, "backend") if names else (), max_memory=limit)
-    if options.peers:
-        from convcli.bench.peers import peers as libraries
+    names, limit = options.backends, options.max_memory
+    if limit is None:
+        limit = min(STORED, available_memory() or STORED)
+    found = ours(
+        cases.words(names, ["auto", *backends.names()], "backend") if names else (), max_memory=limit
+    )
+    if options.peers or options.peers_cli:
+        from convcli.bench.peers import libraries, programs
 
-        found += libraries()
-    if options.peers_cli:
-        from convcli.bench.programs import programs as all_programs
-
-        found += all_programs()
+        found += [*(libraries() if options.peers else ()), *(programs() if options.peers_cli else ())]
     if options.reference is not None:
         choose(options.reference, [contestant.name for contestant in found], "reference")
     return found
 
 
-def schedule(options: BenchOptions) -> Schedule:
+def schedule(options: BenchOptions) -> Repeats:
     """Read how often to run."""
     warmup, runs, min_time = options.warmup or 0, options.runs, options.min_time
     min_runs, max_runs = options.min_runs, options.max_runs
@@ -146,15 +143,14 @@ def schedule(options: BenchOptions) -> Schedule:
     if runs is not None:
         if min_runs is not None or max_runs is not None or min_time is not None:
             raise UsageError("--runs is exact; leave out --min-runs, --max-runs and --min-time")
-        return Schedule(warmup, runs, runs, 0.0)
-    default = Schedule()
+        return Repeats(warmup, runs, runs, 0.0)
+    default = Repeats()
     seconds = default.min_seconds if min_time is None else _seconds(min_time)
-    least = min_runs if min_runs is not None else min(default.min_runs, max_runs or default.min_runs)
-    bound = default.max_runs if min_time is None else sys.maxsize
-    most = max_runs if max_runs is not None else max(bound, least)
+    least = min_runs or min(default.min_runs, max_runs or default.min_runs)
+    most = max_runs or max(default.max_runs if min_time is None else sys.maxsize, least)
     if least > most:
         raise UsageError(f"--min-runs {least} is above --max-runs {most}")
-    return Schedule(warmup, least, most, seconds)
+    return Repeats(warmup, least, most, seconds)
 
 
 def _seconds(text: str) -> float:
@@ -171,7 +167,7 @@ def run(
     options: BenchOptions,
     what: cases.Scan,
     who: Sequence[Contestant],
-    how: Schedule,
+    how: Repeats,
     outputs: Outputs,
     against: Comparison | None,
 ) -> None:
@@ -182,9 +178,9 @@ def run(
         against.check(todo, names)
     record: dict[str, Any] = {"backends": names, **asdict(how), "reference": reference, "sort": sort}
     found = Report(machine_facts(), record, started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
-    lines = benchtables.Printer(reference, sort, to_stderr=outputs.to_stdout, shown=not options.as_json)
+    lines = Printer(reference, sort, to_stderr=outputs.to_stdout, shown=not options.as_json)
     try:
-        _race_all(what, who, how, found, lines)
+        _run_cases(what, who, how, found, lines)
     except BaseException:
         if found.results:
             outputs.write(found)
@@ -199,16 +195,12 @@ def run(
         against.report(found, lines)
 
 
-def _race_all(
-    what: cases.Scan,
-    who: Sequence[Contestant],
-    how: Schedule,
-    found: Report,
-    lines: benchtables.Printer,
+def _run_cases(
+    what: cases.Scan, who: Sequence[Contestant], how: Repeats, found: Report, lines: Printer
 ) -> None:
     count = len(what.cases())
     with report.progress(count * len(who), shown=not settings.quiet) as advance:
-        for number, problem in enumerate(what.problems(), 1):
+        for number, task in enumerate(what.tasks(), 1):
             place = f" (case {number} of {count})" if count > 1 else ""
             shares = dict.fromkeys((contestant.name for contestant in who), 0.0)
 
@@ -216,7 +208,7 @@ def _race_all(
                 advance(f"{name}{place}", share - old[name])
                 old[name] = share
 
-            found.results.extend(race(problem, who, how, done=done))
+            found.results.extend(run_case(task, who, how, done=done))
             with advance.hidden():
                 lines.case(found.results[-len(who) :])
 
@@ -254,7 +246,7 @@ def doubts(found: Report) -> list[str]:
 def calibrate(options: BenchOptions) -> None:
     """Measure this machine, and keep the rates for `auto`."""
     from convcli.bench import calibration
-    from convcli.engine import rates as profile
+    from convcli.engine import rates
 
     if any(name not in ("calibrate", "threads", "force") for name, _ in given(options)):
         raise UsageError("--calibrate chooses what to run by itself; leave out the rest")
@@ -262,14 +254,14 @@ def calibrate(options: BenchOptions) -> None:
     counts = [cpu_count()] if threads is None else cases.counts(threads, "threads")
     if len(counts) > 1:
         raise UsageError(f"--threads {threads} is several; calibrate for one number of threads")
-    profile.check_writable()
+    rates.check_writable()
     began = time.perf_counter()
     with ExitStack() as stack:
         made = calibration.calibrate(
             threads=counts[0],
             begin=lambda total: stack.enter_context(report.progress(total, shown=not settings.quiet)),
         )
-    file = profile.save(made)
+    file = rates.save(made)
     if not settings.quiet:
         seconds = time.perf_counter() - began
         report.note(f"calibrated in {seconds:.0f} s; auto now goes by {file}")

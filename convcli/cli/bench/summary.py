@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import TextIO
 
 from convcli.bench.compare import Change
 from convcli.bench.curves import FIELDS, variant
 from convcli.bench.export import ordered, phases_text
 from convcli.bench.results import Case, Report, Result, fastest, relative
-from convcli.bench.statistics import Ratio
+from convcli.bench.statistics import Ratio, Summary
 from convcli.cli import report, settings
 from convcli.text import figures, time_unit
 
 
 class Printer:
-    """Prints the results of case after case, as they come.
-
-    Parameters
-    ----------
-    reference : str or None
-        What speed is relative to.
-    sort : str
-    to_stderr : bool
-        Because stdout is for a document.
-    shown : bool
-    """
+    """Prints the results of case after case, as they come, to stderr if stdout is for a document."""
 
     def __init__(self, reference: str | None, sort: str, *, to_stderr: bool, shown: bool) -> None:
         self.reference, self.sort = reference, sort
@@ -42,17 +32,14 @@ class Printer:
         unit, scale, _ = time_unit(best.summary.median if best else 1.0)
         ratios = relative(results, self.reference)
         header = ("backend", "median", "IQR", "min", "relative", "MP/s", "GFLOP/s", "MB", "error")
-        rows = [
-            _row(result, ratios[result.name], scale) if result.times else (result.name, f"{result.skipped}")
-            for result in ordered(results, self.sort)
-        ]
+        rows = [_row(r, ratios.get(r.name), scale) for r in ordered(results, self.sort)]
         title = f"{results[0].case.label}; times in {unit}"
         report.columns(header, rows, title=title, file=self.file, best=best.name if best else None)
         chooses = [r for r in results if r.times and (r.name == "auto" or r.plan.startswith(f"{r.name}:"))]
         plans = [f"{r.name} chose {r.plan}" for r in chooses]
         plans += [phases_text(r) for r in ordered(results, self.sort) if r.phases]
         if settings.verbose:
-            plans += [f"{r.name}: {r.plan}, {_runs(r)}" for r in results if r.times]
+            plans += [f"{r.name}: {r.plan}, {_runs(r.summary)}" for r in results if r.times]
         for line in plans:
             print(line, file=self.file)
         print(file=self.file)
@@ -65,7 +52,10 @@ class Printer:
         if len(every) == 1:
             timed = [r for r in ordered(next(iter(every.values())), "median") if r.times]
             unit, scale, _ = time_unit(timed[0].summary.median) if timed else ("", 1.0, 0)
-            values = [(r.name, r.summary.median / scale, f"{_digits(r, scale)} {unit}") for r in timed]
+            values = [
+                (r.name, r.summary.median / scale, f"{figures(r.summary.median / scale)} {unit}")
+                for r in timed
+            ]
             report.bars(values, self.file)
             return
         rows, differs = [], _differing(every)
@@ -102,18 +92,19 @@ class Printer:
             print(file=self.file)
 
 
-def _differing(every: Iterable[Case]) -> list[str]:
+def _differing(every: Collection[Case]) -> list[str]:
     """Return the facts in which cases differ at all: the others need not be told."""
-    every = list(every)
     return [name for name in FIELDS if len({getattr(case, name) for case in every}) > 1]
 
 
-def _row(result: Result, ratio: Ratio, scale: float) -> tuple[str, ...]:
-    found = result.summary
-    peak, error = result.peak_bytes, result.max_error
+def _row(result: Result, ratio: Ratio | None, scale: float) -> tuple[str, ...]:
+    """Return the cells of a contestant; a name and the reason for one that was skipped."""
+    if ratio is None:
+        return result.name, str(result.skipped)
+    found, peak, error = result.summary, result.peak_bytes, result.max_error
     return (
         result.name,
-        _digits(result, scale),
+        figures(found.median / scale),
         figures(found.spread / scale),
         figures(found.min / scale),
         _quotient(ratio),
@@ -122,10 +113,6 @@ def _row(result: Result, ratio: Ratio, scale: float) -> tuple[str, ...]:
         "-" if peak is None else figures(peak / 1e6),
         "-" if error is None else f"{error:.0e}",
     )
-
-
-def _digits(result: Result, scale: float) -> str:
-    return figures(result.summary.median / scale)
 
 
 def _quotient(ratio: Ratio) -> str:
@@ -142,6 +129,5 @@ def _quotient(ratio: Ratio) -> str:
     return f"{ratio.value:.{decimals}f}±{ratio.error:.{decimals}f}"
 
 
-def _runs(result: Result) -> str:
-    found = result.summary
+def _runs(found: Summary) -> str:
     return f"{found.runs} runs, mean {found.mean:.3g} s ± {found.deviation:.2g}, {found.outliers} outliers"

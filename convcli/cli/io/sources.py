@@ -20,7 +20,7 @@ from convcli.kernels import parse_kernel
 from convcli.matrices.build import convolution_matrix
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
 from convcli.options import axes as per_axis_text
-from convcli.text import shape_text
+from convcli.text import counted, shape_text
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Source:
             planes = luma(planes)
         if len(planes) != count:
             raise UsageError(
-                f"the image has {len(planes)} channel{'s' if len(planes) > 1 else ''}, and {count} "
+                f"the image has {counted(len(planes), 'channel')}, and {count} "
                 f"{'is' if count == 1 else 'are'} wanted; "
                 "use an image with as many, or a bank of kernels (out, in, height, width)"
             )

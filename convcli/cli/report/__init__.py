@@ -41,17 +41,8 @@ def document(value: dict[str, Any]) -> None:
 def table(header: Row, rows: Iterable[Row], *, file: TextIO | None = None, title: str | None = None) -> None:
     """Print rows in columns: with rules and colour on a terminal, as aligned text elsewhere.
 
-    Parameters
-    ----------
-    header : sequence of str
-        Empty strings for no header.
-    rows : iterable of sequences of str
-    file : text stream, optional
-        stdout by default.
-    title : str, optional
+    A header of empty strings is left out; the file is stdout by default.
 
-    Examples
-    --------
     >>> table(("kernel", "sum"), [("box:3", "1"), ("sobel-x", "0")])
     kernel   sum
     box:3    1
@@ -91,18 +82,8 @@ def columns(
 ) -> None:
     """Print names with numbers beside them, aligned to the right; a row of two is a name and a sentence.
 
-    Parameters
-    ----------
-    header : sequence of str
-    rows : iterable of sequences of str
-    title : str
-    file : text stream, optional
-        stdout by default.
-    best : str, optional
-        The row to stand out in colour.
+    The row of the name `best` stands out in colour; the file is stdout by default.
 
-    Examples
-    --------
     >>> columns(("backend", "median", "min"), [("fft", "1.25", "1.1"), ("cuda", "not here")], title="ms")
     ms
     backend  median  min
@@ -140,14 +121,7 @@ def columns(
 
 
 def bars(values: Sequence[tuple[str, float, str]], file: TextIO | None = None) -> None:
-    """Draw numbers as bars, on a terminal only.
-
-    Parameters
-    ----------
-    values : sequence of (name, number, text)
-    file : text stream, optional
-        stdout by default.
-    """
+    """Draw numbers as bars, on a terminal only."""
     file = file or sys.stdout
     if not values or not file.isatty():
         return
@@ -171,16 +145,8 @@ def matrix(values: Sequence[Sequence[float]], text: Sequence[Sequence[str]] | No
     """Print a matrix on stdout: its numbers if there is room for them, a picture of it otherwise.
 
     In colour each cell is shaded, red above zero and blue below; without, the picture is made of
-    characters.
+    characters. Without `text`, the string for each number, it is a picture at any rate.
 
-    Parameters
-    ----------
-    values : (rows, columns) numbers
-    text : (rows, columns) strings, optional
-        What stands for each number; none for a picture at any rate.
-
-    Examples
-    --------
     >>> matrix([[1.0, -0.5, 0.0]], [["1", "-0.5", "0"]])
        1 -0.5    0
     >>> matrix([[1.0, 0.5, 0.0]])
@@ -244,14 +210,7 @@ class Bar:
 
 @contextlib.contextmanager
 def progress(total: int, *, shown: bool) -> Iterator[Bar]:
-    """Show a bar on stderr while `total` things are done.
-
-    Only on a terminal: elsewhere nothing is printed.
-
-    Yields
-    ------
-    Bar
-    """
+    """Show a bar on stderr while `total` things are done; nothing is printed off a terminal."""
     if not (shown and total > 1 and sys.stderr.isatty()):
         yield Bar()
         return

@@ -23,7 +23,7 @@ from convcli.matrices.im2col import Unrolled
 from convcli.matrices.matrix import Matrix, Symbolic, blocks
 from convcli.matrices.unroll import sample_names, unrolled
 from convcli.spec import OPS, choose, default_origin, per_axis
-from convcli.text import shape_text
+from convcli.text import counted, shape_text
 
 SHOWN_BYTES = 4096  # of memory, for each entry of a row that is shown
 
@@ -137,7 +137,7 @@ def _check_channels(weights: Array, image: Array, source: Source) -> None:
         return
     can = source.planes is None or (source.photo and needed == 1)
     raise UsageError(
-        f"the kernel is for {needed} channel{'s' if needed > 1 else ''} and the image has {len(image)}; "
+        f"the kernel is for {counted(needed, 'channel')} and the image has {len(image)}; "
         "use a bank (out, in, height, width)" + (f", or --channels {needed}" if can else "")
     )
 

@@ -23,7 +23,7 @@ from convcli.matrices.show.palette import colour_of
 from convcli.matrices.show.preview import Preview, preview
 from convcli.matrices.value_counts import value_counts
 from convcli.spec import default_origin
-from convcli.text import bytes_text, shape_text
+from convcli.text import bytes_text, counted, shape_text
 
 Cell = TypeVar("Cell")
 MOST_OUTPUTS = 16  # of a bank that are printed
@@ -99,7 +99,7 @@ def _facts(result: Result, times: list[tuple[str, str]]) -> list[tuple[str, str]
     rows = [
         ("matrix", f"{shape_text(matrix.shape)}, a patch per {matrix.layout.removesuffix('s')}"),
         ("positions", shape_text(result.in_order(spec.output_shape))),
-        ("patch", f"{patch} of {channels} channel{'s' if channels > 1 else ''}"),
+        ("patch", f"{patch} of {counted(channels, 'channel')}"),
     ]
     if matrix.spec.mode == "same" and spec.origin != default_origin(spec.kernel_shape):
         origin = ",".join(map(str, result.origin))

@@ -23,6 +23,7 @@ from convcli.errors import UsageError
 from convcli.images.image import Image
 from convcli.spec import unknown
 from convcli.system.files import shown
+from convcli.text import counted
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
@@ -143,7 +144,7 @@ def _refusal(target: Format, dtype: str, channels: int, planes: str) -> str:
     anyway = " or ".join([*holders, ".npy"])
     if planes:
         narrow = ", or --dtype uint8" if target.holds(MODES.get(("uint8", channels), "")) else ""
-        return f"{channels} {planes}{'s' if channels > 1 else ''} of {dtype}; use {anyway}{narrow}"
+        return f"{counted(channels, planes)} of {dtype}; use {anyway}{narrow}"
     if dtype != "uint8":
         several = f" with {channels} channels" if channels > 1 else ""
         return f"{dtype}{several}; use {anyway}, or --dtype uint8 --range minmax"

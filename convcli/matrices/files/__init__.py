@@ -221,7 +221,7 @@ def read_matrix(
     known = readers()
     found = known.get("." + (extension or "").lower().removeprefix("."))
     if found is None:
-        from convcli.kernels.kernel import brief
+        from convcli.text import brief
 
         raise InputError(
             f'{name} has the unknown type "{brief(extension or "")}"; '

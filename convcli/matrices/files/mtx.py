@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from convcli.arrays.library import Array
-from convcli.kernels.kernel import brief
 from convcli.matrices.files.shared.cell_text import count_entries
 from convcli.matrices.files.shared.census import lines_size
 from convcli.matrices.files.shared.coo_text import write_lines
 from convcli.matrices.files.shared.read_text import Line, from_entries, lines_of, table
 from convcli.matrices.files.shared.request import Request
 from convcli.matrices.matrix import Matrix
+from convcli.text import brief
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -16,13 +16,13 @@ from convcli.arrays.library import Array
 from convcli.arrays.npy import read_npy
 from convcli.arrays.samples import samples_of
 from convcli.errors import ConvcliError, UsageError
-from convcli.kernels.kernel import brief
 from convcli.matrices.files.npy import npy_header, raw_bytes
 from convcli.matrices.files.shared.cell_text import count_entries, nonzeros_in
 from convcli.matrices.files.shared.census import census
 from convcli.matrices.files.shared.request import Request
 from convcli.matrices.matrix import Ints, Matrix, spans
 from convcli.system.files import read_bounded
+from convcli.text import brief
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

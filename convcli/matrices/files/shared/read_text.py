@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convcli.arrays.library import Array
-from convcli.kernels.kernel import brief
 from convcli.matrices.files.shared.request import Request
+from convcli.text import brief
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
