@@ -212,16 +212,14 @@ def _prepared(run: Run, plan: Schedule, module: backends.Backend, kernels: Array
         terms = tuple(tuple(v[::-1] for v in term) for term in terms)
     for piece in plan.pieces:
         block = kernels[(slice(None), slice(None), *piece.cells)]
-        apply: Apply
-        if plan.rank:
-            sliced = [tuple(v[c] for v, c in zip(term, piece.cells, strict=True)) for term in terms]
-            if plan.fused:
-                apply = backends.prepare_fused(module, sliced, plan.part)
-            else:
-                apply = _in_passes(module, sliced, plan)
-        else:
+        sliced = [tuple(v[c] for v, c in zip(term, piece.cells, strict=True)) for term in terms]
+        if not plan.rank:
             cells = lib.to_device(np.ascontiguousarray(block, dtype=spec.dtype))
             apply = module.prepare(cells, plan.part, plan.tile)
+        elif plan.fused:
+            apply = backends.prepare_fused(module, sliced, plan.part)
+        else:
+            apply = _in_passes(module, sliced, plan)
         yield piece.offset, block.shape[2:], apply
 
 

@@ -39,8 +39,7 @@ def in_type(dtype: str, kernels: Array, fill: int | float) -> float:
     except OverflowError:
         value = math.inf if fill > 0 else -math.inf
     with np.errstate(over="ignore"):
-        found: float = np.array(value).astype(dtype).item()
-        return found
+        return float(np.array(value).astype(dtype).item())
 
 
 def real(value: object, what: str) -> int | float:
@@ -125,10 +124,8 @@ def _largest_sum(kernels: Array) -> int:
     """Σ|k| of the heaviest kernel, without overflow."""
     flat = kernels.reshape(len(kernels), -1)
     if np.abs(flat.astype(np.float64)).sum() < 2**53:
-        largest: int = np.abs(flat).sum(axis=1).max().item()
-        return largest
-    rows: list[list[int]] = flat.tolist()
-    return max(sum(abs(cell) for cell in row) for row in rows)
+        return int(np.abs(flat).sum(axis=1).max())
+    return int(max(sum(map(abs, row)) for row in flat.tolist()))
 
 
 def _largest_of_type(dtype: np.dtype[Any]) -> int | float:

@@ -76,10 +76,9 @@ class Schedule:
 
     def lines(self) -> list[tuple[str, str]]:
         """Put every decision into words."""
-        passes = "as a whole"
-        if self.rank:
-            terms = "" if self.rank == 1 else f", {self.rank} terms"
-            passes = ("fused 1-D passes" if self.fused else "1-D passes one after the other") + terms
+        passes = "fused 1-D passes" if self.fused else "1-D passes one after the other"
+        terms = f", {self.rank} terms" if self.rank > 1 else ""
+        passes = passes + terms if self.rank else "as a whole"
         kernel = f"{passes}, {shape_text(self.part.kernel_shape)}"
         if len(self.pieces) > 1:
             kernel += f" at most, in {len(self.pieces)} pieces"

@@ -9,14 +9,11 @@ from convcli.arrays.library import Array
 
 @dataclass(frozen=True)
 class Metadata:
-    """Colour profile, horizontal and vertical pixels per inch, and EXIF block of an image.
+    """Metadata of an image, as far as they still hold."""
 
-    EXIF is without orientation, which has been applied, and sizes and thumbnail, which no longer fit.
-    """
-
-    icc: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    exif: bytes | None = None
+    icc: bytes | None = None  # colour profile
+    dpi: tuple[float, float] | None = None  # horizontal and vertical
+    exif: bytes | None = None  # less orientation, which was applied, sizes and thumbnail, which do not fit
 
 
 @dataclass(eq=False, repr=False)

@@ -114,9 +114,8 @@ def table(rows: Iterable[tuple[str, str]]) -> tuple[Array, float]:
         below.append(denominators)
         width, first = len(numerators), len(above[0])
         if width != first:
-            raise UsageError(
-                f"{where} has {width} cells where the first row has {first}; rows must be equally long"
-            )
+            cells = f"{width} cells where the first row has {first}"
+            raise UsageError(f"{where} has {cells}; rows must be equally long")
         check_shape((len(above), width))
     if not above:
         raise UsageError("there is no number in it; a kernel needs at least one cell")

@@ -104,10 +104,8 @@ def _array(nested: Any) -> Array:
     for level, length in enumerate(shape):
         for index, cell in enumerate(cells):
             if not isinstance(cell, list) or len(cell) != length:
-                where = place(index, shape[:level], len(shape))
-                raise UsageError(
-                    f"{where} is not a list of {length} like the first; all must be equally long"
-                )
+                where = f"{place(index, shape[:level], len(shape))} is not a list of {length} like the first"
+                raise UsageError(f"{where}; all must be equally long")
         cells = [item for cell in cells for item in cell]
     for index, cell in enumerate(cells):
         if type(cell) not in (int, float):  # asked first, since naming a million places takes seconds

@@ -49,7 +49,9 @@ def parse_kernel(text: str) -> Kernel:
         return kernel
     if has_known_extension(text):
         return read_kernel_file(text)
-    if _is_inline(text):
+    first, *others = re.split(r"[\s,;:]", text, maxsplit=1)
+    started = NUMBER_START.match(first) and others
+    if started or is_number(text) or (";" in text and "/" not in text):
         return parse_inline(text)
     if "/" in text or os.sep in text or os.path.exists(text):
         return read_kernel_file(text)
@@ -57,12 +59,6 @@ def parse_kernel(text: str) -> Kernel:
     close = nearest(name.lower(), names())
     hint = f'; did you mean "{close}"?' if close else ";"
     raise UsageError(f'unknown kernel "{brief(name)}"{hint} `convcli kernels` lists them')
-
-
-def _is_inline(text: str) -> bool:
-    first, *others = re.split(r"[\s,;:]", text, maxsplit=1)
-    started = bool(NUMBER_START.match(first)) and bool(others)
-    return started or is_number(text) or (";" in text and "/" not in text)
 
 
 def parse_inline(text: str) -> Kernel:

@@ -116,10 +116,9 @@ def recognise(head: bytes) -> Format | None:
 
 
 def check_holds(name: str, shape: tuple[int, ...], dtype: Any, *, planes: str = "") -> str:
-    """Return the mode in which a format holds an image; call it before the work that makes the image.
+    """Return the mode in which a format holds an image (height, width), or (height, width, channels).
 
-    `shape` is (height, width), or (height, width, channels); `planes` is a name for channels that are not
-    colours. The message of a refusal has the ways out.
+    `planes` is a name for channels that are not colours. Call it before the work that makes the image.
     """
     target, sample_type = format_named(name), np.dtype(dtype).name
     if not target.modes:
