@@ -59,13 +59,15 @@ def read_plain_png(file: BinaryIO, max_pixels: int | None) -> Image | None:
         return None
     found = _contents(memoryview(content))
     lines = found and _inflated(found[0], size)
-    pixels = np.empty((height, width, step), np.uint8)
-    if not found or not lines or not native.unfilter(lines, pixels, step):
+    if not found or not lines:
         return None
+    pixels = np.empty((height, width, step), np.uint8)
+    if not native.unfilter(lines, pixels, step):
+        return None
+    if step == 1:
+        pixels = pixels[..., 0]
     metadata = Metadata(dpi=plausible_resolution(found[1]))
-    return Image(
-        pixels if step > 1 else pixels[..., 0], step in (2, 4), mode=MODES["uint8", step], metadata=metadata
-    )
+    return Image(pixels, step in (2, 4), mode=MODES["uint8", step], metadata=metadata)
 
 
 def _contents(file: memoryview) -> tuple[bytes, tuple[float, float] | None] | None:
