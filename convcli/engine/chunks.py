@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from convcli.arrays.borders import OUTSIDE
 from convcli.arrays.library import Array
-from convcli.spec import Axis, ConvSpec
+from convcli.spec import ConvSpec, ceil_div
 
-ROOM = 0.8
-"""Share of the free memory that is taken."""
+ROOM = 0.8  # share of the free memory that is taken
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,7 @@ class Chunk:
 def chunks(spec: ConvSpec, sample_bytes: int, free_bytes: float, groups: int = 1) -> Iterator[Chunk]:
     """Cut a convolution into chunks, each as large as fits; the longest axis is halved until one does.
 
-    `sample_bytes` are those of a sample as it is brought to the GPU; `groups` items of the batch stay
-    together.
+    `sample_bytes` is the size of a sample on the GPU; `groups` items of the batch stay together.
 
     >>> [s.outputs[0] for s in chunks(ConvSpec((100, 10), (3, 3)), 4, 8_000)]
     [slice(0, 50, None), slice(50, 100, None)]
@@ -45,12 +43,15 @@ def chunks(spec: ConvSpec, sample_bytes: int, free_bytes: float, groups: int = 1
             items = max(groups, items // 2 // groups * groups)
         elif max(shape) > 1:
             longest = shape.index(max(shape))
-            shape[longest] = -(-shape[longest] // 2)
+            shape[longest] = ceil_div(shape[longest], 2)
         else:
             break
     cuts = [_cuts(n, step) for n, step in zip(spec.output_shape, shape, strict=True)]
     for batch, *outputs in itertools.product(_cuts(spec.batch, items), *cuts):
-        padded = tuple(_padded(axis, out) for axis, out in zip(spec.axes, outputs, strict=True))
+        padded = tuple(
+            slice(out.start * axis.stride, (out.stop - 1) * axis.stride + axis.extent)
+            for axis, out in zip(spec.axes, outputs, strict=True)
+        )
         lengths = tuple(p.stop - p.start for p in padded)
         count = batch.stop - batch.start
         own = replace(
@@ -64,20 +65,14 @@ def _cuts(length: int, step: int) -> list[slice]:
     return [slice(n, min(n + step, length)) for n in range(0, length, max(1, step))]
 
 
-def _padded(axis: Axis, outputs: slice) -> slice:
-    """Samples that a run of outputs needs."""
-    first = outputs.start * axis.stride
-    return slice(first, (outputs.stop - 1) * axis.stride + axis.extent)
-
-
 def _bytes(spec: ConvSpec, items: int, shape: list[int], sample_bytes: int) -> int:
     spans = ((n - 1) * axis.stride + axis.extent for n, axis in zip(shape, spec.axes, strict=True))
-    samples = math.prod(spans)
-    return items * (spec.channels * samples * sample_bytes + spec.outputs * math.prod(shape) * spec.itemsize)
+    image = spec.channels * math.prod(spans) * sample_bytes
+    return items * (image + spec.outputs * math.prod(shape) * spec.itemsize)
 
 
 def needed(image: Array, indices: list[NDArray[np.intp]]) -> tuple[Array, list[NDArray[np.intp]]]:
-    """Leave out the samples that no index speaks of, and number the others anew."""
+    """Leave out the samples that no index refers to, and number the others anew."""
     first = image.ndim - len(indices)
     renumbered = []
     for axis, index in enumerate(indices, first):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from convcli.engine.chunks import Chunk, chunks, needed
 from convcli.engine.planner import Plan
 from convcli.engine.schedule import Schedule, Tile, schedule
 from convcli.engine.separable import Vector
+from convcli.spec import ceil_div
 from convcli.system import threads
 
 Action = tuple[tuple[int, ...], tuple[int, ...], Apply]
@@ -33,15 +35,11 @@ MOST_SHARES = 4**5  # that the free memory of a GPU is divided by before it is g
 
 @dataclass(frozen=True)
 class Run:
-    """All that a schedule is applied to; all arrays of one library.
-
-    `kernels` (groups, outputs, channels, *taps) are as the user wrote them, and item b of the batch meets
-    group b mod groups of them; `terms` is their separable form, needed where the schedule has a rank.
-    """
+    """All that a schedule is applied to; all arrays of one library."""
 
     plan: Plan
-    kernels: Array
-    terms: tuple[tuple[Vector, ...], ...]
+    kernels: Array  # (groups, outputs, channels, *taps), not flipped; item b meets group b mod groups
+    terms: tuple[tuple[Vector, ...], ...]  # separable form, needed where the schedule has a rank
     fill: float  # value outside the image for border ``constant``
     image: Array  # (batch, channels, *spatial)
     indices: list[NDArray[np.intp]]  # position in `image` of each sample of the padded image, per axis
@@ -54,10 +52,7 @@ class Run:
 def execute(run: Run) -> int:
     """Fill the result; return the sum of what `finish` returned.
 
-    Raises
-    ------
-    NonFiniteError
-        If the image holds a NaN or an infinity: backends differ in how far those spread.
+    A NaN or an infinity raises `NonFiniteError`: backends differ in how far those spread.
     """
     on_device = backends.on_device(backends.load(run.plan.backend))
     return _on_device(run) if on_device else _compute(run, run.plan.schedule)
@@ -77,7 +72,7 @@ def _compute(run: Run, plan: Schedule) -> int:
         kept, place = _placed(tile, run.region)
         if place is None:
             return
-        target: Array = result[items][_last(place)]
+        target: Array = result[items][place]
         # Where the result is of the right type, and whole, nothing lies between the backend and it.
         direct = len(actions) == 1 and target.dtype == spec.dtype and run.finish is None and kept is None
         if direct and rows_contiguous(target):
@@ -85,19 +80,10 @@ def _compute(run: Run, plan: Schedule) -> int:
         else:
             total = scratch("total", (*target.shape[: -len(tile.shape)], *tile.shape), spec.dtype)
         for number, (offset, taps, apply) in enumerate(actions):
-            sample_index = [
-                index[p + o :: step][c : c + n + t - 1]
-                for index, p, o, step, c, n, t in zip(
-                    run.indices,
-                    tile.phase.offset,
-                    offset,
-                    plan.steps,
-                    tile.corner,
-                    tile.shape,
-                    taps,
-                    strict=True,
-                )
-            ]
+            firsts = map(operator.add, tile.phase.offset, offset)
+            lengths = (n + t - 1 for n, t in zip(tile.shape, taps, strict=True))
+            per_axis = zip(run.indices, firsts, plan.steps, tile.corner, lengths, strict=True)
+            sample_index = [index[first::step][c : c + n] for index, first, step, c, n in per_axis]
             term = scratch("part", total.shape, spec.dtype) if number else total
             window = Window(image[items], spec.dtype, sample_index, plan.steps, run.fill, room, run.nonfinite)
             with device.phase("kernel"):
@@ -106,7 +92,7 @@ def _compute(run: Run, plan: Schedule) -> int:
                 total += term
         if total is target:
             return
-        wanted = total if kept is None else total[_last(kept)]
+        wanted = total if kept is None else total[kept]
         if run.finish is not None:
             clipped.append(run.finish(wanted, target))
         else:
@@ -127,15 +113,10 @@ def _compute(run: Run, plan: Schedule) -> int:
     return sum(clipped)
 
 
-def _last(places: tuple[slice, ...]) -> tuple[Any, ...]:
-    """An index of the last axes."""
-    return (..., *places)
-
-
 def _placed(
     tile: Tile, region: tuple[slice, ...] | None
-) -> tuple[tuple[slice, ...] | None, tuple[slice, ...] | None]:
-    """Return the part of a tile that a region holds, None for all, and its place there, None for nowhere."""
+) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
+    """Index the part of a tile that a region holds, None for all, and its place there, None for nowhere."""
     kept, place = [], []
     outputs = zip(tile.phase.outputs, tile.corner, tile.shape, strict=True)
     for axis, (of_phase, corner, count) in enumerate(outputs):
@@ -144,24 +125,18 @@ def _placed(
         begin = 0
         if region is not None:
             begin = region[axis].start
-            start = max(start, -(-(begin - first) // step))
-            stop = min(stop, -(-(region[axis].stop - first) // step))
+            start = max(start, ceil_div(begin - first, step))
+            stop = min(stop, ceil_div(region[axis].stop - first, step))
             if start >= stop:
                 return None, None
         kept.append(slice(start - corner, stop - corner))
         place.append(slice(first + step * start - begin, first + step * (stop - 1) - begin + 1, step))
     whole = all(part.stop - part.start == n for part, n in zip(kept, tile.shape, strict=True))
-    return None if whole else tuple(kept), tuple(place)
+    return None if whole else (..., *kept), (..., *place)
 
 
 def _on_device(run: Run) -> int:
-    """Compute on a GPU: chunk by chunk, as large as its memory allows, unless all of it is there already.
-
-    Raises
-    ------
-    BackendError
-        If not even the smallest chunk fits.
-    """
+    """Compute on a GPU: chunk by chunk, as large as its memory allows, unless all of it is there already."""
     share = 1
     spec, cost = run.plan.spec, run.plan.cost
     # Temporaries take their part of the memory: as large a part of a chunk's as of all.
@@ -237,16 +212,14 @@ def _prepared(run: Run, plan: Schedule, module: backends.Backend, kernels: Array
         terms = tuple(tuple(v[::-1] for v in term) for term in terms)
     for piece in plan.pieces:
         block = kernels[(slice(None), slice(None), *piece.cells)]
-        apply: Apply
-        if plan.rank:
-            sliced = [tuple(v[c] for v, c in zip(term, piece.cells, strict=True)) for term in terms]
-            if plan.fused:
-                apply = backends.prepare_fused(module, sliced, plan.part)
-            else:
-                apply = _in_passes(module, sliced, plan)
-        else:
+        sliced = [tuple(v[c] for v, c in zip(term, piece.cells, strict=True)) for term in terms]
+        if not plan.rank:
             cells = lib.to_device(np.ascontiguousarray(block, dtype=spec.dtype))
             apply = module.prepare(cells, plan.part, plan.tile)
+        elif plan.fused:
+            apply = backends.prepare_fused(module, sliced, plan.part)
+        else:
+            apply = _in_passes(module, sliced, plan)
         yield piece.offset, block.shape[2:], apply
 
 

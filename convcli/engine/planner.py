@@ -18,8 +18,7 @@ from convcli.spec import ConvSpec, Cost, choose, per_axis
 from convcli.system.resources import cpu_count
 from convcli.text import bytes_text, shape_text
 
-BUDGET_BYTES = 48 << 20
-"""What the temporaries of all threads may take together, beyond twice the image and result."""
+BUDGET_BYTES = 48 << 20  # for the temporaries of all threads, beyond twice the image and result
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,8 @@ class Candidate:
     @property
     def name(self) -> str:
         """Backend and passes, as shown to people."""
-        if not self.rank:
-            return self.backend
-        return f"{self.backend}, " + ("1-D passes" if self.rank == 1 else f"1-D passes of rank {self.rank}")
+        passes = "1-D passes" if self.rank == 1 else f"1-D passes of rank {self.rank}"
+        return f"{self.backend}, {passes}" if self.rank else self.backend
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def plan(
     'im2col'
     """
     threads = cpu_count() if threads is None else per_axis(threads, 1, "threads", 1)[0]
-    _check(backend)
+    choose(backend, ["auto", *backends.names()], "backend")
     found = list(_found(backend, spec, threads, resident))
     usable = [c for c in found if c.cost is not None]
     if not usable:
@@ -163,10 +161,6 @@ def plan(
     return Plan(spec, _for_groups(chosen, groups), tuple(found), why)
 
 
-def _check(backend: str) -> None:
-    choose(backend, ["auto", *backends.names()], "backend")
-
-
 def _for_groups(chosen: Candidate, groups: int) -> Candidate:
     """With few tiles to a group every thread keeps another one's kernels: as many threads as fit memory."""
     cost, made = chosen.cost, chosen.schedule
@@ -182,8 +176,8 @@ def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterat
     """Every way to use what the name of a backend, or ``auto``, stands for."""
     auto = backend == "auto"
     best = math.inf
-    # The host comes first: where it is done before a GPU has woken up, nobody need wake it.
-    for head in _order() if auto else (backend,):
+    # The host comes first: where it is done before a GPU has started, none is started.
+    for head in sorted(backends.heads(), key=_elsewhere) if auto else (backend,):
         reason = None
         if _elsewhere(head):
             if auto and not resident and best <= (wait := _start_seconds(head)):
@@ -199,11 +193,6 @@ def _found(backend: str, spec: ConvSpec, threads: int, resident: bool) -> Iterat
             for candidate in _considered(member, spec, threads, resident, state(member)):
                 best = min(best, candidate.cost.seconds if candidate.cost else math.inf)
                 yield candidate
-
-
-@functools.cache
-def _order() -> tuple[str, ...]:
-    return tuple(sorted(backends.heads(), key=_elsewhere))
 
 
 @functools.cache
@@ -231,7 +220,7 @@ def state(backend: str) -> tuple[object, ...]:
 @functools.cache
 def _imports(backend: str) -> tuple[str, ...]:
     """Return the modules that a backend, or all of them for ``auto``, import when they are first used."""
-    _check(backend)
+    choose(backend, ["auto", *backends.names()], "backend")
     names = backends.names() if backend == "auto" else backends.members(backend)
     found = (what for name in names for what in backends.load(name).RATES)
     return tuple(what.removeprefix("import ") for what in found if what.startswith("import "))
@@ -258,10 +247,7 @@ def _considered(
 
 
 def _estimated(found: Schedule, threads: int, carried: bool) -> Candidate:
-    """Estimate a schedule, on as many threads as it can use.
-
-    Where the data are `carried`, they have to be brought to a GPU and back.
-    """
+    """Estimate a schedule, on as many threads as it can use; data are `carried` to a GPU and back."""
     module, part = backends.load(found.backend), found.part
     if found.fused:
         steps, whole = [part], backends.fused_cost(module, part)

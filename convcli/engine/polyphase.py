@@ -13,27 +13,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from convcli.spec import Axis, ConvSpec
+from convcli.spec import Axis, ConvSpec, ceil_div
 
+# Cells per axis of one piece, by the number of axes: bounds the memory for a tile and its surroundings.
 LARGEST_PIECE = {1: 1 << 20, 2: 1 << 10, 3: 1 << 6}
-"""Cells per axis of one piece: bounds the memory that a tile and its surroundings need."""
-
-SHORTEST_LATTICE = 64
-"""Outputs per axis below which a lattice is not worth a call."""
+SHORTEST_LATTICE = 64  # outputs per axis below which a lattice is not worth a call
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """Part of a kernel, and where in the padded image it begins to act."""
 
     cells: tuple[slice, ...]  # of the kernel after flipping
     offset: tuple[int, ...]  # sample of the padded image under its first cell, for output 0
 
 
-@dataclass(frozen=True)
-class Phase:
+class Phase(NamedTuple):
     """Outputs that read the same lattice of samples."""
 
     outputs: tuple[slice, ...]
@@ -44,8 +40,8 @@ class Phase:
 def reduced(axis: Axis) -> tuple[int, int, int]:
     """Stride, dilation and their common factor, which merely thins out the image.
 
-    A dilation so wide that its lattices would be a few samples each is better served by single
-    cells: one cell has no distance to another, so its dilation is 1.
+    With a dilation so wide that its lattices would be a few samples each, single cells are faster; the
+    dilation of a cell is 1.
     """
     if scattered(axis):
         return axis.stride, 1, 1
@@ -79,9 +75,7 @@ def pieces(spec: ConvSpec) -> tuple[Piece, ...]:
             for run in (cells[i : i + limit] for i in range(0, len(cells), limit)):
                 parts.append((slice(run[0], run[-1] + 1, stride), axis.dilation * run[0]))
         per_axis.append(parts)
-    return tuple(
-        Piece(*map(tuple, zip(*combination, strict=True))) for combination in itertools.product(*per_axis)
-    )
+    return tuple(Piece(*zip(*axes, strict=True)) for axes in itertools.product(*per_axis))
 
 
 def phases(spec: ConvSpec) -> tuple[Phase, ...]:
@@ -89,15 +83,11 @@ def phases(spec: ConvSpec) -> tuple[Phase, ...]:
     per_axis = []
     for axis in spec.axes:
         stride, dilation, common = reduced(axis)
-        per_axis.append(
-            [
-                (slice(p, axis.output, dilation), common * stride * p, len(range(p, axis.output, dilation)))
-                for p in range(min(dilation, axis.output))
-            ]
-        )
-    return tuple(
-        Phase(*map(tuple, zip(*combination, strict=True))) for combination in itertools.product(*per_axis)
-    )
+        starts = range(min(dilation, axis.output))
+        outputs = [slice(p, axis.output, dilation) for p in starts]
+        sizes = [ceil_div(axis.output - p, dilation) for p in starts]
+        per_axis.append(list(zip(outputs, [common * stride * p for p in starts], sizes, strict=True)))
+    return tuple(Phase(*zip(*axes, strict=True)) for axes in itertools.product(*per_axis))
 
 
 def piece_spec(spec: ConvSpec) -> ConvSpec:
@@ -106,22 +96,19 @@ def piece_spec(spec: ConvSpec) -> ConvSpec:
     kernel_shape, image_shape, batch = [], [], spec.batch
     for axis in spec.axes:
         stride, dilation, _ = reduced(axis)
-        taps = 1 if scattered(axis) else min(limit, -(-axis.taps // stride))
+        taps = 1 if scattered(axis) else min(limit, ceil_div(axis.taps, stride))
         kernel_shape.append(taps)
-        image_shape.append(-(-axis.output // dilation) + taps - 1)
+        image_shape.append(ceil_div(axis.output, dilation) + taps - 1)
         batch *= min(dilation, axis.output)
     share = math.prod(kernel_shape) / math.prod(spec.kernel_shape)
+    kept = {name: getattr(spec, name) for name in ("channels", "outputs", "dtype", "exact", "bound")}
     return ConvSpec(
         image_shape=tuple(image_shape),
         kernel_shape=tuple(kernel_shape),
         batch=batch,
-        channels=spec.channels,
-        outputs=spec.outputs,
         mode="valid",
         op="correlate",
-        dtype=spec.dtype,
-        exact=spec.exact,
-        bound=spec.bound,
+        **kept,
         taps=math.ceil((spec.taps or 0) * share),
         rank=spec.rank if sum(n > 1 for n in kernel_shape) > 1 else 0,
     )

@@ -34,9 +34,12 @@ def in_type(dtype: str, kernels: Array, fill: int | float) -> float:
     """Refuse kernels beyond the type of the arithmetic, and return the fill value in it."""
     if dtype == "float32" and np.abs(kernels).max() > np.finfo(np.float32).max:
         raise UsageError(f"kernel cell {np.abs(kernels).max():.3g} is beyond float32; use precision float64")
+    try:
+        value = float(fill)
+    except OverflowError:
+        value = math.inf if fill > 0 else -math.inf
     with np.errstate(over="ignore"):
-        found: float = np.array(_nearest_float(fill)).astype(dtype).item()
-        return found
+        return float(np.array(value).astype(dtype).item())
 
 
 def real(value: object, what: str) -> int | float:
@@ -47,13 +50,6 @@ def real(value: object, what: str) -> int | float:
         number = float(value)
         return int(number) if number.is_integer() else number
     raise UsageError(f"{what} {value!r} is not a real number")
-
-
-def _nearest_float(value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 def nan_rule(nan: str) -> tuple[str, float]:
@@ -128,10 +124,8 @@ def _largest_sum(kernels: Array) -> int:
     """Σ|k| of the heaviest kernel, without overflow."""
     flat = kernels.reshape(len(kernels), -1)
     if np.abs(flat.astype(np.float64)).sum() < 2**53:
-        largest: int = np.abs(flat).sum(axis=1).max().item()
-        return largest
-    rows: list[list[int]] = flat.tolist()
-    return max(sum(abs(cell) for cell in row) for row in rows)
+        return int(np.abs(flat).sum(axis=1).max())
+    return int(max(sum(map(abs, row)) for row in flat.tolist()))
 
 
 def _largest_of_type(dtype: np.dtype[Any]) -> int | float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
 from dataclasses import dataclass, replace
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -21,14 +23,11 @@ from convcli.engine.execute import Finish, Run, execute
 from convcli.engine.planner import Plan
 from convcli.engine.precision import PRECISIONS, arithmetic, check_nan, in_type, largest, nan_rule, real
 from convcli.engine.separable import Vector, low_rank
-from convcli.spec import ConvSpec, choose
+from convcli.spec import ConvSpec, ceil_div, choose
 from convcli.system.resources import cpu_count
 
-SPECIFIED = ("mode", "border", "op", "origin", "stride", "dilation", "padding")
-"""Options that `ConvSpec` knows by the same names."""
-
-MOST_KEPT = 1 << 18
-"""Bytes of a kernel beyond which it is planned anew for every image."""
+SPECIFIED = ("mode", "border", "op", "origin", "stride", "dilation", "padding")  # to `ConvSpec`, too
+MOST_KEPT = 1 << 18  # bytes of a kernel beyond which it is planned anew for every image
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +72,8 @@ class Convolution:
             image, indices = self._needed(image, region)
         image = self._ready(image)
         if math.isfinite(self.fill):
-            try:
+            with contextlib.suppress(NonFiniteError):
                 return self._run(image, indices, region)
-            except NonFiniteError:
-                pass
         return self._around_nonfinite(image, indices, region)
 
     def compute_into(self, image: Array, output: Array, finish: Finish) -> int:
@@ -86,10 +83,8 @@ class Convolution:
         """
         image = self._ready(image)
         if math.isfinite(self.fill):
-            try:
+            with contextlib.suppress(NonFiniteError):
                 return execute(self._job(image, self._indices, output, finish=finish))
-            except NonFiniteError:
-                pass
         result = self._around_nonfinite(image, self._indices, None)
         return sum(finish(item, place) for item, place in zip(result, output, strict=True))
 
@@ -161,19 +156,9 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Options:
-    """All that is asked of a convolution besides image and kernels.
+    """Options of a convolution, most of them the parameters of `convcli.convolve`.
 
-    Attributes are the parameters of `convcli.convolve` of the same names, and
-
-    Attributes
-    ----------
-    max_memory : int, optional
-        Bytes that temporaries may take.
-    padding : tuple of (before, after), optional
-        Samples added per spatial axis, in place of `mode`.
-    groups : int
-        Item b of the batch meets group b mod `groups` of the kernels; several groups leave no room for
-        nan ``interpolate``.
+    Item b of the batch meets group b mod `groups` of the kernels; several groups exclude nan ``interpolate``.
     """
 
     mode: str = "same"
@@ -187,36 +172,23 @@ class Options:
     precision: str = "auto"
     backend: str = "auto"
     threads: int | None = None
-    max_memory: int | None = None
-    padding: tuple[tuple[int, int], ...] | None = None
+    max_memory: int | None = None  # bytes that temporaries may take
+    padding: tuple[tuple[int, int], ...] | None = None  # before and after, per spatial axis; not `mode`
     groups: int = 1
 
     def told_apart(self) -> bool:
         """Whether only the same values equal these; 2 and 2.0 are equal, and one of them is a stride."""
-        axes = (self.origin, self.stride, self.dilation, self.threads, self.max_memory, self.groups)
-        numbers = itertools.chain.from_iterable(n if type(n) is tuple else (n,) for n in axes)
-        words = (self.mode, self.border, self.op, self.nan, self.precision, self.backend)
-        return (
-            all(n is None or type(n) is int for n in numbers)
-            and all(type(word) is str for word in words)
-            and type(self.border_value) in (int, float)
-        )
+        others = (v for name, v in vars(self).items() if name not in ("border_value", "padding"))
+        flat = itertools.chain.from_iterable(v if type(v) is tuple else (v,) for v in others)
+        return type(self.border_value) in (int, float) and {type(v) for v in flat} <= {str, int, NoneType}
 
 
 def prepare(image: Array, kernels: Array, **options: Any) -> Convolution:
-    """Decide everything about a convolution; the same decision is found again at once.
+    """Decide everything about a convolution, given `Options`; the same decision is found again at once.
 
-    Parameters
-    ----------
-    image : (batch, channels, *spatial) array
-        Its shape and type count, and its largest sample where whole numbers may grow too large.
-    kernels : (groups * outputs, channels, *taps) array
-        Both as `samples_of` returns them.
-    **options
-        Those of `Options`.
+    `image` (batch, channels, *spatial) and `kernels` (groups * outputs, channels, *taps) are as `samples_of`
+    returns them. The image's shape and type count, and its largest sample where integers may grow too large.
 
-    Examples
-    --------
     >>> image = np.ones((1, 1, 4, 4))
     >>> prepare(image, np.ones((1, 1, 3, 3)), mode="valid").compute(image)[0, 0].tolist()
     [[9.0, 9.0], [9.0, 9.0]]
@@ -277,15 +249,9 @@ def _decided(
         dtype=dtype,
         exact=exact,
         bound=bound,
-        taps=-(-int(np.count_nonzero(kernels)) // (kernels.shape[0] * kernels.shape[1])),
+        taps=ceil_div(int(np.count_nonzero(kernels)), kernels.shape[0] * kernels.shape[1]),
         rank=len(terms),
     )
-    found = planner.plan(
-        spec,
-        asked.backend,
-        threads=asked.threads,
-        max_memory=asked.max_memory,
-        resident=resident,
-        groups=asked.groups,
-    )
+    limits = {name: getattr(asked, name) for name in ("threads", "max_memory", "groups")}
+    found = planner.plan(spec, asked.backend, resident=resident, **limits)
     return Convolution(image_dtype, kernels, found, tuple(terms), fill, rule, nan_fill, result_type)

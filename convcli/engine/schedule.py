@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from convcli import backends
 from convcli.engine.polyphase import Phase, Piece, phases, piece_spec, pieces, steps
-from convcli.spec import ConvSpec
+from convcli.spec import ConvSpec, ceil_div
 from convcli.text import shape_text
 
 PASS_SAMPLES = 1 << 17
@@ -59,30 +59,26 @@ class Schedule:
     @property
     def tile_count(self) -> int:
         """Tiles of one item of the batch."""
-        return sum(
-            math.prod(-(-n // t) for n, t in zip(phase.sizes, self.tile, strict=True))
-            for phase in self.phases
-        )
+        return sum(math.prod(map(ceil_div, phase.sizes, self.tile)) for phase in self.phases)
 
     def reach(self, axis: int, outputs: slice) -> tuple[int, int]:
         """Return the outputs, from first to last and one, of the tiles that hold some of `outputs`."""
         first, last = outputs.stop, outputs.start
         for part, size in {(p.outputs[axis].start, p.sizes[axis]) for p in self.phases}:
             step, tile = self.phases[0].outputs[axis].step, self.tile[axis]
-            start = max(0, -(-(outputs.start - part) // step))
-            stop = min(size, -(-(outputs.stop - part) // step))
+            start = max(0, ceil_div(outputs.start - part, step))
+            stop = min(size, ceil_div(outputs.stop - part, step))
             if start < stop:
-                start, stop = start // tile * tile, min(size, -(-stop // tile) * tile)
+                start, stop = start // tile * tile, min(size, ceil_div(stop, tile) * tile)
                 first = min(first, part + step * start)
                 last = max(last, part + step * (stop - 1) + 1)
         return first, last
 
     def lines(self) -> list[tuple[str, str]]:
         """Put every decision into words."""
-        passes = "as a whole"
-        if self.rank:
-            terms = "" if self.rank == 1 else f", {self.rank} terms"
-            passes = ("fused 1-D passes" if self.fused else "1-D passes one after the other") + terms
+        passes = "fused 1-D passes" if self.fused else "1-D passes one after the other"
+        terms = f", {self.rank} terms" if self.rank > 1 else ""
+        passes = passes + terms if self.rank else "as a whole"
         kernel = f"{passes}, {shape_text(self.part.kernel_shape)}"
         if len(self.pieces) > 1:
             kernel += f" at most, in {len(self.pieces)} pieces"
@@ -107,11 +103,7 @@ def schedule(name: str, spec: ConvSpec, rank: int, part: ConvSpec | None = None)
 
 
 def _pass_tile(part: ConvSpec) -> tuple[int, ...]:
-    """Return a tile for 1-D passes, one after the other.
-
-    It is at least as large as the overlap that its neighbours compute again, and it and the intermediate
-    result stay in cache.
-    """
+    """Return a tile for 1-D passes that stays in cache, no smaller than the overlap with its neighbours."""
     shape = [min(axis.output, max(32, 2 * axis.taps)) for axis in part.axes]
     width = PASS_SAMPLES // math.prod(shape)
     if width > 1:
@@ -122,9 +114,7 @@ def _pass_tile(part: ConvSpec) -> tuple[int, ...]:
 def pass_specs(spec: ConvSpec) -> tuple[ConvSpec, ...]:
     """Return the 1-D passes of a separable kernel, the last axis first."""
     axes = range(len(spec.kernel_shape))
-    shapes = [
-        tuple(n if a == axis else 1 for a, n in enumerate(spec.kernel_shape)) for axis in reversed(axes)
-    ]
+    shapes = (tuple(n if a == axis else 1 for a, n in enumerate(spec.kernel_shape)) for axis in axes[::-1])
     return tuple(
         replace(spec, kernel_shape=s, taps=None, rank=0, origin=None) for s in shapes if math.prod(s) > 1
     )

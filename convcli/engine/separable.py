@@ -57,21 +57,15 @@ def low_rank(kernel: NDArray[Any], *, rtol: float = 1e-10) -> list[tuple[Vector,
     Singular values up to `rtol` times the first are taken as zero. Empty if there is no such sum with fewer
     multiplications than the kernel has cells; integer kernels of rank above 1 have none that is exact.
 
-    References
-    ----------
-    Halko, Martinsson and Tropp (2011), "Finding structure with randomness", algorithm 4.1: a few
-    random combinations of the columns span them all if the rank is low. The decomposition of a
-    101×101 kernel then costs no more than that of a 10×101 one.
+    A few random combinations of the columns span them all if the rank is low, so a 101×101 kernel costs no
+    more than a 10×101 one (Halko, Martinsson and Tropp 2011, "Finding structure with randomness", alg. 4.1).
 
-    Examples
-    --------
     >>> plus = np.array([[0.0, 1, 0], [1, 1, 1], [0, 1, 0]])
     >>> len(low_rank(np.kron(plus, np.ones((3, 3)))))
     2
     """
     if kernel.ndim == 1 or sum(n > 1 for n in kernel.shape) < 2:
         return []
-    # Whoever filters many images with one kernel pays once.
     return list(_terms(kernel.tobytes(), kernel.shape, kernel.dtype.str, rtol))
 
 

@@ -25,35 +25,18 @@ from convcli.system.resources import check_memory
 from convcli.text import counted, shape_text
 
 
-def apply_bank(
-    planes: Array, kernel: Kernel, options: Filter, layer: BankOptions, *, photo: bool = False
-) -> Filtered:
-    """Apply a bank of kernels; arguments as of `prepare_bank`.
-
-    Examples
-    --------
-    >>> bank = Kernel(np.ones((1, 2, 1, 1)), "sum")
-    >>> planes = np.arange(4).reshape(2, 1, 2)
-    >>> apply_bank(planes, bank, Filter(op="correlate"), BankOptions()).outputs[0].tolist()
-    [[[2, 4]]]
-    """
-    return prepare_bank(planes, kernel, options, layer, photo=photo).run()
-
-
 def prepare_bank(
     planes: Array, kernel: Kernel, options: Filter, layer: BankOptions, *, photo: bool = False
 ) -> Prepared:
     """Plan the application of a bank of kernels: one output with as many leading axes as `planes`.
 
-    Parameters
-    ----------
-    planes : (C, *spatial) or (N, C, *spatial) array; (*spatial) for one channel
-    kernel : Kernel
-        A bank: (outputs, C / groups, *taps), or (C, outputs / groups, *taps) if transposed.
-    options : Filter
-    layer : BankOptions
-    photo : bool
-        Samples are brightness: the result returns to the type they came in.
+    `planes` are (C, *spatial) or (N, C, *spatial), or (*spatial) for one channel. The bank is
+    (outputs, C / groups, *taps), or (C, outputs / groups, *taps) if transposed. If `photo`, samples are
+    brightness: the result returns to the type they came in.
+
+    >>> bank, planes = Kernel(np.ones((1, 2, 1, 1)), "sum"), np.arange(4).reshape(2, 1, 2)
+    >>> prepare_bank(planes, bank, Filter(op="correlate"), BankOptions()).run().outputs[0].tolist()
+    [[[2, 4]]]
     """
     began = time.perf_counter()
     image = samples_of(planes, "image")
@@ -78,10 +61,13 @@ def prepare_bank(
     if layer.transposed:
         problem, spatial = _transposed_part(images, bank, options, layer)
     else:
-        problem = _posed(images, bank, options, layer)
+        problem = _planned(images, bank, options, layer)
         spatial = problem.plan.spec.output_shape
+    samples = len(images) * outputs * math.prod(spatial)
+    needed = images.nbytes + 2 * samples * 8 + problem.plan.cost.memory_bytes
+    way = "a smaller stride or dilation" if layer.transposed else "--stride or less padding"
+    check_memory(needed, options.max_memory, f"the result {shape_text(spatial)}", way)
     leading = image.shape[: image.ndim - axes - 1]
-    _check_memory(images, len(images) * outputs, spatial, problem, options, layer)
     found = Filtered([], problem.plan, shape=(*leading, outputs, *spatial))
 
     def work() -> Iterable[tuple[Array, int]]:
@@ -89,9 +75,8 @@ def prepare_bank(
             result = _transposed(images, bank, options, layer)
         else:
             result = problem.compute(_in_groups(images, layer))
-        result = add_bias(result.reshape(len(images), outputs, *spatial), bias)
+        result = add_bias(result.reshape(len(images), outputs, *spatial), bias).reshape(found.shape)
         snap = photo and bank.dtype.kind == "f"
-        result = result.reshape(found.shape)
         yield finished(result, image.dtype, options, alpha=False, photo=photo, snap=snap)
 
     found.plan_seconds = time.perf_counter() - began
@@ -123,14 +108,12 @@ def _check_channels(bank: Array, images: Array, options: Filter, layer: BankOpti
         )
 
 
-def _posed(images: Array, bank: Array, options: Filter, layer: BankOptions) -> Convolution:
-    """Plan a convolution."""
-    spatial = images.shape[2:]
-    padding = None
+def _planned(images: Array, bank: Array, options: Filter, layer: BankOptions) -> Convolution:
+    asked = engine_options(options)
     if layer.padding is not None:
-        padding = geometry(spatial, bank.shape[2:], options.stride, layer.padding, options.dilation).padding
-    more = {"origin": None, "padding": padding} if padding is not None else {}
-    return prepare(_in_groups(images, layer), bank, groups=layer.groups, **(engine_options(options) | more))
+        shape = geometry(images.shape[2:], bank.shape[2:], options.stride, layer.padding, options.dilation)
+        asked |= {"origin": None, "padding": shape.padding}
+    return prepare(_in_groups(images, layer), bank, groups=layer.groups, **asked)
 
 
 def _transposed_part(
@@ -138,10 +121,7 @@ def _transposed_part(
 ) -> tuple[Convolution, tuple[int, ...]]:
     """Plan the first convolution of a transposed one, which has one per residue of the stride.
 
-    Returns
-    -------
-    (problem, shape)
-        The shape is that of the whole result, spatial.
+    Return it and the spatial shape of the whole result.
     """
     sizes, taps = images.shape[2:], bank.shape[2:]
     padding = 0 if layer.padding is None else layer.padding
@@ -179,18 +159,3 @@ def _transposed(images: Array, bank: Array, options: Filter, layer: BankOptions)
         backend=options.backend,
         threads=options.threads,
     )
-
-
-def _check_memory(
-    images: Array,
-    planes: int,
-    shape: tuple[int, ...],
-    problem: Convolution,
-    options: Filter,
-    layer: BankOptions,
-) -> None:
-    """Refuse what would not fit, before it is begun."""
-    samples = planes * math.prod(shape)
-    needed = images.nbytes + 2 * samples * 8 + problem.plan.cost.memory_bytes
-    way = "a smaller stride or dilation" if layer.transposed else "--stride or less padding"
-    check_memory(needed, options.max_memory, f"the result {shape_text(shape)}", way)

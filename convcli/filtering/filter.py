@@ -27,46 +27,23 @@ from convcli.text import shape_text
 
 @dataclass
 class Filtered:
-    """The results of filtering.
+    """The results of filtering."""
 
-    Attributes
-    ----------
-    outputs : list of (channels, height, width) arrays
-        One per kernel, or a single one if they were combined; empty after a dry run.
-    plan : Plan
-        Plan of the first kernel's first pass over the colours.
-    clipped : int
-        Samples cut off at the ends of the range.
-    plan_seconds, compute_seconds : float
-    shape : tuple of int
-        Shape of an output, where `plan` does not tell.
-    notes : list of str
-        Remarks for the user.
-    """
-
-    outputs: list[Array]
-    plan: Plan
-    clipped: int = 0
+    outputs: list[Array]  # one per kernel, or a single one if they were combined; none after a dry run
+    plan: Plan  # of the first kernel's first pass over the colours
+    clipped: int = 0  # samples cut off at the ends of the range
     plan_seconds: float = 0.0
     compute_seconds: float = 0.0
-    shape: tuple[int, ...] = ()
-    notes: list[str] = field(default_factory=list)
+    shape: tuple[int, ...] = ()  # of an output, where `plan` does not tell
+    notes: list[str] = field(default_factory=list)  # for the user
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Work that was planned, and waits to be done.
+    """Work that was planned, and waits to be done."""
 
-    Attributes
-    ----------
-    filtered : Filtered
-        All that is known before the work is done.
-    work : callable
-        Returns the outputs, each with the number of samples that were clipped.
-    """
-
-    filtered: Filtered
-    work: Callable[[], Iterable[tuple[Array, int]]]
+    filtered: Filtered  # all that is known before
+    work: Callable[[], Iterable[tuple[Array, int]]]  # returns outputs, and how many samples were clipped
 
     def run(self) -> Filtered:
         """Do the work; once."""
@@ -79,36 +56,17 @@ class Prepared:
         return self.filtered
 
 
-def filter_planes(
-    planes: Array, kernels: Sequence[Kernel], options: Filter, *, alpha: bool = False, photo: bool = True
-) -> Filtered:
-    """Filter an image, or an array, with every kernel; arguments as of `prepare_filter`.
-
-    Examples
-    --------
-    >>> from convcli.kernels import parse_kernel
-    >>> chart = np.full((1, 4, 4), 7, dtype=np.uint8)
-    >>> filter_planes(chart, [parse_kernel("box:3")], Filter()).outputs[0].tolist()[0][0]
-    [7, 7, 7, 7]
-    """
-    return prepare_filter(planes, kernels, options, alpha=alpha, photo=photo).run()
-
-
 def prepare_filter(
     planes: Array, kernels: Sequence[Kernel], options: Filter, *, alpha: bool = False, photo: bool = True
 ) -> Prepared:
     """Plan the filtering of an image, or an array, with every kernel.
 
-    Parameters
-    ----------
-    planes : (channels, height, width) array; any array of 1 or more axes if not `photo`
-        Leading axes are independent of each other.
-    kernels : sequence of Kernel
-    options : Filter
-    alpha : bool
-        The last plane is alpha.
-    photo : bool
-        Samples are brightness: results return to the type they came in.
+    If `photo`, `planes` (channels, height, width) are brightness, and results return to their type; else they
+    may have any axes. If `alpha`, the last plane is alpha.
+
+    >>> chart, mean = np.full((1, 4, 4), 7, dtype=np.uint8), Kernel(np.ones((3, 3)), "mean", divisor=9)
+    >>> prepare_filter(chart, [mean], Filter()).run().outputs[0].tolist()[0][0]
+    [7, 7, 7, 7]
     """
     began = time.perf_counter()
     options = options.for_kernels(kernels)
@@ -122,7 +80,7 @@ def prepare_filter(
     samples = _samples(planes, options, alpha)
     convolutions = [response.first(planes, samples, alpha) for response in responses]
     apart = options.combine == "none" and all(r.in_one_go(planes, alpha) for r in responses)
-    _check_memory(convolutions, planes, samples, options, alpha=alpha, photo=photo, apart=apart)
+    _check_memory(responses[0], convolutions, samples, alpha, apart)
     whole = options.precision == "auto" and all(r.kernel.values.dtype.kind == "i" for r in responses)
     snap = photo and not whole
 
@@ -150,11 +108,10 @@ def _converted(planes: Array, options: Filter, alpha: bool) -> Array:
 
 def _samples(planes: Array, options: Filter, alpha: bool) -> Samples:
     """Describe what `_converted` will return."""
-    colours = len(planes) - alpha if planes.ndim else 0
-    gray = options.gray and colours == 3
-    one = planes[(slice(-1, None), *(slice(1),) * (planes.ndim - 1))]  # a sample is converted in no time
+    gray = options.gray and planes.ndim > 0 and len(planes) - alpha == 3
     if not (options.linear or gray or alpha):
         return Samples(planes.shape, planes.dtype, 0)
+    one = planes[(slice(-1, None), *(slice(1),) * (planes.ndim - 1))]  # a sample is converted in no time
     dtype = _converted(np.broadcast_to(one, (len(planes), *one.shape[1:])), options, alpha).dtype
     largest = white(planes.dtype)
     if planes.dtype.kind == "f":
@@ -167,22 +124,15 @@ def _streamed(response: Response, planes: Array, first: Convolution, snap: bool)
     options = response.options
     dtype, rule = _target(np.dtype(first.result_type), response.source_type, options, True)
     output, clipped = response.respond_into(planes, first, dtype, rule, snap=snap)
-    if dtype.kind != "f":
-        refuse_clipped(clipped, dtype, rule)
+    refuse_clipped(clipped, dtype, rule)
     return output, clipped
 
 
 def _check_memory(
-    convolutions: list[Convolution],
-    planes: Array,
-    samples: Samples,
-    options: Filter,
-    *,
-    alpha: bool,
-    photo: bool,
-    apart: bool,
+    response: Response, convolutions: list[Convolution], samples: Samples, alpha: bool, apart: bool
 ) -> None:
     """Refuse what would not fit, before it is begun: an estimate of all that is held at a time."""
+    options = response.options
     limit = options.max_memory if options.max_memory is not None else available_memory()
     if limit is None:
         return
@@ -198,7 +148,7 @@ def _check_memory(
     written = 0
     for made in convolutions:
         spec, dtype = made.plan.spec, np.dtype(made.result_type)
-        output = _target(dtype, planes.dtype, options, photo)[0].itemsize
+        output = _target(dtype, response.source_type, options, response.photo)[0].itemsize
         # A result that is finished tile by tile is never there as a whole, unless samples are not finite.
         floats = samples.dtype.kind == "f" and not options.linear
         whole = dtype.itemsize + itemsize + 3 if floats else 0
@@ -215,39 +165,20 @@ def check_options(kernels: Sequence[Kernel], options: Filter) -> None:
     known = engine_options(options.for_kernels(kernels))
     choose(options.precision, PRECISIONS, "precision")
     nan_rule(options.nan)
+    asked = {name: known[name] for name in ("border", "op")}
+    asked |= {name: known[name] for name in ("stride", "dilation") if isinstance(known[name], int)}
     for kernel in kernels:
-        spec = ConvSpec(
-            kernel.taps,
-            kernel.taps,
-            mode="full" if known["mode"] == "valid" else known["mode"],
-            border=known["border"],
-            op=known["op"],
-            stride=options.stride if isinstance(options.stride, int) else 1,
-            dilation=options.dilation if isinstance(options.dilation, int) else 1,
-        )
+        mode = "full" if known["mode"] == "valid" else known["mode"]
+        spec = ConvSpec(kernel.taps, kernel.taps, mode=mode, **asked)
         plan(replace(spec, stride=1, dilation=1), options.backend, threads=options.threads)
 
 
 def finished(
     result: Array, source_type: np.dtype[Any], options: Filter, *, alpha: bool, photo: bool, snap: bool
 ) -> tuple[Array, int]:
-    """Bring one result into the type and range that are asked for.
+    """Bring one result into the type and range that are asked for, and count the samples that were clipped.
 
-    Parameters
-    ----------
-    result : (channels, height, width) array of a photo; any array
-    source_type : data-type
-        Of the image's samples.
-    options : Filter
-    alpha, photo : bool
-        As in `filter_planes`.
-    snap : bool
-        As in `convcli.images.colour.finish`.
-
-    Returns
-    -------
-    (array, int)
-        The result, and how many samples were clipped.
+    `source_type` is that of the image's samples, `snap` as in `convcli.images.colour.finish`.
     """
     if options.linear:
         for plane in result[:-1] if alpha else result:

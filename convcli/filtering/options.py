@@ -1,5 +1,6 @@
 """What a filter is asked to do: options that concern samples, checked once."""
 
+import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -32,6 +33,11 @@ COMBINATIONS = ("none", "magnitude", "max", "sum", "mean")
 ALPHAS = ("premultiply", "filter", "ignore")
 DTYPES = ("keep", "uint8", "uint16", "float32")
 
+# Options by the heading in the help, and by what they have no meaning for.
+OfKernel = functools.partial(Option, "Kernel", not_with=("bank",))
+OfImage = functools.partial(Option, "Samples", not_with=("array", "bank"))
+OfBank = functools.partial(Option, "Banks of kernels", not_with=("single kernel",))
+
 
 class Percent(float):
     """A number in percent of full brightness."""
@@ -51,16 +57,8 @@ def number_or_percent(text: str, what: str) -> float:
 class Filter:
     """How to filter: the options of ``convcli convolve`` that concern samples.
 
-    Attributes
-    ----------
-    mode, border, op : str or None
-        By default ``same``, ``nearest`` and ``convolve``; for a bank its padding, ``zero`` and ``correlate``.
-    divisor, bias : float or None
-        Take the place of the kernel's own; a bias may be a `Percent`.
-    range : str or None
-        By default ``clamp`` for images and wherever `dtype` is asked for, and ``none`` for arrays.
-    max_memory : int or None
-        Bytes; what the system has available by default.
+    `divisor` and `bias`, which may be a `Percent`, take the place of the kernel's own. `mode` is by default
+    ``same``, for a bank its padding; `range` is ``clamp`` for images and wherever `dtype` is asked for.
     """
 
     op: Annotated[
@@ -94,29 +92,17 @@ class Filter:
     dilation: Dilation = 1
     normalize: Annotated[
         str,
-        Option(
-            "Kernel",
+        OfKernel(
             "Divide by the kernel's sum: none, sum, abs, or auto (abs where sum is 0).",
             "RULE",
             words=NORMALIZATIONS,
-            not_with=("bank",),
         ),
     ] = "none"
     divisor: Annotated[
-        float | None,
-        Option(
-            "Kernel", "Divide the result, in place of the kernel's own.", "D", parse=real, not_with=("bank",)
-        ),
+        float | None, OfKernel("Divide the result, in place of the kernel's own.", "D", parse=real)
     ] = None
     bias: Annotated[
-        float | None,
-        Option(
-            "Kernel",
-            "Add to the result; P% of full brightness.",
-            "B|P%",
-            parse=number_or_percent,
-            not_with=("bank",),
-        ),
+        float | None, OfKernel("Add to the result; P% of full brightness.", "B|P%", parse=number_or_percent)
     ] = None
     range: Annotated[
         str | None,
@@ -133,16 +119,9 @@ class Filter:
             words=DTYPES,
         ),
     ] = "keep"
-    gray: Annotated[
-        bool, Option("Samples", "Filter the brightness only (Rec. 709).", not_with=("array", "bank"))
-    ] = False
-    linear: Annotated[
-        bool, Option("Samples", "Filter in linear light (sRGB).", not_with=("array", "bank"))
-    ] = False
-    alpha: Annotated[
-        str,
-        Option("Samples", "premultiply, filter or ignore.", "RULE", words=ALPHAS, not_with=("array", "bank")),
-    ] = "premultiply"
+    gray: Annotated[bool, OfImage("Filter the brightness only (Rec. 709).")] = False
+    linear: Annotated[bool, OfImage("Filter in linear light (sRGB).")] = False
+    alpha: Annotated[str, OfImage("premultiply, filter or ignore.", "RULE", words=ALPHAS)] = "premultiply"
     nan: Annotated[
         str,
         Option(
@@ -153,15 +132,13 @@ class Filter:
             not_with=("transposed bank",),
         ),
     ] = "propagate"
-    repeat: Annotated[int, Option("Kernel", "Apply the filter N times.", "N", not_with=("bank",))] = 1
+    repeat: Annotated[int, OfKernel("Apply the filter N times.", "N")] = 1
     combine: Annotated[
         str,
-        Option(
-            "Kernel",
+        OfKernel(
             "Of several kernels: magnitude, max, sum, mean, or none for one output each.",
             "RULE",
             words=COMBINATIONS,
-            not_with=("bank",),
         ),
     ] = "none"
     backend: Annotated[
@@ -239,52 +216,20 @@ def _numbers(path: str, what: str) -> "Array":
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BankOptions:
-    """What a bank of kernels needs beyond a `Filter`.
-
-    Attributes
-    ----------
-    padding : int, tuple of int, str or None
-        As in `convcli.layers.conv`; by default as `Filter.mode` says, and 0 without it.
-    bias_values : (outputs,) array, optional
-    """
+    """Options of a bank of kernels beyond a `Filter`; `padding` is by default as `Filter.mode` says, or 0."""
 
     padding: Annotated[
         "Padding | None",
-        Option(
-            "Banks of kernels",
-            "Of a bank: N, NxM, same, ... or begins,ends as 1,1,2,2.",
-            "P",
-            parse=_padding,
-            not_with=("single kernel",),
-        ),
+        OfBank("Of a bank: N, NxM, same, ... or begins,ends as 1,1,2,2.", "P", parse=_padding),
     ] = None
-    groups: Annotated[
-        int, Option("Banks of kernels", "Of a bank: groups of channels.", "N", not_with=("single kernel",))
-    ] = 1
+    groups: Annotated[int, OfBank("Of a bank: groups of channels.", "N")] = 1
     bias_values: Annotated[
         "Array | None",
-        Option(
-            "Banks of kernels",
-            "Of a bank: a number to add to every output.",
-            "--bias-file",
-            "FILE",
-            parse=_numbers,
-            not_with=("single kernel",),
-        ),
+        OfBank("Of a bank: a number to add to every output.", "--bias-file", "FILE", parse=_numbers),
     ] = None
-    transposed: Annotated[
-        bool,
-        Option("Banks of kernels", "Of a bank: the transposed convolution.", not_with=("single kernel",)),
-    ] = False
+    transposed: Annotated[bool, OfBank("Of a bank: the transposed convolution.")] = False
     output_padding: Annotated[
-        PerAxis,
-        Option(
-            "Banks of kernels",
-            "Of a transposed bank: samples added at the end.",
-            "N|NxM",
-            parse=axes,
-            not_with=("single kernel",),
-        ),
+        PerAxis, OfBank("Of a transposed bank: samples added at the end.", "N|NxM", parse=axes)
     ] = 0
 
     def __post_init__(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from convcli.arrays.library import Array
-from convcli.engine.problem import Convolution, prepare
+from convcli.engine.problem import Convolution, Options, prepare
 from convcli.errors import UsageError
 from convcli.filtering.options import Filter, Percent
 from convcli.images.colour import from_linear, premultiplied_type, premultiply, store, to_linear, white
@@ -17,68 +17,31 @@ from convcli.kernels import Kernel
 from convcli.spec import ConvSpec
 from convcli.text import shape_text
 
-STEPS = 4096
-"""Steps per sample value to which the intermediate results of integer kernels are rounded."""
-
-
-ENGINE = (
-    *("mode", "border", "border_value", "op", "origin", "stride", "dilation", "nan"),
-    *("precision", "backend", "threads", "max_memory"),
-)
-"""Options that the engine knows by the same names."""
+STEPS = 4096  # per sample value, to which the intermediate results of integer kernels are rounded
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Shape and type of an image, and a bound of its samples: all that a plan needs to know.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    dtype : data-type
-    largest : float
-    """
+    """Shape and type of an image, and a bound of its samples: all that a plan needs to know."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     largest: float
 
-    def array(self) -> Array:
-        """Return an array of that shape and type that takes no memory."""
-        return np.broadcast_to(np.array(self.largest, self.dtype), self.shape)
-
 
 @dataclass(frozen=True)
 class Response:
-    """One kernel, to be applied to the planes of one image.
-
-    Attributes
-    ----------
-    kernel : Kernel
-    options : Filter
-    source_type : data-type
-        Type of the image's samples as they were read.
-    photo : bool
-        Samples are brightness.
-    """
+    """One kernel, to be applied to the planes of one image; `alpha` says that the last plane is alpha."""
 
     kernel: Kernel
     options: Filter
-    source_type: np.dtype[Any]
-    photo: bool
+    source_type: np.dtype[Any]  # of the image's samples as they were read
+    photo: bool  # samples are brightness
 
     def prepare(
         self, planes: Array, values: Array | None = None, outside: float | None = None
     ) -> Convolution:
-        """Plan the convolution of all planes, (..., *spatial).
-
-        Parameters
-        ----------
-        values : array, optional
-            Cells in place of the kernel's.
-        outside : float, optional
-            Value in place of the border value, for planes on a scale of their own.
-        """
+        """Plan the convolution of planes (..., *spatial), with cells and a border value of their own."""
         values = self.kernel.values if values is None else values
         if planes.ndim < values.ndim:
             raise UsageError(
@@ -95,17 +58,7 @@ class Response:
         return replace(made, result_type="float64" if dtype == "int64" else dtype) if self.photo else made
 
     def first(self, planes: Array, samples: Samples, alpha: bool) -> Convolution:
-        """Plan the first convolution of the colours.
-
-        Parameters
-        ----------
-        planes : array
-            The image as it was read.
-        samples : Samples
-            What `respond` will be given.
-        alpha : bool
-            The last plane is alpha.
-        """
+        """Plan the first convolution of the colours of an image, of which `respond` is given `samples`."""
         if not alpha and (samples.shape, samples.dtype) == (planes.shape, planes.dtype):
             return self.prepare(planes)
         outside = self.outside
@@ -114,65 +67,37 @@ class Response:
         if alpha and self.options.alpha == "premultiply":
             largest = samples.largest * self._opacity(samples.dtype)
             samples = replace(samples, dtype=premultiplied_type(samples.dtype), largest=largest)
-            outside = self._outside_premultiplied
-        stepped, scale = _in_steps(np.array([samples.largest], samples.dtype)) if self._steps else (None, 1)
-        if stepped is not None:
-            samples = replace(samples, dtype=stepped.dtype, largest=stepped[0])
-        return self.prepare(samples.array(), outside=outside * scale)
+            outside *= self.options.border_value
+        sample, scale = np.array([samples.largest], samples.dtype), 1
+        if self._steps:
+            sample, scale = _in_steps(sample)
+        return self.prepare(np.broadcast_to(sample[0], samples.shape), outside=outside * scale)
 
     def respond(self, planes: Array, alpha: bool, first: Convolution) -> Array:
-        """Apply the kernel as often as is asked for.
-
-        Parameters
-        ----------
-        planes : (channels, height, width) array, or any array
-        alpha : bool
-            The last plane is alpha.
-        first : Convolution
-            As `first` planned it.
-
-        Returns
-        -------
-        array with the leading axes of `planes`
-        """
-        planes = self._once(planes, alpha, first)
-        for _ in range(self.options.repeat - 1):
-            planes = self._once(planes, alpha, None)
+        """Apply the kernel as often as is asked for; `first` is planned by the method of that name."""
+        for number in range(self.options.repeat):
+            planes = self._once(planes, alpha, None if number else first)
         return planes
 
     def in_one_go(self, planes: Array, alpha: bool) -> bool:
         """Whether every sample of the output is made of one sample of the result alone."""
         flat = self.photo and planes.ndim == 3 and self.kernel.values.ndim == 2
-        stepped = self.options.linear and self._exact  # light is rounded to steps first
+        stepped = self.options.linear and self._steps  # light is rounded to steps first
         once = self.options.repeat == 1 and self.options.range != "minmax"
         return flat and not (alpha or stepped) and once
 
     @property
     def _steps(self) -> bool:
-        """Whether intermediate results are rounded to steps."""
-        return self.photo and self._exact
-
-    @property
-    def _exact(self) -> bool:
-        """Whether whole numbers meet whole numbers."""
-        return self.kernel.values.dtype.kind == "i" and self.source_type.kind in "ui"
+        """Whether intermediate results are rounded to steps: those of integer photos and kernels."""
+        return self.photo and self.kernel.values.dtype.kind == "i" and self.source_type.kind in "ui"
 
     def respond_into(
         self, planes: Array, first: Convolution, dtype: np.dtype[Any], rule: str, *, snap: bool
     ) -> tuple[Array, int]:
         """Filter an image `in_one_go`: no more than a few tiles of results are held at a time.
 
-        Parameters
-        ----------
-        planes, first
-            As in `respond`.
-        dtype, rule, snap
-            As in `convcli.images.colour.finish`.
-
-        Returns
-        -------
-        (channels, height, width) array of `dtype`, and how many samples were clipped
-            The colours of a pixel lie next to each other, as in a file.
+        Return (channels, height, width), the colours of a pixel next to each other as in a file, and how many
+        samples were clipped. `dtype`, `rule` and `snap` are those of `convcli.images.colour.finish`.
         """
         spec = first.plan.spec
         light, absolute = self.options.linear, rule == "abs"
@@ -195,7 +120,8 @@ class Response:
             return np.concatenate([self._rescaled(self._convolve(colour, made=first)), self._placed(opacity)])
         scale = self._opacity(opacity.dtype)
         products = premultiply(colour, opacity)
-        product = self._convolve(products, outside=self._outside_premultiplied, made=first)
+        outside = self.outside * self.options.border_value
+        product = self._convolve(products, outside=outside, made=first)
         product = product / self.kernel.divisor
         gain = float(self.kernel.values.sum()) / self.kernel.divisor
         if abs(gain) <= 1e-9 * float(np.abs(self.kernel.weights).sum()):
@@ -210,10 +136,6 @@ class Response:
     def _opacity(self, dtype: np.dtype[Any]) -> float:
         """Sample value of full opacity."""
         return white(dtype if dtype.kind in "ui" else self.source_type)
-
-    @property
-    def _outside_premultiplied(self) -> float:
-        return self.outside * self.options.border_value
 
     @property
     def outside(self) -> float:
@@ -272,7 +194,7 @@ class Response:
 
 def engine_options(options: Filter) -> dict[str, Any]:
     """Return the options that the engine knows by the same names."""
-    return {name: getattr(options, name) for name in ENGINE}
+    return {f.name: getattr(options, f.name) for f in fields(Options) if hasattr(options, f.name)}
 
 
 def _batch(planes: Array, axes: int) -> Array:
@@ -282,11 +204,7 @@ def _batch(planes: Array, axes: int) -> Array:
 
 
 def _in_steps(planes: Array) -> tuple[Array, int]:
-    """Round what an earlier pass left to a fixed grid, as integers.
-
-    An integer kernel is exact on integers, on every backend, however often it is repeated; rounding
-    by 1/8192 of a grey level is not seen.
-    """
+    """Round floats of an earlier pass to integers on a fixed grid, on which every backend is exact."""
     if planes.dtype.kind != "f":
         return planes, 1
     stepped = np.rint(planes * STEPS)

@@ -15,11 +15,7 @@ R = TypeVar("R")
 
 
 def encode_bands(encode: Callable[[int, int], R], height: int, rows: int, threads: int) -> list[R]:
-    """Return what `encode` makes of every band, given its first row and the one after it, from the top down.
-
-    >>> encode_bands(lambda top, bottom: (top, bottom), height=5, rows=2, threads=2)
-    [(0, 2), (2, 4), (4, 5)]
-    """
+    """Return the results of `encode(top, bottom)` for every band, from the top down."""
     tops = range(0, height, rows)
     made: dict[int, R] = {}
 

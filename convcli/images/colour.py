@@ -57,10 +57,7 @@ def from_linear(planes: Array, scale: float) -> Array:
 
 
 def premultiply(colour: Array, alpha: Array) -> Array:
-    """Multiply colour by alpha: exactly, in the smallest type that holds the products.
-
-    The result (channels, height, width) is on the scale of colour times the scale of alpha.
-    """
+    """Multiply colour by alpha, and their scales: exactly, in the smallest type that holds the products."""
     return np.multiply(colour, alpha, dtype=premultiplied_type(np.result_type(colour, alpha)))
 
 
@@ -87,10 +84,8 @@ def finish(
         np.abs(colour, out=colour)
     elif rule == "minmax":
         _stretch(colour, white(dtype))
-    if dtype.kind == "f" or (dtype == planes.dtype and rule == "none"):
+    if dtype.kind == "f" or (dtype == planes.dtype and rule == "none") or planes.size == 0:
         return planes.astype(dtype, copy=False), 0
-    if planes.size == 0:
-        return planes.astype(dtype), 0
     result = np.empty(planes.shape, dtype=dtype)
     clipped = sum(
         store(plane[None], target[None], snap=snap) for plane, target in zip(planes, result, strict=True)
@@ -100,7 +95,7 @@ def finish(
 
 
 def refuse_clipped(clipped: int, dtype: np.dtype[Any], rule: str) -> None:
-    """Refuse what was cut off where nothing was to be."""
+    """Refuse what was cut off under the rule "none"."""
     if clipped and rule == "none":
         limits = np.iinfo(dtype)
         raise UsageError(
@@ -143,11 +138,11 @@ def store(
         np.copyto(target, values, casting="same_kind")
         return 0
     limits, clipped = np.iinfo(target.dtype), 0
+    if floats and snap:
+        values *= SNAP
+        np.rint(values, out=values)
+        values /= SNAP
     if floats:
-        if snap:
-            values *= SNAP
-            np.rint(values, out=values)
-            values /= SNAP
         np.rint(values, out=values)
     # A comparison that is false for NaN too finds everything that does not fit.
     if not (values.min() >= limits.min and values.max() <= limits.max):

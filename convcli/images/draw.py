@@ -15,20 +15,12 @@ Colour = tuple[int, int, int]
 
 
 def print_labels(
-    pixels: Pixels,
-    labels: Sequence[tuple[float, float, str, Colour]],
-    box: tuple[int, int],
+    pixels: Pixels, labels: Sequence[tuple[float, float, str, Colour]], box: tuple[int, int]
 ) -> Pixels:
     """Print short texts, all in the size that lets the longest fit its box, or none if that is too small.
 
     `labels` are (x, y, text, colour), x and y the middle of a box; `box` is (height, width) in pixels.
     `pixels` itself is returned if nothing is printed: zeros alone would suggest that there is nothing else.
-
-    >>> paper = np.full((20, 20, 3), 255, np.uint8)
-    >>> bool((print_labels(paper, [(10, 10, "1", (0, 0, 0))], (20, 20)) < 128).any())
-    True
-    >>> print_labels(paper, [(10, 10, "a long one", (0, 0, 0))], (20, 20)) is paper
-    True
     """
     height, width = box[0] * FILLED[1], box[1] * FILLED[0]
     if height < SMALLEST or not labels:

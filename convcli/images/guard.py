@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import threading
 import warnings
@@ -20,9 +19,12 @@ _CUT_SHORT = "truncat|not enough image data|unexpected end|reached eof"
 @contextmanager
 def guarded_reading(name: str, kind: str, max_pixels: int | None, allow_truncated: bool) -> Iterator[None]:
     """Run Pillow's readers so that nothing but a `ConvcliError` comes out; `name` is for messages."""
+    import logging
+
     from PIL import Image, ImageFile, UnidentifiedImageError
 
-    _silence()
+    if not logging.getLogger("PIL").handlers:  # without one, Python prints what Pillow logs
+        logging.getLogger("PIL").addHandler(logging.NullHandler())
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -33,7 +35,12 @@ def guarded_reading(name: str, kind: str, max_pixels: int | None, allow_truncate
         except ConvcliError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise LimitError(_too_large(name, error, max_pixels)) from None
+            found = re.search(r"\((\d+) pixels\)", str(error))
+            count = f"{int(found[1]):,}" if found else "too many"
+            raise LimitError(
+                f"{name} has {count} pixels, over the limit of {max_pixels:,}; "
+                "raise --max-pixels if you trust it"
+            ) from None
         except UnidentifiedImageError:
             raise InputError(
                 f"{name} starts like a {kind} file but cannot be read as one: "
@@ -43,20 +50,6 @@ def guarded_reading(name: str, kind: str, max_pixels: int | None, allow_truncate
             raise InputError(_damaged(name, error, allow_truncated)) from None
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = kept
-
-
-@functools.cache
-def _silence() -> None:
-    """Keep Python from printing what Pillow logs, for lack of a handler."""
-    import logging
-
-    logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-
-def _too_large(name: str, error: Exception | Warning, max_pixels: int | None) -> str:
-    found = re.search(r"\((\d+) pixels\)", str(error))
-    count = f"{int(found[1]):,}" if found else "too many"
-    return f"{name} has {count} pixels, over the limit of {max_pixels:,}; raise --max-pixels if you trust it"
 
 
 def _damaged(name: str, error: Exception, allow_truncated: bool) -> str:

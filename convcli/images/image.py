@@ -9,43 +9,20 @@ from convcli.arrays.library import Array
 
 @dataclass(frozen=True)
 class Metadata:
-    """Metadata of an image.
+    """Metadata of an image, as far as they still hold."""
 
-    Attributes
-    ----------
-    icc : bytes, optional
-        Colour profile.
-    dpi : (float, float), optional
-        Horizontal and vertical resolution, pixels per inch.
-    exif : bytes, optional
-        EXIF block, without orientation, which has been applied, nor sizes and thumbnail, which no longer fit.
-    """
-
-    icc: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    exif: bytes | None = None
+    icc: bytes | None = None  # colour profile
+    dpi: tuple[float, float] | None = None  # horizontal and vertical
+    exif: bytes | None = None  # less orientation, which was applied, sizes and thumbnail, which do not fit
 
 
 @dataclass(eq=False, repr=False)
 class Image:
-    """An image in memory.
+    """An image in memory, and the file that it came from."""
 
-    Attributes
-    ----------
-    pixels : (H, W) or (H, W, C) array of uint8, uint16 or float32
-    alpha : bool
-        Whether the last channel is alpha, not premultiplied.
-    format, mode : str
-        Format of the source ("PNG") and Pillow's mode of it ("P", "1", "I;16", …); a palette
-        or 1-bit source is written as such again where the result allows it.
-    metadata : Metadata
-    warnings : list of str
-        Messages for the user.
-    """
-
-    pixels: Array
-    alpha: bool = False
+    pixels: Array  # (height, width) or (height, width, channels) of uint8, uint16 or float32
+    alpha: bool = False  # whether the last channel is alpha, not premultiplied
     format: str = "PNG"
-    mode: str = ""
+    mode: str = ""  # Pillow's mode of the source ("P", "1", "I;16", …), which is kept where it can be
     metadata: Metadata = Metadata()
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # for the user

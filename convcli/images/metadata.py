@@ -10,11 +10,10 @@ from convcli.images.image import Metadata
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
-# EXIF tags that stay true when pixels change: what, who, when, with which camera, and where.
-DESCRIPTION, MAKE, MODEL, SOFTWARE, TIME, ARTIST, COPYRIGHT = 270, 271, 272, 305, 306, 315, 33432
-CAMERA_TAGS, PLACE_TAGS = 34665, 34853
-KEPT = (DESCRIPTION, MAKE, MODEL, SOFTWARE, TIME, ARTIST, COPYRIGHT, CAMERA_TAGS, PLACE_TAGS)
-WIDTH, HEIGHT, INTEROPERABILITY = 40962, 40963, 40965
+# EXIF tags that stay true when pixels change: description, make, model, software, time, artist, copyright,
+# and the blocks on camera and place, less width, height and interoperability.
+KEPT, KEPT_BLOCKS = (270, 271, 272, 305, 306, 315, 33432), (34665, 34853)
+STALE = (40962, 40963, 40965)
 
 ICC_SPACE = slice(16, 20)  # of an ICC profile: the colour space it is for
 
@@ -52,15 +51,10 @@ def _kept_exif(image: PillowImage.Image) -> bytes | None:
     from PIL import Image
 
     source, kept = image.getexif(), Image.Exif()
-    for tag in KEPT:
-        if tag in (CAMERA_TAGS, PLACE_TAGS):
-            value: Any = dict(source.get_ifd(tag))
-            for stale in (WIDTH, HEIGHT, INTEROPERABILITY):
-                value.pop(stale, None)
-        else:
-            value = source.get(tag)
-        if value:
-            kept[tag] = value
+    found: dict[int, Any] = {tag: source.get(tag) for tag in KEPT}
+    for block in KEPT_BLOCKS:
+        found[block] = {tag: value for tag, value in source.get_ifd(block).items() if tag not in STALE}
+    kept.update({tag: value for tag, value in found.items() if value})
     return kept.tobytes() if len(kept) else None
 
 

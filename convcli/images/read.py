@@ -73,8 +73,15 @@ def read_image(
 
 
 def _decoded(picture: PillowImage.Image, samples: Samples) -> Image:
+    from PIL import ImageOps
+
     mode = picture.mode
-    _turn_upright(picture)
+    try:
+        ImageOps.exif_transpose(picture, in_place=True)
+    except (MemoryError, OSError):
+        raise
+    except Exception:  # damaged EXIF has no orientation; reading the metadata says so
+        pass
     metadata, warnings = read_metadata(picture)
     if mode == "CMYK":
         metadata = replace(metadata, icc=None)
@@ -118,7 +125,6 @@ def _turn_to_page(picture: PillowImage.Image, page: int | None, name: str) -> li
 def _check_kind(
     picture: PillowImage.Image, samples: Samples, name: str, *, allow_8bit: bool, to_rgb: bool
 ) -> None:
-    """Refuse what would not be read as it was meant, or would lose bits."""
     mode, bits = picture.mode, samples.bits
     if mode == "CMYK" and not to_rgb:
         raise InputError(f"{name} is CMYK, and filters need RGB or gray; --to-rgb converts it")
@@ -135,17 +141,6 @@ def _check_kind(
         raise InputError(
             f"{name} has 16-bit colour or alpha, which Pillow cuts to 8 bits; --allow-8bit accepts that"
         )
-
-
-def _turn_upright(picture: PillowImage.Image) -> None:
-    from PIL import ImageOps
-
-    try:
-        ImageOps.exif_transpose(picture, in_place=True)
-    except (MemoryError, OSError):
-        raise
-    except Exception:  # damaged EXIF has no orientation; reading the metadata says so
-        return
 
 
 def _pixels(picture: PillowImage.Image, samples: Samples) -> Array:
@@ -170,12 +165,10 @@ def _gathered(picture: PillowImage.Image, mode: str) -> Array:
     """Convert a picture to an array strip by strip: at once, Pillow takes the memory twice more."""
     width, height = picture.size
     rows = max(1, STRIP_PIXELS // width)
-    output = None
     for top in range(0, height, rows):
         strip = picture.crop((0, top, width, min(top + rows, height)))
         samples = np.asarray(strip if strip.mode == mode else strip.convert(mode))
-        if output is None:
+        if top == 0:
             output = np.empty((height, *samples.shape[1:]), samples.dtype)
         output[top : top + rows] = samples
-    assert output is not None  # Pillow opens no image without rows
     return output

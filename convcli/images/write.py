@@ -36,17 +36,11 @@ def write_image(
     quality: int | None = None,
     threads: int | None = None,
 ) -> None:
-    r"""Write an image, whole or not at all.
+    """Write an image, whole or not at all; the file is the same for any number of threads.
 
     A palette source becomes a palette again if at most 256 colours came out, a 1-bit source 1-bit if only
     black and white did; both without loss. GIF takes the nearest 256 colours otherwise. The format is by
-    default that of the extension, or the source's for a stream; the rest are the options of the same
-    names. The file is the same for any number of threads.
-
-    >>> file = io.BytesIO()
-    >>> write_image(file, Image(np.full((1, 3), 97, np.uint8)), format="pgm")
-    >>> file.getvalue()
-    b'P5\n3 1\n255\naaa'
+    default that of the extension, or the source's for a stream.
     """
     where = format_named(format or (format_for(target) if isinstance(target, Path) else image.format))
     pixels = image.pixels
@@ -85,7 +79,7 @@ def check_levels(compress: int | None, quality: int | None) -> None:
 def _indexed(
     pixels: Array, mode: str, where: Format, source_mode: str
 ) -> tuple[PillowImage.Image, dict[str, Any]] | None:
-    """Return a picture of 1 bit or with a palette, and options that belong to it, where it is to be one."""
+    """Return a picture of 1 bit or with a palette, and options that belong to it, where that is kept."""
     if source_mode == "1" and mode == "L" and where.holds("1") and ((pixels == 0) | (pixels == 255)).all():
         from PIL import Image as Pillow
 

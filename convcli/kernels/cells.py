@@ -24,8 +24,7 @@ SEPARATOR = re.compile(r" *[,;\t] *| +")  # between two tabs or commas is an emp
 def number(text: str) -> tuple[int | float, int]:
     """Read a number such as ``3``, ``-0.5``, ``1e-3`` or ``1/9`` as numerator and denominator.
 
-    The denominator is 1 unless the text is a fraction of whole numbers, and is at most 2**24. Anything else
-    is refused, including infinity, NaN and a division by zero.
+    The denominator is 1 unless the text is a fraction of whole numbers, and is at most 2**24.
 
     >>> number("-1/9"), number("2.50")
     ((-1, 9), (2.5, 1))
@@ -65,10 +64,7 @@ def _finite(value: float, text: str) -> float:
 
 
 def row(text: str, where: str) -> tuple[Array, NDArray[np.int64] | None]:
-    """Read numerators and denominators (None: all 1) of a row; `where` is for messages.
-
-    Cells are separated by blanks, commas, semicolons or tabs.
-    """
+    """Read numerators and denominators (None: all 1) of a row; `where` is for messages."""
     tokens = SEPARATOR.split(text.strip(" \r\n"), maxsplit=MAX_AXIS)
     if len(tokens) > MAX_AXIS:
         raise UsageError(f"{where} has more than {MAX_AXIS} cells, the limit")
@@ -76,14 +72,13 @@ def row(text: str, where: str) -> tuple[Array, NDArray[np.int64] | None]:
         quick = _quick(tokens)
         if quick is not None:
             return quick, None
-    numerators, denominators = [], []
+    pairs = []
     for position, token in enumerate(tokens, 1):
         try:
-            above, below = number(token)
+            pairs.append(number(token))
         except UsageError as error:
             raise UsageError(f"{where}, cell {position} {error}") from None
-        numerators.append(above)
-        denominators.append(below)
+    numerators, denominators = zip(*pairs, strict=True)
     whole = all(isinstance(n, int) and n < 2**63 for n in numerators)
     values = np.array(numerators, dtype=np.int64 if whole else np.float64)
     return values, np.array(denominators, dtype=np.int64)
@@ -119,9 +114,8 @@ def table(rows: Iterable[tuple[str, str]]) -> tuple[Array, float]:
         below.append(denominators)
         width, first = len(numerators), len(above[0])
         if width != first:
-            raise UsageError(
-                f"{where} has {width} cells where the first row has {first}; rows must be equally long"
-            )
+            cells = f"{width} cells where the first row has {first}"
+            raise UsageError(f"{where} has {cells}; rows must be equally long")
         check_shape((len(above), width))
     if not above:
         raise UsageError("there is no number in it; a kernel needs at least one cell")

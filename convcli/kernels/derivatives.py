@@ -11,8 +11,7 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
-from convcli.kernels.kernel import Kernel
-from convcli.kernels.registry import Positive, Real, named, real
+from convcli.kernels.registry import Positive, Real, constant, named, real
 from convcli.kernels.sampling import direction, gaussian_weights, grid, odd_size
 from convcli.text import brief
 
@@ -21,20 +20,14 @@ COMPASS = ("E", "SE", "S", "SW", "W", "NW", "N", "NE")
 RING = ((1, 2), (2, 2), (2, 1), (2, 0), (1, 0), (0, 0), (0, 1), (0, 2))
 
 
-def _slope(smoothing: list[int]) -> Array:
+def _slopes(name: str, smoothing: list[int], note: str) -> Array:
+    """Register the slopes along both axes, smoothed across, and return the cells of the first."""
+    constant(f"{name}-x", np.outer(smoothing, [1, 0, -1]), f"Slope to the right, {note}.")
+    constant(f"{name}-y", np.outer([1, 0, -1], smoothing), f"Slope downwards, {note}.")
     return np.outer(smoothing, [1, 0, -1])
 
 
-@named()
-def sobel_x() -> Array:
-    """Slope to the right, smoothed by 1 2 1 (Sobel)."""
-    return _slope([1, 2, 1])
-
-
-@named()
-def sobel_y() -> Array:
-    """Slope downwards, smoothed by 1 2 1 (Sobel)."""
-    return sobel_x().T
+SOBEL = _slopes("sobel", [1, 2, 1], "smoothed by 1 2 1 (Sobel)")
 
 
 @named("30")
@@ -45,44 +38,17 @@ def sobel(angle: Real) -> Array:
     Adelson 1991, "The design and use of steerable filters", eq. 4).
     """
     cosine, sine = direction(angle)
-    return cosine * sobel_x() + sine * sobel_y()
+    return cosine * SOBEL + sine * SOBEL.T
 
 
-@named()
-def prewitt_x() -> Array:
-    """Slope to the right, smoothed by 1 1 1 (Prewitt)."""
-    return _slope([1, 1, 1])
+_slopes("prewitt", [1, 1, 1], "smoothed by 1 1 1 (Prewitt)")
+_slopes("scharr", [3, 10, 3], "smoothed by 3 10 3 (Scharr), the most even over directions")
 
-
-@named()
-def prewitt_y() -> Array:
-    """Slope downwards, smoothed by 1 1 1 (Prewitt)."""
-    return prewitt_x().T
-
-
-@named()
-def scharr_x() -> Array:
-    """Slope to the right, smoothed by 3 10 3 (Scharr), the most even over directions."""
-    return _slope([3, 10, 3])
-
-
-@named()
-def scharr_y() -> Array:
-    """Slope downwards, smoothed by 3 10 3 (Scharr), the most even over directions."""
-    return scharr_x().T
-
-
-@named()
-def roberts_x() -> Kernel:
-    """Slope to the lower right, from the pixel to its diagonal neighbour (Roberts)."""
-    # With the last cell on the output pixel it looks ahead, as in Roberts (1963).
-    return Kernel(np.array([[1, 0], [0, -1]]), "roberts-x", origin=(1, 1))
-
-
-@named()
-def roberts_y() -> Kernel:
-    """Slope to the lower left, across the same 2×2 pixels as roberts-x (Roberts)."""
-    return Kernel(np.array([[0, 1], [-1, 0]]), "roberts-y", origin=(1, 1))
+# With the last cell on the output pixel they look ahead, as in Roberts (1963).
+DIAGONAL = "Slope to the lower right, from the pixel to its diagonal neighbour (Roberts)."
+OPPOSITE = "Slope to the lower left, across the same 2×2 pixels as roberts-x (Roberts)."
+constant("roberts-x", [[1, 0], [0, -1]], DIAGONAL, origin=(1, 1))
+constant("roberts-y", [[0, 1], [-1, 0]], OPPOSITE, origin=(1, 1))
 
 
 def compass(text: str) -> int:
@@ -96,12 +62,8 @@ def compass(text: str) -> int:
 def kirsch(direction: Annotated[int, compass]) -> Array:
     """Slope towards DIRECTION, one of N NE E SE S SW W NW; N is up (Kirsch 1971).
 
-    Examples
-    --------
-    >>> kirsch(compass("E"))
-    array([[ 5, -3, -3],
-           [ 5,  0, -3],
-           [ 5, -3, -3]])
+    >>> kirsch(compass("E")).tolist()
+    [[5, -3, -3], [5, 0, -3], [5, -3, -3]]
     """
     values = np.zeros((3, 3), dtype=np.int64)
     for position, cell in enumerate(RING):
@@ -110,16 +72,10 @@ def kirsch(direction: Annotated[int, compass]) -> Array:
     return values
 
 
-@named()
-def laplacian() -> Array:
-    """Sum of second differences over 4 neighbours, with -4 in the middle."""
-    return np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
-
-
-@named()
-def laplacian8() -> Array:
-    """Sum of second differences over 8 neighbours, with -8 in the middle."""
-    return np.array([[1, 1, 1], [1, -8, 1], [1, 1, 1]])
+FOUR = "Sum of second differences over 4 neighbours, with -4 in the middle."
+EIGHT = "Sum of second differences over 8 neighbours, with -8 in the middle."
+constant("laplacian", [[0, 1, 0], [1, -4, 1], [0, 1, 0]], FOUR)
+constant("laplacian8", [[1, 1, 1], [1, -8, 1], [1, 1, 1]], EIGHT)
 
 
 @named("1.4")

@@ -6,11 +6,10 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from convcli.arrays.library import Array
 from convcli.errors import InputError, LimitError, UsageError
 from convcli.images.colour import LUMA
 from convcli.images.formats import table as image_formats
@@ -29,15 +28,10 @@ def has_known_extension(path: str) -> bool:
 
 
 def read_kernel_file(path: str) -> Kernel:
-    """Read a kernel file of the type that its extension names.
-
-    An `InputError` names the file, and the line and cell where there are any.
-    """
+    """Read a kernel file of the type that its extension names; errors name file, line and cell."""
     try:
-        reader = READERS.get(_extension(path))
-        check_file(path, known=reader is not None)
-        assert reader is not None
-        return reader(path)
+        _check_file(path)
+        return READERS[_extension(path)](path)
     except UsageError as error:  # a rule that was broken in a file is the file's fault
         raise InputError(f"{_title(path)}: {error}") from None
     except OSError as error:
@@ -49,14 +43,10 @@ def _title(path: str) -> str:
 
 
 def _extension(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
+    return Path(path).suffix.lower()
 
 
-def _stem(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]
-
-
-def check_file(path: str, known: bool) -> None:
+def _check_file(path: str) -> None:
     """Refuse what should not even be opened: a folder, a device, a file of unknown type or size."""
     try:
         facts = os.stat(path)
@@ -64,7 +54,7 @@ def check_file(path: str, known: bool) -> None:
         raise UsageError("no such file") from None
     if stat.S_ISDIR(facts.st_mode):
         raise UsageError("is a folder")
-    if not known:
+    if not has_known_extension(path):
         raise UsageError(f"the type is unknown; the name must end in {', '.join(READERS)}")
     if not stat.S_ISREG(facts.st_mode):
         raise UsageError("is not a regular file")
@@ -79,7 +69,7 @@ def read_text(path: str) -> Kernel:
     """
     with open(path, "rb") as file:
         values, divisor = table(_lines(file))
-    return Kernel(values, _stem(path), divisor, scale=divisor)
+    return Kernel(values, Path(path).stem, divisor, scale=divisor)
 
 
 def read_vips(path: str) -> Kernel:
@@ -108,7 +98,7 @@ def read_vips(path: str) -> Kernel:
         rows, cells = values.shape
         raise UsageError(f"{where} promises {height} rows of {width} cells, but there are {rows} of {cells}")
     scale, offset = numbers[2:] + [1.0, 0.0][len(numbers) - 2 :]
-    return Kernel(values, _stem(path), divisor * scale, offset, scale=divisor)
+    return Kernel(values, Path(path).stem, divisor * scale, offset, scale=divisor)
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[str, str]]:
@@ -126,24 +116,19 @@ def _lines(file: BinaryIO) -> Iterator[tuple[str, str]]:
             yield f"line {n}", text
 
 
-def read_npy_kernel(path: str) -> Kernel:
-    """Read ``.npy``: an array of real numbers; 4 or 5 axes are a bank (outputs, channels, *taps)."""
-    from convcli.arrays.npy import read_npy
+def read_array(path: str) -> Kernel:
+    """Read ``.npy``, or of ``.npz`` its only array, or the one called ``kernel``; it may be a bank."""
+    limits: Any = {"max_bytes": MAX_FILE_BYTES, "name": _title(path)}
+    if _extension(path) == ".npy":
+        from convcli.arrays.npy import read_npy
 
-    return _from_array(read_npy(Path(path), max_bytes=MAX_FILE_BYTES, name=_title(path)), path)
+        values = read_npy(Path(path), **limits)
+    else:
+        from convcli.arrays.npz import read_npz
 
-
-def read_npz_kernel(path: str) -> Kernel:
-    """Read ``.npz``: its only array, or the one called ``kernel``."""
-    from convcli.arrays.npz import read_npz
-
-    values = read_npz(path, member="kernel", max_bytes=MAX_FILE_BYTES, name=_title(path))
-    return _from_array(values, path)
-
-
-def _from_array(values: Array, path: str) -> Kernel:
+        values = read_npz(path, member="kernel", **limits)
     check_shape(values.shape)
-    return Kernel(values, _stem(path))
+    return Kernel(values, Path(path).stem)
 
 
 def read_json_kernel(path: str) -> Kernel:
@@ -151,7 +136,7 @@ def read_json_kernel(path: str) -> Kernel:
     from convcli.kernels.jsonfile import parse_json
 
     with open(path, "rb") as file:
-        return parse_json(file.read(), _stem(path))
+        return parse_json(file.read(), Path(path).stem)
 
 
 def read_image_kernel(path: str) -> Kernel:
@@ -171,16 +156,13 @@ def read_image_kernel(path: str) -> Kernel:
     total = float(pixels.sum(dtype=np.float64))
     if not total > 0:
         raise UsageError("the pixels sum to 0; a picture of a kernel needs light")
-    return Kernel(pixels, _stem(path), total)
+    return Kernel(pixels, Path(path).stem, total)
 
 
 READERS = {
-    ".csv": read_text,
-    ".tsv": read_text,
-    ".txt": read_text,
+    **dict.fromkeys((".csv", ".tsv", ".txt"), read_text),
     ".mat": read_vips,
     ".json": read_json_kernel,
-    ".npy": read_npy_kernel,
-    ".npz": read_npz_kernel,
+    **dict.fromkeys((".npy", ".npz"), read_array),
     **{e: read_image_kernel for made in image_formats().values() if made.modes for e in made.extensions},
 }

@@ -19,10 +19,9 @@ KINDS = {bool: "true or false", str: "text", list: "a list", dict: "an object", 
 
 
 def parse_json(content: bytes, name: str) -> Kernel:
-    """Read nested lists, 1 to 3 deep, or an object that has them under ``kernel``.
+    """Read nested lists, or an object that has them under ``kernel``, and may have the other `KEYS`.
 
-    The object may also hold ``divisor``, ``bias`` and ``origin``: the last in image order, ``[x, y]``, as
-    ``--origin`` is. An error names the line or the cell.
+    The origin is in image order, ``[x, y]``, as ``--origin`` is.
 
     >>> parse_json(b'{"kernel": [[1, 2, 1]], "divisor": 4, "origin": [2, 0]}', "row").origin
     (0, 2)
@@ -74,12 +73,8 @@ def _not_finite(text: str) -> None:
     raise UsageError(f'"{text}" is not a finite number; write 0 where the kernel has no cell')
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _number(value: Any, what: str) -> float:
-    if not _is_number(value):
+    if type(value) not in (int, float):
         raise UsageError(f"{what} is {KINDS[type(value)]}, not a number")
     return finite(value, what)
 
@@ -87,11 +82,8 @@ def _number(value: Any, what: str) -> float:
 def _origin(value: Any) -> tuple[int, ...] | None:
     if value is None:
         return None
-    if (
-        not isinstance(value, list)
-        or len(value) > 3
-        or not all(type(n) is int and abs(n) < 2**31 for n in value)
-    ):
+    whole = isinstance(value, list) and all(type(n) is int and abs(n) < 2**31 for n in value)
+    if not whole or len(value) > 3:
         raise UsageError("origin is not a list of whole numbers; write it as [x, y]")
     return tuple(reversed(value))
 
@@ -112,13 +104,11 @@ def _array(nested: Any) -> Array:
     for level, length in enumerate(shape):
         for index, cell in enumerate(cells):
             if not isinstance(cell, list) or len(cell) != length:
-                where = place(index, shape[:level], len(shape))
-                raise UsageError(
-                    f"{where} is not a list of {length} like the first; all must be equally long"
-                )
+                where = f"{place(index, shape[:level], len(shape))} is not a list of {length} like the first"
+                raise UsageError(f"{where}; all must be equally long")
         cells = [item for cell in cells for item in cell]
     for index, cell in enumerate(cells):
-        if not _is_number(cell):  # asked first, since naming a million places takes seconds
+        if type(cell) not in (int, float):  # asked first, since naming a million places takes seconds
             _number(cell, place(index, shape))
     whole = all(isinstance(cell, int) and -(2**63) <= cell < 2**63 for cell in cells)
     try:

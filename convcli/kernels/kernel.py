@@ -39,7 +39,6 @@ class Kernel:
         Added to the result, in units of the image's samples.
     origin : tuple of int, optional
         Index of the cell that sits on the output pixel; ``(n - 1) // 2`` per axis by default.
-
     scale : float
         The part of `divisor` that is there only to write the cells as whole numbers: another
         divisor in its place leaves it.
@@ -97,10 +96,7 @@ class Kernel:
 
 
 def exact(values: Array) -> Array:
-    """Copy an array to int64 if every cell is a whole number that fits, else to float64.
-
-    Refuse what is no array of 1 to 5 axes of finite real numbers, by its cell.
-    """
+    """Copy an array to int64 if every cell is a whole number that fits, else to float64; or refuse it."""
     values = np.asarray(values)
     if values.dtype.kind not in "biuf":
         raise UsageError(f"a kernel of type {brief(str(values.dtype))} is not made of real numbers")
@@ -125,8 +121,7 @@ def exact(values: Array) -> Array:
 def short_decimals(values: Array) -> tuple[Array, int]:
     """Write floats that are decimals of a few digits, or binary fractions, as integers and a divisor.
 
-    Integer kernels give the same result on every backend, to the last bit; weights such as 0.25 or
-    0.1 deserve no less. Without such a divisor the values stay, with divisor 1.
+    Integer kernels give the same result on every backend, to the last bit. Other values have divisor 1.
 
     >>> short_decimals(np.array([0.25, 0.5, 0.25]))
     (array([1, 2, 1]), 4)

@@ -14,15 +14,7 @@ LARGEST_EXPONENT = 500.0  # beyond, exp() overflows; long before, the kernel is 
 
 @named("3.5")
 def disk(r: Positive) -> Array:
-    """Defocus: a disk of radius R pixels; a cell at the rim weighs the area of it that is covered.
-
-    Examples
-    --------
-    >>> (disk(0.75) / disk(0.75).max()).round(2)
-    array([[0.  , 0.19, 0.  ],
-           [0.19, 1.  , 0.19],
-           [0.  , 0.19, 0.  ]])
-    """
+    """Defocus: a disk of radius R pixels; a cell at the rim weighs the area of it that is covered."""
     r = max(r, 0.5)  # smaller ones lie in one cell all the same
     height, width = odd_size(r - 0.5)
     edges_x, edges_y = grid((height + 1, width + 1))

@@ -49,32 +49,20 @@ def parse_kernel(text: str) -> Kernel:
         return kernel
     if has_known_extension(text):
         return read_kernel_file(text)
-    if _is_inline(text):
+    first, *others = re.split(r"[\s,;:]", text, maxsplit=1)
+    started = NUMBER_START.match(first) and others
+    if started or is_number(text) or (";" in text and "/" not in text):
         return parse_inline(text)
     if "/" in text or os.sep in text or os.path.exists(text):
         return read_kernel_file(text)
-    raise _unknown(text)
-
-
-def _is_inline(text: str) -> bool:
-    first, *others = re.split(r"[\s,;:]", text, maxsplit=1)
-    started = bool(NUMBER_START.match(first)) and bool(others)
-    return started or is_number(text) or (";" in text and "/" not in text)
-
-
-def _unknown(text: str) -> UsageError:
     name = text.partition(":")[0]
     close = nearest(name.lower(), names())
     hint = f'; did you mean "{close}"?' if close else ";"
-    return UsageError(f'unknown kernel "{brief(name)}"{hint} `convcli kernels` lists them')
+    raise UsageError(f'unknown kernel "{brief(name)}"{hint} `convcli kernels` lists them')
 
 
 def parse_inline(text: str) -> Kernel:
-    """Read a kernel that is written out; an error names the row and the cell.
-
-    Rows are separated by ``;`` or line ends, cells by blanks or commas; it is always 2-D. Or, as in
-    ImageMagick, ``WIDTHxHEIGHT+X+Y:`` and as many cells in reading order.
-    """
+    """Read a 2-D kernel that is written out, in rows or as ImageMagick's ``WIDTHxHEIGHT+X+Y:CELLS``."""
     geometry = GEOMETRY.fullmatch(text)
     try:
         if geometry is None:

@@ -1,8 +1,8 @@
 """Named kernels: the register, and the one mechanism that reads their parameters.
 
-A named kernel is a function under ``@named``: its name is the name (``_`` becomes ``-``), its
-parameters are the parameters, their annotations say how to read them, the first line of its
-docstring is the summary. It returns the array, or a `Kernel` if it has a divisor or an origin.
+A named kernel is a function under ``@named``: its name is the name (``_`` becomes ``-``), its parameters are
+the parameters, their annotations say how to read them, the first line of its docstring is the summary. It
+returns the array, or a `Kernel` if it has a divisor. A kernel without parameters is a `constant`.
 """
 
 import inspect
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
@@ -36,11 +37,7 @@ def positive(text: str) -> float:
 
 
 def size(text: str) -> tuple[int, int]:
-    """Read ``5`` or ``5x3`` as (height, width).
-
-    >>> size("5x3")
-    (5, 3)
-    """
+    """Read ``5`` or ``5x3`` as (height, width)."""
     numbers = text.split("x")
     if len(numbers) > 2 or not all(n.isascii() and n.isdigit() and len(n) < 10 for n in numbers):
         raise UsageError(f'"{brief(text)}" is not a size; write 5, or HEIGHTxWIDTH as in 5x3')
@@ -79,17 +76,24 @@ def named(*examples: str) -> Callable[[Builder], Builder]:
     return register
 
 
+def constant(name: str, values: ArrayLike, summary: str, origin: tuple[int, int] | None = None) -> Array:
+    """Register a kernel without parameters, and return its cells."""
+
+    def build() -> Kernel:
+        return Kernel(np.asarray(values), name, origin=origin)
+
+    build.__name__, build.__doc__ = name, summary
+    named()(build)
+    return np.asarray(values)
+
+
 def names() -> list[str]:
     """Return the names that `build_named` knows."""
     return list(_builders)
 
 
 def named_kernels() -> list[NamedKernel]:
-    """List the named kernels, in alphabetical order.
-
-    >>> named_kernels()[3]
-    NamedKernel(name='disk', syntax='disk:R', summary='...', example='disk:3.5')
-    """
+    """List the named kernels, in alphabetical order."""
     return [
         NamedKernel(name, _syntax(name, build), (inspect.getdoc(build) or "").partition("\n")[0], example)
         for name, (build, example) in sorted(_builders.items())
@@ -106,22 +110,19 @@ def _syntax(name: str, build: Callable[..., object]) -> str:
 
 
 def build_named(text: str) -> Kernel | None:
-    """Build a kernel from ``name:PARAMETER,PARAMETER``, or return None if the name is not registered.
-
-    For parameters that do not fit, the error shows the syntax.
-    """
+    """Build a kernel from ``name:PARAMETER,PARAMETER``, or return None if the name is not registered."""
     name, colon, parameters = text.partition(":")
-    if name.strip() not in _builders:
+    name = name.strip()
+    if name not in _builders:
         return None
-    build, _ = _builders[name.strip()]
+    build, _ = _builders[name]
     try:
         arguments = _arguments(build, [p.strip() for p in parameters.split(",")] if colon else [])
         with np.errstate(all="ignore"):  # what overflows is refused below, by its cell
             built = build(*arguments)
         kernel = built if isinstance(built, Kernel) else Kernel(built, name)
     except UsageError as error:
-        syntax = _syntax(name.strip(), build)
-        raise UsageError(f'kernel "{brief(text)}": {error}; the syntax is {syntax}') from None
+        raise UsageError(f'kernel "{brief(text)}": {error}; the syntax is {_syntax(name, build)}') from None
     return replace(kernel, name="".join(text.split()))
 
 

@@ -16,11 +16,7 @@ Floats = NDArray[np.float64]
 
 
 def odd_size(reach: float) -> tuple[int, int]:
-    """Return the smallest odd square (height, width) that holds `reach` pixels on every side.
-
-    >>> odd_size(2.5)
-    (7, 7)
-    """
+    """Return the smallest odd square (height, width) that holds `reach` pixels on every side."""
     if not reach <= MAX_AXIS / 2 - 1:
         raise UsageError(
             f"the kernel would reach {reach:g} pixels to each side; the limit is {MAX_AXIS} cells per axis"
@@ -29,11 +25,7 @@ def odd_size(reach: float) -> tuple[int, int]:
 
 
 def centres(cells: int) -> Floats:
-    """Return the positions of the cells' centres, in pixels from the middle of the kernel.
-
-    >>> centres(4)
-    array([-1.5, -0.5,  0.5,  1.5])
-    """
+    """Return the positions of the cells' centres, in pixels from the middle: -0.5 and 0.5 for 2 cells."""
     return np.arange(cells, dtype=np.float64) - (cells - 1) / 2
 
 
@@ -43,11 +35,7 @@ def grid(shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
 
 def direction(angle: float) -> tuple[float, float]:
-    """Return the cosine and sine of `angle` in degrees, to 14 digits, so that zeros are zeros.
-
-    >>> direction(450)
-    (0.0, 1.0)
-    """
+    """Return the cosine and sine of `angle` in degrees, to 14 digits, so that zeros are zeros."""
     radians = math.radians(math.fmod(angle, 360))
     return round(math.cos(radians), 14), round(math.sin(radians), 14)
 

@@ -5,26 +5,19 @@ import math
 import numpy as np
 
 from convcli.arrays.library import Array
-from convcli.kernels.registry import Positive, Real, named
+from convcli.kernels.registry import Positive, Real, constant, named
 from convcli.kernels.sampling import delta, direction, gaussian_weights, odd_size
 
-
-@named()
-def edge() -> Array:
-    """High-pass: 4 times the pixel minus its 4 neighbours; the negative of laplacian."""
-    return np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]])
-
-
-@named()
-def outline() -> Array:
-    """High-pass: 8 times the pixel minus its 8 neighbours, as ImageMagick's -edge 1."""
-    return np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]])
+FOUR = "High-pass: 4 times the pixel minus its 4 neighbours; the negative of laplacian."
+EIGHT = "High-pass: 8 times the pixel minus its 8 neighbours, as ImageMagick's -edge 1."
+EDGE = constant("edge", [[0, -1, 0], [-1, 4, -1], [0, -1, 0]], FOUR)
+constant("outline", [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], EIGHT)
 
 
 @named()
 def sharpen(amount: Real = 1.0) -> Array:
     """Sharpens by AMOUNT (1) times `edge`; 1 gives the classic 0 -1 0; -1 5 -1; 0 -1 0."""
-    return delta() + amount * edge()
+    return delta() + amount * EDGE
 
 
 @named("2,0.8")
@@ -39,16 +32,11 @@ def unsharp(sigma: Positive, amount: Real = 1.0) -> Array:
 def emboss(angle: Real = 45.0) -> Array:
     """Relief: the image plus its slope towards ANGLE (45), in degrees clockwise from the right.
 
-    At 45° it is the classic relief of slopes to the lower right, with cells -2 to 2, here turned
-    round since the operation is a true convolution. Other angles weigh the two Prewitt
-    kernels by √2·cos and √2·sin.
+    At 45° it is the classic relief of slopes to the lower right, with cells -2 to 2, here flipped, since the
+    operation is a true convolution. Other angles weigh the two Prewitt kernels by √2·cos and √2·sin.
 
-    Examples
-    --------
-    >>> emboss()
-    array([[ 2.,  1.,  0.],
-           [ 1.,  1., -1.],
-           [ 0., -1., -2.]])
+    >>> emboss().tolist()
+    [[2.0, 1.0, 0.0], [1.0, 1.0, -1.0], [0.0, -1.0, -2.0]]
     """
     slope = np.array([[1, 0, -1]] * 3)
     along_x, along_y = (round(math.sqrt(2) * part, 12) for part in direction(angle))

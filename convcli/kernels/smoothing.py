@@ -6,16 +6,13 @@ import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.registry import OptionalSize, Positive, Size, named
-from convcli.kernels.sampling import delta, gaussian_weights, odd_size
+from convcli.kernels.registry import OptionalSize, Positive, Size, constant, named
+from convcli.kernels.sampling import gaussian_weights, odd_size
 
 MAX_WHOLE_DIVISOR = 2**32
 
 
-@named()
-def identity() -> Array:
-    """Leaves the image as it is."""
-    return delta((1, 1))
+constant("identity", [[1]], "Leaves the image as it is.")
 
 
 @named("5x3")
@@ -30,11 +27,6 @@ def binomial(size: Size) -> Kernel:
 
     The values are whole numbers up to divisor 2**32, where the sums over a 16-bit image are still
     exact in float64, and float64 beyond.
-
-    Examples
-    --------
-    >>> binomial((1, 5)).values, binomial((1, 5)).divisor
-    (array([[1, 4, 6, 4, 1]]), 16.0)
     """
     column, row = ([math.comb(n - 1, k) for k in range(n)] for n in size)
     divisor = 2 ** (sum(size) - 2)
@@ -50,10 +42,5 @@ def gaussian(sigma: Positive, size: OptionalSize = None) -> Array:
 
     The density exp(-r² / 2σ²) is sampled at the cells' centres and scaled to sum 1, as in MATLAB's
     fspecial and OpenCV. An even SIZE is symmetric about the middle, so it shifts by half a pixel.
-
-    Examples
-    --------
-    >>> gaussian(1.0).shape
-    (7, 7)
     """
     return gaussian_weights(size or odd_size(3 * sigma), sigma)

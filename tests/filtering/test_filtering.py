@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oracle import convolve_exactly
 
 from convcli.errors import LimitError, UsageError
-from convcli.filtering.filter import Filter, filter_planes, prepare_filter
+from convcli.filtering.filter import Filter, prepare_filter
 from convcli.filtering.options import Percent
 from convcli.images.colour import LUMA, finish, from_linear, luma, premultiply, to_linear, white
 from convcli.kernels import Kernel, parse_kernel
@@ -17,6 +17,10 @@ RNG = np.random.default_rng(8)
 RGB = RNG.integers(0, 256, (3, 9, 11), dtype=np.uint8)
 ALPHA = RNG.integers(0, 256, (1, 9, 11), dtype=np.uint8)
 BOX = np.ones((3, 3), int)
+
+
+def filter_planes(planes, kernels, options, **more):
+    return prepare_filter(planes, kernels, options, **more).run()
 
 
 def apply(planes, *kernels, alpha=False, photo=True, **options):

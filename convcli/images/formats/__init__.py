@@ -29,15 +29,8 @@ if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
 # Pillow's mode of an array, by its sample type and number of channels; RGB;16 is our own.
-MODES = {
-    ("uint8", 1): "L",
-    ("uint8", 2): "LA",
-    ("uint8", 3): "RGB",
-    ("uint8", 4): "RGBA",
-    ("uint16", 1): "I;16",
-    ("uint16", 3): "RGB;16",
-    ("float32", 1): "F",
-}
+MODES = {("uint8", n): mode for n, mode in enumerate(("L", "LA", "RGB", "RGBA"), 1)}
+MODES |= {("uint16", 1): "I;16", ("uint16", 3): "RGB;16", ("float32", 1): "F"}
 
 
 class Samples(NamedTuple):
@@ -51,66 +44,30 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Format:
-    """A file format.
-
-    Attributes
-    ----------
-    name : str
-    extensions : tuple of str
-        Extensions, the one that messages recommend first.
-    magic : bytes
-        Regular expression that the first bytes of a file match; empty if another format reads it.
-    modes : str
-        Modes, as in `MODES`, that a file keeps without loss, "1" and "P" included; none for a format of
-        arrays of any shape and type.
-    rank : int
-        Place in lists and messages.
-    pillow : str
-        Prefix of Pillow's module; in capitals, Pillow's name of the format. Empty: Pillow is not used.
-    largest, largest_exif : int
-        Most pixels per side, and most bytes of an EXIF block.
-    level : {"", "compress", "quality"}
-        Option that the content of a file depends on.
-    icc, indexed : bool
-        Whether colour profiles are kept, and whether a palette is used wherever 256 colours are enough,
-        not only if the source has one.
-    palette_alpha : callable, optional
-        Function from the alpha of a palette to Pillow's option ``transparency``; without it no palette
-        has alpha.
-    read : callable, optional
-        Reader instead of Pillow's: takes a seekable file and the limit of pixels, raises `ConvcliError`
-        only, and returns None for a file that Pillow is to read.
-    write : callable, optional
-        Writer instead of Pillow's, except with a palette: takes a file, pixels, ``threads``, `options`
-        and metadata.
-    options : callable
-        Function from pixels and the level, or None, to options of Pillow or of `write`.
-    adapted : callable
-        Function from pixels to those that the format can hold.
-    samples : callable
-        Function from Pillow's image and the first bytes of the file to `Samples`.
-    decoding : callable
-        Context manager in which Pillow decodes.
-    """
+    """A file format."""
 
     name: str
-    extensions: tuple[str, ...]
-    magic: bytes = b""
-    modes: str = ""
-    rank: int = 100
-    pillow: str = ""
-    largest: int = 2**31 - 1
-    largest_exif: int = 2**31 - 1
-    level: str = ""
-    icc: bool = False
-    indexed: bool = False
+    extensions: tuple[str, ...]  # the one that messages recommend first
+    magic: bytes = b""  # regular expression for the first bytes; empty if another format reads the file
+    modes: str = ""  # kept without loss, as in `MODES`, or "1" or "P"; none for arrays of any shape and type
+    rank: int = 100  # place in lists and messages
+    pillow: str = ""  # prefix of Pillow's module, in capitals its format; empty if Pillow is not used
+    largest: int = 2**31 - 1  # pixels per side
+    largest_exif: int = 2**31 - 1  # bytes
+    level: str = ""  # option that the content of a file depends on: "compress" or "quality"
+    icc: bool = False  # whether colour profiles are kept
+    indexed: bool = False  # whether a palette is used wherever 256 colours are enough
+    # From the alpha of a palette to Pillow's option ``transparency``; without it no palette has alpha.
     palette_alpha: Callable[[Array], bytes | int] | None = None
+    # Of a seekable file and the limit of pixels; raises `ConvcliError` only, None leaves it to Pillow.
     read: Callable[[BinaryIO, int | None], Image | None] | None = None
+    # Of a file, pixels, ``threads``, `options` and metadata; a palette is left to Pillow.
     write: Callable[..., None] | None = None
+    # From pixels and the level, or None, to options of Pillow or of `write`.
     options: Callable[[Array, int | None], dict[str, Any]] = lambda *_: {}
-    adapted: Callable[[Array], Array] = lambda pixels: pixels
-    samples: Callable[[PillowImage.Image, bytes], Samples] = lambda *_: Samples()
-    decoding: Callable[[], AbstractContextManager[None]] = nullcontext
+    adapted: Callable[[Array], Array] = lambda pixels: pixels  # to pixels that the format can hold
+    samples: Callable[[PillowImage.Image, bytes], Samples] = lambda *_: Samples()  # of a file's first bytes
+    decoding: Callable[[], AbstractContextManager[None]] = nullcontext  # in which Pillow decodes
 
     def holds(self, mode: str) -> bool:
         """Whether a file keeps images of a mode without loss."""
@@ -149,24 +106,19 @@ def format_named(text: str) -> Format:
         if name == made.name.lower() or f".{name}" in made.extensions:
             return made
     extensions = (extension[1:] for made in table().values() for extension in made.extensions)
-    raise unknown(text, [made.name.lower() for made in table().values()], "format", extensions)
+    raise unknown(text, [known.lower() for known in table()], "format", extensions)
 
 
 def recognise(head: bytes) -> Format | None:
-    """Return the format of a file that starts with `head`, if it is one of ours.
-
-    >>> recognise(b"GIF89a...").name
-    'GIF'
-    """
+    """Return the format of a file that starts with `head`, if it is one of ours."""
     made = table().values()
     return next((m for m in made if m.magic and re.match(m.magic, head, re.DOTALL)), None)
 
 
 def check_holds(name: str, shape: tuple[int, ...], dtype: Any, *, planes: str = "") -> str:
-    """Return the mode in which a format holds an image; call it before the work that makes the image.
+    """Return the mode in which a format holds an image (height, width), or (height, width, channels).
 
-    `shape` is (height, width), or (height, width, channels); `planes` is a name for channels that are not
-    colours. The message of a refusal has the ways out.
+    `planes` is a name for channels that are not colours. Call it before the work that makes the image.
     """
     target, sample_type = format_named(name), np.dtype(dtype).name
     if not target.modes:
@@ -186,7 +138,6 @@ def check_holds(name: str, shape: tuple[int, ...], dtype: Any, *, planes: str = 
 
 
 def _refusal(target: Format, dtype: str, channels: int, planes: str) -> str:
-    """Say what a format cannot hold, which formats can, and which option else."""
     mode = MODES.get((dtype, channels), "")
     holders = [made.extensions[0] for made in table().values() if made.holds(mode)]
     anyway = " or ".join([*holders, ".npy"])

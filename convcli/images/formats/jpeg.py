@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from convcli.arrays.library import Array
 from convcli.images.bands import encode_bands, packed
 from convcli.images.formats import Format
+from convcli.spec import ceil_div
 from convcli.system.resources import cpu_count
 
 BLOCK = 8  # pixels a side, without subsampling
@@ -38,7 +39,7 @@ def write_jpeg(
     Only ``write`` of the file is used. The file is the same for any number of threads.
     """
     height, width = pixels.shape[:2]
-    blocks = -(-width // BLOCK)
+    blocks = ceil_div(width, BLOCK)
     rows = BLOCK * max(1, min(STRIP_PIXELS // (BLOCK * width), MOST_BLOCKS // blocks))
     options = {"quality": quality, "subsampling": "4:4:4"}
     first = options | metadata
@@ -49,8 +50,10 @@ def write_jpeg(
         return _encoded(pixels[top:bottom], options if top else first)
 
     strips = encode_bands(encode, height, rows, threads or cpu_count())
+    at = _segment(strips[0], SOF0)[0] + HEIGHT
+    strips[0] = strips[0][:at] + struct.pack(">H", height) + strips[0][at + 2 :]
     for number, strip in enumerate(strips):
-        start = strip[_segment(strip, SOS)[1] :] if number else _with_height(strip, height)
+        start = strip[_segment(strip, SOS)[1] :] if number else strip
         last = number == len(strips) - 1
         end = END_OF_IMAGE if last else bytes([0xFF, RESTART + number % RESTARTS])
         file.write(start.removesuffix(END_OF_IMAGE) + end)
@@ -71,11 +74,6 @@ def _memory_file() -> BinaryIO:
         return open(os.memfd_create("convcli"), "w+b")
     except (AttributeError, OSError):  # not Linux, or forbidden
         return io.BytesIO()
-
-
-def _with_height(strip: bytes, height: int) -> bytes:
-    at = _segment(strip, SOF0)[0] + HEIGHT
-    return strip[:at] + struct.pack(">H", height) + strip[at + 2 :]
 
 
 def _segment(strip: bytes, wanted: int) -> tuple[int, int]:

@@ -7,7 +7,6 @@ from convcli.images.formats.png.write import write_png
 DEPTH, COLOUR = 24, 25  # offsets in the file
 GRAY_ALPHA = 4
 
-
 FORMAT = Format(
     "PNG",
     (".png",),

@@ -19,6 +19,7 @@ import numpy as np
 
 from convcli.arrays import native
 from convcli.images.formats import MODES
+from convcli.images.formats.png.write import METRES_PER_INCH
 from convcli.images.image import Image, Metadata
 from convcli.images.metadata import plausible_resolution
 
@@ -26,10 +27,7 @@ BEFORE_CHUNKS = 8
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type, of those without a palette
 # Chunks of which nothing is kept, by their lengths, and texts likewise, by their keywords.
 UNUSED = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"tIME": 7}
-TEXTS = frozenset(
-    (b"Author", b"Comment", b"Copyright", b"Creation Time", b"Description", b"Software", b"Title")
-)
-METRES_PER_INCH = 0.0254
+TEXTS = (b"Author", b"Comment", b"Copyright", b"Creation Time", b"Description", b"Software", b"Title")
 MOST_OVERHEAD = 2**16  # bytes of a file beyond its samples
 MOST_DEFLATED = 1032  # bytes that deflate can make of one
 
@@ -46,9 +44,8 @@ def read_plain_png(file: BinaryIO, max_pixels: int | None) -> Image | None:
     if len(head) < BEFORE_CHUNKS + 25 or head[8:16] != b"\0\0\0\rIHDR":
         return None
     width, height, depth, colour, *methods = struct.unpack(">IIBBBBB", head[16:29])
-    if depth != 8 or colour not in CHANNELS or any(methods) or 0 in (width, height):
-        return None
-    if max_pixels is not None and width * height > max_pixels:
+    too_large = max_pixels is not None and width * height > max_pixels
+    if depth != 8 or colour not in CHANNELS or any(methods) or 0 in (width, height) or too_large:
         return None
     step = CHANNELS[colour]
     size = height * (1 + width * step)

@@ -10,6 +10,7 @@ PNG (Third Edition), https://www.w3.org/TR/png-3/; RFC 1950 (zlib); RFC 1951 (de
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -89,11 +90,7 @@ def _chunk(name: bytes, *data: bytes) -> bytes:
 
 
 def _joined_adler(first: int, second: int, length: int) -> int:
-    """Return the Adler-32 of two parts by those of each, and the length of the second.
-
-    >>> _joined_adler(zlib.adler32(b"some"), zlib.adler32(b"thing"), 5) == zlib.adler32(b"something")
-    True
-    """
+    """Return the Adler-32 of two parts by those of each, and the length of the second."""
     low = (first & 0xFFFF) - 1
     high = (first >> 16) + (second >> 16) + length * low
     return (high % ADLER) << 16 | (low + (second & 0xFFFF)) % ADLER
@@ -170,25 +167,20 @@ def _either(choice: Array, first: Array, second: Array) -> Array:
 
 def _deflated(lines: Array, level: int) -> tuple[bytes, bytes]:
     """Return a piece of a deflate stream, up to a whole byte, in two parts."""
+
+    def flushed(coder: Any) -> tuple[bytes, bytes]:
+        return coder.compress(lines.data), coder.flush(zlib.Z_SYNC_FLUSH)
+
     if level == 1:
-        try:
+        with contextlib.suppress(ImportError):
             from isal import isal_zlib
-        except ImportError:
-            pass
-        else:
-            return _flushed(isal_zlib.compressobj(2, isal_zlib.DEFLATED, RAW), lines)
-    found = _flushed(_zlib(level, zlib.Z_FILTERED), lines)
+
+            return flushed(isal_zlib.compressobj(2, isal_zlib.DEFLATED, RAW))
+    settings = level, zlib.DEFLATED, RAW, MOST_MEMORY
+    found = flushed(zlib.compressobj(*settings, zlib.Z_FILTERED))
     if level >= LAZY and _size(found) < lines.nbytes // 4:  # a drawing, which the usual way may do better
-        found = min(found, _flushed(_zlib(level, zlib.Z_DEFAULT_STRATEGY), lines), key=_size)
+        found = min(found, flushed(zlib.compressobj(*settings, zlib.Z_DEFAULT_STRATEGY)), key=_size)
     return found
-
-
-def _zlib(level: int, strategy: int) -> Any:
-    return zlib.compressobj(level, zlib.DEFLATED, RAW, MOST_MEMORY, strategy)
-
-
-def _flushed(coder: Any, lines: Array) -> tuple[bytes, bytes]:
-    return coder.compress(lines.data), coder.flush(zlib.Z_SYNC_FLUSH)
 
 
 def _size(parts: tuple[bytes, ...]) -> int:
