@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from convcli.spec import ceil_div, span, transposed_size, window_count
+from convcli.arithmetic.sizes import transposed_size, window_count
+from convcli.spec import ceil_div, span
 
 RELATIONSHIPS = {
     1: ("no padding, unit stride", "(i − k) + 1"),

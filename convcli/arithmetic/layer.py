@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convcli.arithmetic.axis import LayerAxis
+from convcli.arithmetic.sizes import halved
 from convcli.errors import UsageError
-from convcli.spec import Shape, halved, numbers_of, per_axis, span
+from convcli.spec import Shape, numbers_of, per_axis, span
 from convcli.text import nearest, shape_text
 
 NAMES = {

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from convcli.arithmetic.sizes import halved, transposed_size
 from convcli.errors import UsageError
-from convcli.spec import ConvSpec, PerAxis, Shape, choose, halved, paddings, per_axis, span, transposed_size
+from convcli.spec import ConvSpec, PerAxis, Shape, choose, paddings, per_axis, span
 from convcli.text import shape_text
 
 Sizes = int | Iterable[int]

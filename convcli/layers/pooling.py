@@ -6,12 +6,13 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convcli.arithmetic.sizes import transposed_size, window_count
 from convcli.arrays.borders import refuse_wide_borders
 from convcli.arrays.library import Array
 from convcli.errors import UsageError
 from convcli.layers.checks import image_of
 from convcli.layers.geometry import Padding, Pairs, Sizes, resolve
-from convcli.spec import Axis, ConvSpec, PerAxis, per_axis, span, transposed_size, window_count
+from convcli.spec import Axis, ConvSpec, PerAxis, per_axis, span
 from convcli.text import shape_text
 
 
