@@ -107,11 +107,7 @@ def numbers_of(value: object, what: str) -> Shape:
 def per_axis(
     value: int | Iterable[int], axes: int, what: str, minimum: int, most: int | None = LARGEST
 ) -> Shape:
-    """Return one int per axis from an int, or from one int per axis.
-
-    >>> per_axis(2, 3, "stride", 1)
-    (2, 2, 2)
-    """
+    """Return one int per axis from an int, or from one int per axis."""
     single = whole(value)
     result = numbers_of(value, what) if single is None else (single,) * axes
     if len(result) != axes:
@@ -196,21 +192,8 @@ def transposed_size(size: int, extent: int, stride: int) -> int:
     return (size - 1) * stride + extent
 
 
-def longest_rows(shape: Sequence[int], budget: int) -> Shape:
-    """Return the shape of a part of so many samples at most: rows as long as possible, then more of them."""
-    part: list[int] = []
-    for n in reversed(shape):
-        part.insert(0, max(1, min(n, budget)))
-        budget //= part[0]
-    return tuple(part)
-
-
 def halved(total: int, *, more_first: bool = False) -> tuple[int, int]:
-    """Share padding out between both sides; an odd sample goes to the end unless `more_first`.
-
-    >>> halved(3), halved(3, more_first=True)
-    ((1, 2), (2, 1))
-    """
+    """Share padding out between both sides; an odd sample goes to the end unless `more_first`."""
     less, more = total // 2, total - total // 2
     return (more, less) if more_first else (less, more)
 
