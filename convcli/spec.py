@@ -107,11 +107,7 @@ def numbers_of(value: object, what: str) -> Shape:
 def per_axis(
     value: int | Iterable[int], axes: int, what: str, minimum: int, most: int | None = LARGEST
 ) -> Shape:
-    """Return one int per axis from an int, or from one int per axis.
-
-    >>> per_axis(2, 3, "stride", 1)
-    (2, 2, 2)
-    """
+    """Return one int per axis from an int, or from one int per axis."""
     single = whole(value)
     result = numbers_of(value, what) if single is None else (single,) * axes
     if len(result) != axes:
@@ -175,15 +171,6 @@ def ceil_div(number: int, divisor: int) -> int:
 def span(taps: int, dilation: int) -> int:
     """Return the samples that a dilated kernel spans."""
     return (taps - 1) * dilation + 1
-
-
-def longest_rows(shape: Sequence[int], budget: int) -> Shape:
-    """Return the shape of a part of so many samples at most: rows as long as possible, then more of them."""
-    part: list[int] = []
-    for n in reversed(shape):
-        part.insert(0, max(1, min(n, budget)))
-        budget //= part[0]
-    return tuple(part)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ stands for all of them. Imports the rooms ``spec``, ``system`` and ``arrays``.
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 from convcli.arrays.gathering import Window
@@ -60,6 +60,15 @@ class Backend(Protocol):
 
 def no_reason(*_: object) -> None:
     """Give no reason against a backend: the `unavailable` of one that is always there, and the like."""
+
+
+def longest_rows(shape: Sequence[int], budget: int) -> Shape:
+    """Return the shape of a part of so many samples at most: rows as long as possible, then more of them."""
+    part: list[int] = []
+    for n in reversed(shape):
+        part.insert(0, max(1, min(n, budget)))
+        budget //= part[0]
+    return tuple(part)
 
 
 def on_device(module: Backend) -> bool:

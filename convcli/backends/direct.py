@@ -8,8 +8,8 @@ import numpy as np
 from convcli.arrays import native
 from convcli.arrays.gathering import NonFiniteError, Window
 from convcli.arrays.library import Array
-from convcli.backends import Apply, no_reason
-from convcli.spec import ConvSpec, Cost, Shape, longest_rows
+from convcli.backends import Apply, longest_rows, no_reason
+from convcli.spec import ConvSpec, Cost, Shape
 
 SUMMARY = f"one multiplication and addition per kernel cell and pixel ({native.describe().partition(':')[0]})"
 USES_BLAS = False

@@ -4,8 +4,8 @@ import math
 
 from convcli.arrays.gathering import Window
 from convcli.arrays.library import Array, array_module
-from convcli.backends import Apply, no_reason
-from convcli.spec import ConvSpec, Cost, Shape, longest_rows
+from convcli.backends import Apply, longest_rows, no_reason
+from convcli.spec import ConvSpec, Cost, Shape
 
 SUMMARY = "patches unrolled into columns, one GEMM for a bank of kernels"
 USES_BLAS = True

@@ -13,12 +13,13 @@ from convcli.arrays.borders import Region, border_indices
 from convcli.arrays.gathering import all_finite, gather
 from convcli.arrays.library import Array
 from convcli.arrays.samples import samples_of
+from convcli.backends import longest_rows
 from convcli.engine.problem import Convolution
 from convcli.errors import UsageError
 from convcli.layers.checks import add_bias, bank_of, bias_of, check_channels, image_of
 from convcli.layers.convolutions import prepare_correlation
 from convcli.layers.geometry import Padding, geometry
-from convcli.spec import ConvSpec, PerAxis, longest_rows, per_axis
+from convcli.spec import ConvSpec, PerAxis, per_axis
 from convcli.system.resources import cpu_count
 from convcli.system.threads import run
 
