@@ -201,7 +201,8 @@ class Response:
         if abs(gain) <= 1e-9 * float(np.abs(self.kernel.weights).sum()):
             # An edge detector: opacity weighs the colours and stays as it is.
             return np.concatenate([product / scale + self.bias, self._placed(opacity)])
-        covered = self._convolve(opacity, outside=self.options.border_value) / (self.kernel.divisor * gain)
+        outside = self.options.border_value or 0
+        covered = self._convolve(opacity, outside=outside) / (self.kernel.divisor * gain)
         # Half a level rounds to none. Steps keep the last bits, which differ by backend, out of it.
         visible = np.rint(covered * (255 / scale * STEPS)) > STEPS / 2
         colour = np.where(visible, product / covered, 0) + self.bias
@@ -213,12 +214,12 @@ class Response:
 
     @property
     def _outside_premultiplied(self) -> float:
-        return self.outside * self.options.border_value
+        return self.outside * (self.options.border_value or 0)
 
     @property
     def outside(self) -> float:
         """The border value on the scale of the colours, which may be light."""
-        value = self.options.border_value
+        value = self.options.border_value or 0
         if not self.options.linear:
             return value
         scale = white(self.source_type)
@@ -267,12 +268,12 @@ class Response:
         origin = ConvSpec(values.shape, values.shape, origin=asked).origin
         assert isinstance(origin, tuple)
         values[origin] = 1
-        return self._convolve(opacity, values, self.options.border_value)
+        return self._convolve(opacity, values, self.options.border_value or 0)
 
 
 def engine_options(options: Filter) -> dict[str, Any]:
     """Return the options that the engine knows by the same names."""
-    return {name: getattr(options, name) for name in ENGINE}
+    return {name: getattr(options, name) for name in ENGINE} | {"border_value": options.border_value or 0}
 
 
 def _batch(planes: Array, axes: int) -> Array:

@@ -1,16 +1,36 @@
-"""The summary of a run, on stderr."""
+"""The record of a filtered input, and its summary on stderr."""
 
 from __future__ import annotations
 
 import functools
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from convcli.arrays import device, native
 from convcli.cli import report, settings
-from convcli.cli.convolve.record import ConvolveRecord
-from convcli.cli.io.jobs import print_records
+from convcli.cli.io.jobs import FileRecord, print_records, times_text
 from convcli.text import bytes_text, milliseconds
+
+
+@dataclass
+class ConvolveRecord(FileRecord):
+    """Facts on one input; the JSON document holds these."""
+
+    targets: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    output_size: str = ""
+    kernels: list[str] = field(default_factory=list)
+    backend: str = ""
+    why: str = ""
+    arithmetic: str = ""
+    threads: int = 0
+    plan_seconds: float = 0.0
+    megapixels_per_second: float = 0.0
+    clipped: int = 0
+    plan: list[dict[str, Any]] = field(default_factory=list)
+    schedule: dict[str, str] = field(default_factory=dict)
 
 
 def print_summary(records: Sequence[ConvolveRecord], *, dry_run: bool) -> None:
@@ -46,10 +66,9 @@ def _facts(record: ConvolveRecord, dry_run: bool) -> list[tuple[str, str]]:
     if dry_run:
         would = f"; it would be {', '.join(record.targets)}" if record.targets else ""
         return [*facts, ("output", f"nothing computed or written: dry run{would}")]
-    times = [(name, getattr(record, f"{name}_seconds")) for name in ("read", "plan", "compute", "write")]
     return [
         *facts,
-        ("time", ", ".join(f"{name} {milliseconds(seconds)}" for name, seconds in times)),
+        ("time", times_text(record, "read", "plan", "compute", "write")),
         ("speed", f"{record.megapixels_per_second:.3g} megapixels/s computed"),
         ("clipped", f"{record.clipped} samples"),
         ("output", ", ".join(record.outputs) or "not written; -o FILE keeps it"),

@@ -52,11 +52,10 @@ class DeconvolveRun:
         extra = [path for path in (self.inout.residual, self.inout.save_psf) if path is not None]
         work = JobList(sources, output, [self.kernel.name], self.files, extra=extra)
         self.several = len(work.todo) > 1
+        count = len(work.todo)
         for option, path in (("residual", self.inout.residual), ("save-psf", self.inout.save_psf)):
             if path is not None and self.several:
-                raise UsageError(
-                    f"--{option} names one file and there are {len(work.todo)} inputs; give one input"
-                )
+                raise UsageError(f"--{option} names one file and there are {count} inputs; give one input")
             if path == STREAM:
                 raise UsageError(f"--{option} cannot go to standard output; name a file")
         if self.inout.reference == STREAM:

@@ -14,7 +14,7 @@ from convcli.cli.io.files import Files, Source
 from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
 from convcli.errors import ConvcliError, sentence
 from convcli.filtering.options import Filter
-from convcli.text import shape_text
+from convcli.text import milliseconds, shape_text
 
 
 @dataclass
@@ -37,18 +37,7 @@ R = TypeVar("R", bound=FileRecord)
 class JobList:
     """All inputs of a command and where their results go, checked before anything is read.
 
-    Parameters
-    ----------
-    sources : sequence of str
-    output : str or None
-        Value of ``-o``.
-    labels : sequence of str
-        One name per result of an input.
-    files : Files
-    dry_run : bool
-        Nothing is written.
-    extra : sequence of str
-        Paths that are written besides.
+    `labels` has one name per result of an input; `extra` are paths that are written besides.
     """
 
     def __init__(
@@ -87,11 +76,7 @@ class JobList:
 
 
 def run_jobs(
-    todo: Sequence[Job],
-    begin: Callable[[Job], R],
-    one: Callable[[Job, R], None],
-    *,
-    fail_fast: bool,
+    todo: Sequence[Job], begin: Callable[[Job], R], one: Callable[[Job, R], None], *, fail_fast: bool
 ) -> int:
     """Work through all jobs with a progress bar; return the exit status. One bad file does not stop the rest.
 
@@ -114,6 +99,11 @@ def run_jobs(
                     break
             advance(record.input)
     return status
+
+
+def times_text(record: FileRecord, *steps: str) -> str:
+    """Say how long the steps of an input took."""
+    return ", ".join(f"{step} {milliseconds(getattr(record, f'{step}_seconds'))}" for step in steps)
 
 
 def print_notes(record: FileRecord) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from convcli.cli.command import command
-from convcli.options import Argument, Option
+from convcli.cli.options import OneJson
+from convcli.options import Argument
 
 if TYPE_CHECKING:
     from convcli.kernels import Kernel
@@ -20,7 +21,7 @@ class KernelsOptions:
     """What to list or show."""
 
     spec: Annotated[str | None, Argument("[SPEC]", "A kernel, as -k takes it.")] = None
-    as_json: Annotated[bool, Option("Output", "Print one JSON document.", "--json")] = False
+    as_json: OneJson = False
 
 
 @command(needs_arguments=False)

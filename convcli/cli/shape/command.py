@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
 from convcli.cli.command import command
+from convcli.cli.options import OneJson
 from convcli.options import Argument, Option
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class ShapeOptions:
         list[str], Option("Input", "A layer, as above; may be repeated.", "--layer", "-l", "LAYER")
     ] = field(default_factory=list)
     channels: Annotated[int, Option("Input", "Channels of the input.", "N")] = 1
-    as_json: Annotated[bool, Option("Output", "Print one JSON document.", "--json")] = False
+    as_json: OneJson = False
 
 
 @command()
