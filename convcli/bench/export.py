@@ -87,10 +87,9 @@ def to_markdown(report: Report, reference: str | None = None, sort: str = "order
         lines = [f"### {_escaped(case.label)}", "", _line(header), "|:---|" + "---:|" * (len(header) - 1)]
         ratios = relative(results, reference)
         for result in ordered(results, sort):
+            cells = [f"skipped: {_escaped(str(result.skipped))}", *[""] * (len(header) - 2)]
             if result.times:
                 cells = _cells(result, ratios[result.name], scale, digits)
-            else:
-                cells = [f"skipped: {_escaped(str(result.skipped))}", *[""] * (len(header) - 2)]
             lines.append(_line([_escaped(result.name), *cells]))
         phases = [phases_text(result) for result in ordered(results, sort) if result.phases]
         if phases:
@@ -99,12 +98,8 @@ def to_markdown(report: Report, reference: str | None = None, sort: str = "order
     return "\n".join(parts)
 
 
-# What can be written, by the name of its option: each takes a report, a reference and an order.
-FORMATS: dict[str, Callable[[Report, str | None, str], str]] = {
-    "json": to_json,
-    "csv": to_csv,
-    "markdown": to_markdown,
-}
+# By the name of its option, each takes a report, a reference and an order.
+FORMATS = {"json": to_json, "csv": to_csv, "markdown": to_markdown}
 
 
 def ordered(results: Iterable[Result], sort: str) -> list[Result]:

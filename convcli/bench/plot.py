@@ -12,18 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from convcli.bench.curves import (
-    CHOSEN,
-    FIELDS,
-    Crossover,
-    Line,
-    Panel,
-    crossovers,
-    panels,
-    ticks,
-    variant,
-    varying,
-)
+from convcli.bench import curves
+from convcli.bench.curves import CHOSEN, Crossover, Line, Panel, variant, varying
 from convcli.bench.results import Report, Result
 from convcli.errors import BackendError, UsageError
 from convcli.system.files import shown
@@ -53,6 +43,9 @@ STYLE = {
     "axes.spines.right": False,
     "axes.titlesize": 11,
 }
+
+
+LEGEND: dict[str, Any] = {"loc": "outside lower center", "frameon": False, "fontsize": 9}
 
 
 def check_plot(path: Path) -> str:
@@ -87,7 +80,7 @@ def plot(report: Report, file: BinaryIO, format: str) -> None:  # noqa: A002 - a
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # in a file name, and drawn as a box
         figure = Figure(layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
         FigureCanvasAgg(figure)
-        found = panels(results)
+        found = curves.panels(results)
         if found:
             _draw_panels(figure, found)
         else:
@@ -101,7 +94,7 @@ def plot(report: Report, file: BinaryIO, format: str) -> None:  # noqa: A002 - a
 def _title(report: Report, results: Sequence[Result], found: Sequence[Panel]) -> str:
     """What is the same for all that is drawn, less what the titles of the panels say."""
     cases = [r.case for r in results]
-    fields = [f for f in FIELDS if not (found and f.endswith("shape"))]
+    fields = [f for f in curves.FIELDS if not (found and f.endswith("shape"))]
     same = [f for f in fields if len({getattr(c, f) for c in cases}) == 1]
     told = [f for f in same if getattr(cases[0], f) not in ("random", 1) or f == "threads"]
     cpu = report.machine.get("cpu")
@@ -121,18 +114,11 @@ def _draw_panels(figure: Figure, found: Sequence[Panel]) -> None:
     for axes, panel in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
         for line in panel.lines:
             handles[line.label] = _draw_line(axes, line, styles[line.label])
-        met = crossovers(panel.lines)
+        met = curves.crossovers(panel.lines)
         _draw_axes(axes, panel, min(NOTES, len(met)))
         _draw_crossovers(axes, met, width / len(found) - 0.85)
-    figure.legend(
-        handles.values(),
-        [printable(label) for label in handles],
-        loc="outside lower center",
-        ncols=columns,
-        frameon=False,
-        fontsize=9,
-        handlelength=3,
-    )
+    labels = [printable(label) for label in handles]
+    figure.legend(handles.values(), labels, ncols=columns, handlelength=3, **LEGEND)
 
 
 def _style(line: Line, names: Sequence[str], variants: Sequence[str]) -> dict[str, Any]:
@@ -142,12 +128,8 @@ def _style(line: Line, names: Sequence[str], variants: Sequence[str]) -> dict[st
     if line.name == CHOSEN:
         return {**style, "color": "black", "linestyle": "--", "marker": MARKERS[-1 - number % 4], "zorder": 3}
     who = names.index(line.name)
-    return {
-        **style,
-        "color": COLOURS[who % len(COLOURS)],
-        "marker": MARKERS[who % len(MARKERS)],
-        "linestyle": DASHES[(number + who // len(COLOURS)) % len(DASHES)],
-    }
+    style |= {"color": COLOURS[who % len(COLOURS)], "marker": MARKERS[who % len(MARKERS)]}
+    return {**style, "linestyle": DASHES[(number + who // len(COLOURS)) % len(DASHES)]}
 
 
 def _draw_line(axes: Axes, line: Line, style: dict[str, Any]) -> Any:
@@ -161,7 +143,7 @@ def _draw_axes(axes: Axes, panel: Panel, notes: int) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     points = [point for line in panel.lines for point in line.points]
-    chosen = ticks(point.side for point in points)
+    chosen = curves.ticks(point.side for point in points)
     axes.set(xscale="log", yscale="log", xlabel=panel.label, ylabel="time per pixel [ns]")
     axes.set_title(panel.title)
     axes.set_xticks(chosen, [f"{x:.4g}" for x in chosen])
@@ -198,10 +180,8 @@ def _draw_crossovers(axes: Axes, found: Sequence[Crossover], inches: float) -> N
         width = CHARACTER * len(text) / inches
         start = max(0.01, min(share - width / 2, 0.99 - width))
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        label = axes.text(
-            start, height, text, transform=axes.transAxes, va="center", fontsize=8.5, bbox=paper
-        )
-        label.set(zorder=6, in_layout=False)
+        style: dict[str, Any] = {"transform": axes.transAxes, "va": "center", "fontsize": 8.5, "bbox": paper}
+        axes.text(start, height, text, **style).set(zorder=6, in_layout=False)
 
 
 def _draw_bars(figure: Figure, results: Sequence[Result]) -> None:
@@ -232,6 +212,4 @@ def _draw_bars(figure: Figure, results: Sequence[Result]) -> None:
     kinds = list(dict.fromkeys(r.kind for r in results))
     if len(kinds) > 1:
         patches = [Patch(color=KINDS.get(kind, "black"), label=kind) for kind in kinds]
-        figure.legend(
-            handles=patches, loc="outside lower center", ncols=len(kinds), frameon=False, fontsize=9
-        )
+        figure.legend(handles=patches, ncols=len(kinds), **LEGEND)

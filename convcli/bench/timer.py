@@ -34,9 +34,8 @@ def take_turns(
 ) -> dict[str, list[float]]:
     """Time every call, in turns: A B C, A B C and so on.
 
-    A machine that is slow for a while is then slow for all of them, and the ratios stay true. The
-    price: none of them finds the caches as it left them. Whoever has run often enough drops out, so
-    the runs of a fast one beyond those of a slow one are not next to any of that.
+    A machine that is slow for a while is then slow for all of them, and the ratios stay true, though none of
+    them finds the caches as it left them. A call that has run often enough drops out.
 
     `clock` returns seconds from any origin. `done` is called after every run with the name and the share of
     its runs that are over, 1 at its last. `dropped` is asked about an exception: whether to go on without the
