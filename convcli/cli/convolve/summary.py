@@ -42,14 +42,9 @@ def print_summary(records: Sequence[ConvolveRecord], *, dry_run: bool) -> None:
 def _row(record: ConvolveRecord) -> tuple[str, ...]:
     written = ", ".join(record.outputs) or ", ".join(f"({t})" for t in record.targets) or "not written"
     seconds = record.read_seconds + record.plan_seconds + record.compute_seconds + record.write_seconds
-    return (
-        record.input,
-        "failed" if record.error else written,
-        record.output_size,
-        record.backend,
-        milliseconds(seconds),
-        str(record.clipped),
-    )
+    result = "failed" if record.error else written
+    cells = (record.input, result, record.output_size, record.backend, milliseconds(seconds))
+    return (*cells, str(record.clipped))
 
 
 def _facts(record: ConvolveRecord, dry_run: bool) -> list[tuple[str, str]]:
@@ -75,11 +70,6 @@ def _facts(record: ConvolveRecord, dry_run: bool) -> list[tuple[str, str]]:
     ]
 
 
-def _where(backend: str) -> str:
-    """What would compute: the compiled code, or the GPU."""
-    return device.describe() if backend.startswith("cuda") else f"direct: {native.describe()}"
-
-
 def print_plan(record: ConvolveRecord) -> None:
     """Print every candidate with its estimates and the reason for or against it."""
     rows = [
@@ -92,10 +82,7 @@ def print_plan(record: ConvolveRecord) -> None:
         )
         for entry in sorted(record.plan, key=lambda e: (e["seconds"] is None, e["seconds"]))
     ]
-    report.table(
-        ("candidate", "estimate", "memory", "multiply-adds", "verdict"),
-        rows,
-        file=sys.stderr,
-        title=f"plan for {record.input} ({_where(record.backend)})",
-    )
+    where = device.describe() if record.backend.startswith("cuda") else f"direct: {native.describe()}"
+    header = ("candidate", "estimate", "memory", "multiply-adds", "verdict")
+    report.table(header, rows, file=sys.stderr, title=f"plan for {record.input} ({where})")
     report.table(("", ""), list(record.schedule.items()), file=sys.stderr)

@@ -100,7 +100,6 @@ def _facts(record: DeconvolveRecord) -> list[tuple[str, str]]:
     facts.append(("time", times_text(record, "read", "compute", "write")))
     facts.append(("clipped", f"{record.clipped} samples"))
     if record.psnr is not None:
-        facts.append(
-            ("quality", f"PSNR {record.psnr:.2f} dB, SSIM {record.ssim:.4f}, ISNR {record.isnr:+.2f} dB")
-        )
+        quality = f"PSNR {record.psnr:.2f} dB, SSIM {record.ssim:.4f}, ISNR {record.isnr:+.2f} dB"
+        facts.append(("quality", quality))
     return [*facts, ("output", record.output or "not written; -o FILE keeps it")]
