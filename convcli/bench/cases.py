@@ -62,9 +62,8 @@ class Scan:
         planes, shapes = 1, self.shapes
         if self.image is not None:
             planes, shapes = len(self.image), [self.image.shape[1:]]
-        for shape, dtype, (kernel, weights), threads in itertools.product(
-            shapes, self.dtypes, self._weights.items(), self.threads
-        ):
+        varied = itertools.product(shapes, self.dtypes, self._weights.items(), self.threads)
+        for shape, dtype, (kernel, weights), threads in varied:
             name = "random" if isinstance(kernel, tuple) else kernel
             yield Case(self.name, planes, shape, name, weights.shape, dtype, threads), weights
 
@@ -80,9 +79,8 @@ class Scan:
 def _weights(text: str) -> Array:
     weights = parse_kernel(text).weights
     if weights.ndim != 2:
-        raise UsageError(
-            f'kernel "{text}" has {weights.ndim} axes ({shape_text(weights.shape)}); bench takes kernels of 2'
-        )
+        axes = f"{weights.ndim} axes ({shape_text(weights.shape)})"
+        raise UsageError(f'kernel "{text}" has {axes}; bench takes kernels of 2')
     return np.asarray(weights, dtype=np.float64)
 
 

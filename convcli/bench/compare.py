@@ -56,9 +56,8 @@ def parse_rule(text: str) -> Rule:
     if statistic not in STATISTICS:
         raise UsageError(f'unknown statistic "{brief(statistic)}"; use one of {", ".join(STATISTICS)}')
     if not percent and number >= 1:
-        raise UsageError(
-            f"limit {match[2]} is not below 1, as a fraction must be; for percent, write {match[2]}%"
-        )
+        limit = match[2]
+        raise UsageError(f"limit {limit} is not below 1, as a fraction must be; for percent, write {limit}%")
     return Rule(statistic, number / 100 if percent else number)
 
 
@@ -108,10 +107,9 @@ def failures(changes: Iterable[Change], rule: Rule) -> list[Change]:
     """
     found = []
     for change in changes:
-        if change.statistic != rule.statistic:
-            raise ValueError(
-                f"the {change.statistic} was compared, and the rule is about the {rule.statistic}"
-            )
+        compared = change.statistic
+        if compared != rule.statistic:
+            raise ValueError(f"the {compared} was compared, and the rule is about the {rule.statistic}")
         broken = change.verdict == "gone" and change.why is not None
         if broken or (change.ratio and change.ratio.low > 1 + rule.limit):
             found.append(change)

@@ -17,7 +17,7 @@ CLOSEST = 0.045  # ticks, as a share of the axis
 
 @dataclass(frozen=True)
 class Point:
-    """What one contestant took at one size: nanoseconds per pixel, the median and the quartiles."""
+    """Nanoseconds per pixel of one contestant at one size: the median and the quartiles."""
 
     side: float
     median: float
@@ -109,11 +109,7 @@ def varying(cases: Sequence[Case]) -> list[str]:
 
 
 def variant(case: Case, fields: Iterable[str]) -> str:
-    """Write some facts of a case.
-
-    >>> variant(Case("random", 1, (64, 64), "random", (3, 3), "float32", 1), ["dtype", "threads"])
-    'float32, 1 thread'
-    """
+    """Write some facts of a case, as 'float32, 1 thread'."""
     words = {
         "shape": shape_text(case.shape),
         "kernel_shape": f"{shape_text(case.kernel_shape)} kernel",

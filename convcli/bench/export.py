@@ -21,6 +21,16 @@ from convcli.version import __version__
 
 TIMES = ("median", "IQR", "min")  # columns in a unit that suits the case, and those after them
 OTHERS = ("relative", "MP/s", "GFLOP/s", "memory [MB]", "max error")
+SUMMARY = {
+    "median_seconds": "median",
+    "lower_quartile_seconds": "lower",
+    "upper_quartile_seconds": "upper",
+    "min_seconds": "min",
+    "max_seconds": "max",
+    "mean_seconds": "mean",
+    "standard_deviation_seconds": "deviation",
+    "outliers": "outliers",
+}
 SPECIAL = re.compile(r"([\\`*|<\[])")  # what Markdown would take for something else within a word
 
 # Orders of the contestants of a case; those that were skipped come last in all but the first.
@@ -62,9 +72,8 @@ def to_csv(report: Report, reference: str | None = None, sort: str = "order") ->
     file = io.StringIO()
     writer = csv.DictWriter(file, rows[0] if rows else ())
     writer.writeheader()
-    writer.writerows(
-        {key: printable(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows
-    )
+    for row in rows:
+        writer.writerow({key: printable(v) if isinstance(v, str) else v for key, v in row.items()})
     return file.getvalue()
 
 
@@ -119,14 +128,7 @@ def _rows(report: Report, reference: str | None, sort: str) -> Iterator[tuple[Re
                 "plan": result.plan,
                 "skipped": result.skipped,
                 "runs": len(result.times),
-                "median_seconds": times and times.median,
-                "lower_quartile_seconds": times and times.lower,
-                "upper_quartile_seconds": times and times.upper,
-                "min_seconds": times and times.min,
-                "max_seconds": times and times.max,
-                "mean_seconds": times and times.mean,
-                "standard_deviation_seconds": times and times.deviation,
-                "outliers": times and times.outliers,
+                **{key: times and getattr(times, name) for key, name in SUMMARY.items()},
                 "relative": ratio and ratio.value,
                 "relative_error": ratio and ratio.error,
                 "megapixels_per_second": times and result.megapixels_per_second,

@@ -45,17 +45,12 @@ STYLE = {
 }
 
 
+ERRORBAR: dict[str, Any] = {"markersize": 5, "linewidth": 1.5, "elinewidth": 1, "capsize": 2}
 LEGEND: dict[str, Any] = {"loc": "outside lower center", "frameon": False, "fontsize": 9}
 
 
 def check_plot(path: Path) -> str:
-    """Return the format of a picture, "png" or "svg"; refuse one that could not be drawn.
-
-    >>> check_plot(Path("speed.pdf"))
-    Traceback (most recent call last):
-        ...
-    convcli.errors.UsageError: speed.pdf is no picture that can be drawn; name a .png or .svg file
-    """
+    """Return the format of a picture, "png" or "svg"; refuse one that could not be drawn."""
     found = EXTENSIONS.get(path.suffix.lower())
     if found is None:
         raise UsageError(f"{shown(path)} is no picture that can be drawn; name a .png or .svg file")
@@ -113,7 +108,11 @@ def _draw_panels(figure: Figure, found: Sequence[Panel]) -> None:
     handles = {}
     for axes, panel in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
         for line in panel.lines:
-            handles[line.label] = _draw_line(axes, line, styles[line.label])
+            points = line.points
+            x, y = [p.side for p in points], [p.median for p in points]
+            quartiles = [[p.median - p.lower for p in points], [p.upper - p.median for p in points]]
+            bars = axes.errorbar(x, y, quartiles, **ERRORBAR, **styles[line.label])
+            handles[line.label] = bars[0]
         met = curves.crossovers(panel.lines)
         _draw_axes(axes, panel, min(NOTES, len(met)))
         _draw_crossovers(axes, met, width / len(found) - 0.85)
@@ -130,13 +129,6 @@ def _style(line: Line, names: Sequence[str], variants: Sequence[str]) -> dict[st
     who = names.index(line.name)
     style |= {"color": COLOURS[who % len(COLOURS)], "marker": MARKERS[who % len(MARKERS)]}
     return {**style, "linestyle": DASHES[(number + who // len(COLOURS)) % len(DASHES)]}
-
-
-def _draw_line(axes: Axes, line: Line, style: dict[str, Any]) -> Any:
-    x, y = [p.side for p in line.points], [p.median for p in line.points]
-    quartiles = [[p.median - p.lower for p in line.points], [p.upper - p.median for p in line.points]]
-    bars = axes.errorbar(x, y, quartiles, markersize=5, linewidth=1.5, elinewidth=1, capsize=2, **style)
-    return bars[0]
 
 
 def _draw_axes(axes: Axes, panel: Panel, notes: int) -> None:

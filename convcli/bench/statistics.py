@@ -147,8 +147,5 @@ def _drawn(rng: np.random.Generator, times: Sequence[float], of: Callable[..., A
     """Return the statistic of every set of runs drawn with replacement, many sets at a time."""
     values = np.asarray(times, dtype=np.float64)
     share = max(1, CHUNK_BYTES // (4 * values.nbytes))  # numbers of runs, their times, copies to be sorted
-    parts = []
-    for start in range(0, RESAMPLES, share):
-        sets = rng.choice(values, (min(share, RESAMPLES - start), len(values)))
-        parts.append(of(sets, axis=1))
-    return np.concatenate(parts)
+    sizes = (min(share, RESAMPLES - start) for start in range(0, RESAMPLES, share))
+    return np.concatenate([of(rng.choice(values, (size, len(values))), axis=1) for size in sizes])

@@ -19,9 +19,7 @@ class Repeats:
 
     def enough(self, times: list[float], spent: float) -> bool:
         """Whether these runs will do."""
-        if len(times) >= self.max_runs:
-            return True
-        return len(times) >= self.min_runs and spent >= self.min_seconds
+        return len(times) >= self.max_runs or (len(times) >= self.min_runs and spent >= self.min_seconds)
 
 
 def take_turns(

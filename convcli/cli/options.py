@@ -34,8 +34,7 @@ class InOut:
 
     inputs: Annotated[list[str], Argument("INPUT...", "Images or .npy arrays; - is stdin.")]
     output: Annotated[
-        str | None,
-        _output("A file, a folder/, a template, or - for stdout.", "--output", "-o", "FILE"),
+        str | None, _output("A file, a folder/, a template, or - for stdout.", "--output", "-o", "FILE")
     ] = None
     as_json: Json = False
     fail_fast: Annotated[bool, _files("Stop at the first bad input.")] = False

@@ -90,8 +90,7 @@ class Filter:
         float | None, _single("Divide the result, in place of the kernel's own.", "D", parse=real)
     ] = None
     bias: Annotated[
-        float | None,
-        _single("Add to the result; P% of full brightness.", "B|P%", parse=number_or_percent),
+        float | None, _single("Add to the result; P% of full brightness.", "B|P%", parse=number_or_percent)
     ] = None
     range: Annotated[
         str | None,

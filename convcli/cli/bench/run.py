@@ -120,9 +120,9 @@ def contestants(options: BenchOptions) -> list[Contestant]:
     names = cases.words(options.backends, known, "backend") if options.backends else ()
     found = ours(names, max_memory=limit)
     if options.peers or options.peers_cli:
-        from convcli.bench.peers import libraries, programs
+        from convcli.bench.peers import peers
 
-        found += [*(libraries() if options.peers else ()), *(programs() if options.peers_cli else ())]
+        found += peers(*["peer"] * options.peers, *["process"] * options.peers_cli)
     if options.reference is not None:
         choose(options.reference, [contestant.name for contestant in found], "reference")
     return found

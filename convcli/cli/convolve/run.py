@@ -64,7 +64,7 @@ class Batch:
         """Filter every input; return the exit status."""
         names = [kernel.name for kernel in self.kernels]
         labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
-        work = JobList(self.inout.inputs, self.inout.output, labels, self.files, dry_run=self.inout.dry_run)
+        work = JobList(self.inout, labels, self.files, self.inout.dry_run)
         if len(work.todo) > 1:
             check_options(self.kernels, self.how)
             self._plan_helpers()

@@ -12,6 +12,7 @@ from typing import TypeVar
 from convcli.cli import report, settings
 from convcli.cli.io.files import Files, Source
 from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
+from convcli.cli.options import InOut
 from convcli.errors import ConvcliError, sentence
 from convcli.filtering.options import Filter
 from convcli.text import milliseconds, shape_text
@@ -41,19 +42,13 @@ class JobList:
     """
 
     def __init__(
-        self,
-        sources: Sequence[str],
-        output: str | None,
-        labels: Sequence[str],
-        files: Files,
-        *,
-        dry_run: bool = False,
-        extra: Sequence[str] = (),
+        self, inout: InOut, labels: list[str], files: Files, dry_run: bool = False, extra: Sequence[str] = ()
     ) -> None:
+        output = inout.output
         if output == STREAM and not dry_run:
             refuse_terminal()
         self.files = files
-        self.todo = jobs(sources, output, labels, files.extension)
+        self.todo = jobs(inout.inputs, output, labels, files.extension)
         self.makes_folders = output is not None and (len(self.todo) > 1 or self.todo[0].targets != [output])
         self.targets = [*(target for job in self.todo for target in job.targets), *extra]
         files.check_use(self.targets)
