@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
+from functools import partial
 from typing import Annotated, Any
 
 from convcli.errors import UsageError
@@ -27,24 +28,12 @@ BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 class Option:
     """An option of the command line, as the metadata of the annotation of the field that it sets.
 
-    Attributes
-    ----------
-    panel : str
-        Heading in the help, one of `PANELS`.
-    help : str
-    names : str
-        Flags, by default ``--`` and the name of the field, and the word for the value (metavar).
-    parse : callable, optional
-        Makes the field's value of (text, name of the option in messages); without it the field is a
-        bool, an int, a str or a list of str.
-    words : sequence of str, or callable returning one
-        Values that the shell completes.
-    not_with : tuple of str
-        Circumstances in which the option has no meaning; `refuse` is called where one of them holds.
-    used_by : callable, optional
-        Whether the option has an effect on a file of a format, given the name of the format.
-    default : str, optional
-        The default in the help, where the field's own does not read well.
+    `panel` is a heading of the help, one of `PANELS`. `names` are flags, by default ``--`` and the name of
+    the field, and the word for the value (metavar). `parse` makes the field's value of (text, name of the
+    option in messages); without it the field is a bool, an int, a str or a list of str. The shell completes
+    `words`. `refuse` looks for the circumstances `not_with` in which the option has no meaning; `used_by`
+    says whether it has an effect on a file of a format, given its name. The help shows `default` where the
+    field's own default does not read well.
     """
 
     is_argument = False
@@ -174,12 +163,11 @@ def real_or_auto(text: str, what: str) -> float | str:
     return text if text == "auto" else real(text, what)
 
 
-def check_border_value(value: float, border: str | None) -> None:
+def check_border_value(value: float | None, border: str | None) -> None:
     """Refuse a value for the samples outside that the border does not use."""
-    if value and BORDER_ALIASES.get(border or "", border) != "constant":
-        raise UsageError(
-            f"--border-value {value:g} is for --border constant; add that, or leave the value out"
-        )
+    if value is not None and BORDER_ALIASES.get(border or "", border) != "constant":
+        hint = "is for --border constant; add that, or leave the value out"
+        raise UsageError(f"--border-value {value:g} {hint}")
 
 
 def kernel_names() -> list[str]:
@@ -196,38 +184,33 @@ def backend_names() -> list[str]:
     return ["auto", *backends.names()]
 
 
+def backend_option(text: str, words: Iterable[str] | Callable[[], Iterable[str]] = backend_names) -> Option:
+    """Return the option that says which code computes."""
+    return Option("Speed", text, "--backend", "-b", "NAME", words=words)
+
+
+def kernel_option(text: str, metavar: str = "SPEC", not_with: tuple[str, ...] = ()) -> Option:
+    """Return the option ``-k``."""
+    return Option("Kernel", text, "--kernel", "-k", metavar, words=kernel_names, not_with=not_with)
+
+
+_bounds = partial(Option, "Borders and size")
 Origin = Annotated[
     PerAxis | None,
-    Option(
-        "Borders and size",
-        "Kernel cell on the output pixel.",
-        "X,Y",
-        parse=origin,
-        not_with=("transposed bank",),
-    ),
+    _bounds("Kernel cell on the output pixel.", "X,Y", parse=origin, not_with=("transposed bank",)),
 ]
-Stride = Annotated[
-    PerAxis, Option("Borders and size", "Keep every n-th output: rows x columns.", "N|NxM", parse=axes)
-]
+Stride = Annotated[PerAxis, _bounds("Keep every n-th output: rows x columns.", "N|NxM", parse=axes)]
 Dilation = Annotated[
     PerAxis, Option("Kernel", "Distance of kernel cells: rows x columns.", "N|NxM", parse=axes)
 ]
 BorderValue = Annotated[
-    float, Option("Borders and size", "Sample value for --border constant.", "V", parse=real)
+    float | None, _bounds("Sample value for --border constant.", "V", parse=real, default="0")
 ]
 MaxMemory = Annotated[
     int | None,
     Option("Speed", "Refuse to use more, e.g. 2GiB.  [default: what is free]", "SIZE", parse=amount),
 ]
-MaxPixels = Annotated[
-    int | None,
-    Option(
-        "Files",
-        "Refuse larger images, e.g. 200M.  [default: 89M]",
-        "N",
-        parse=amount,
-        not_with=("no image", "fold"),
-    ),
-]
+_pixels = partial(Option, "Files", parse=amount, not_with=("no image", "fold"))
+MaxPixels = Annotated[int | None, _pixels("Refuse larger images, e.g. 200M.  [default: 89M]", "N")]
 Threads = Annotated[int | None, Option("Speed", "[default: all available]", "N")]
 Precision = Annotated[str, Option("Speed", "auto, float32 or float64.", "TYPE")]

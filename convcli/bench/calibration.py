@@ -50,16 +50,11 @@ class Sample:
 
     @property
     def counts(self) -> dict[tuple[str, str], float]:
-        """Amounts by backend and rate."""
-        cost = self.candidate.cost
+        """Amounts by backend and rate; a backend on a GPU has some rates of its own that the others share."""
+        cost, backend = self.candidate.cost, self.candidate.backend
         assert cost is not None
-        both = (*cost.work.items(), *cost.start.items())
-        return {(_owner(self.candidate.backend, what), what): count for what, count in both}
-
-
-def _owner(backend: str, what: str) -> str:
-    """Return whose rate it is: a backend on a GPU has some of its own that the others share."""
-    return backend if what in backends.load(backend).RATES else "shared"
+        own, both = backends.load(backend).RATES, (*cost.work.items(), *cost.start.items())
+        return {(backend if what in own else "shared", what): count for what, count in both}
 
 
 def samples(threads: int, limit: float = LONGEST) -> Iterator[Sample]:
@@ -89,9 +84,9 @@ def calibrate(
     clock: Callable[[], float] = time.perf_counter,
     begin: Callable[[int], Callable[[str], object]] = lambda _: str,
 ) -> rates.Profile:
-    """Measure this machine, for that many threads (all by default), in about `budget` seconds.
+    """Measure this machine in about `budget` seconds; `begin` is called with the number of runs.
 
-    `begin` is called with the number of runs, and what it returns with the name of each that is over.
+    Its result is called with the name of each run that is over.
     """
     seconds = dict(shipped())
     for module in _imports():  # the estimates are for a process that has what the backends import
@@ -130,12 +125,8 @@ def _imports() -> list[str]:
 def _within(chosen: list[Sample], budget: float) -> list[Sample]:
     """Leave out the longest until the budget is kept."""
     chosen = sorted(chosen, key=lambda sample: sample.seconds)
-    total = 0.0
-    for number, sample in enumerate(chosen):
-        total += TURNS * sample.seconds
-        if total > budget:
-            return chosen[:number]
-    return chosen
+    totals = itertools.accumulate(TURNS * sample.seconds for sample in chosen)
+    return [sample for sample, total in zip(chosen, totals, strict=True) if total <= budget]
 
 
 @functools.cache
@@ -148,10 +139,9 @@ def shipped() -> dict[tuple[str, str], float]:
 
 
 def fit(counts: list[dict[tuple[str, str], float]], times: list[float]) -> dict[tuple[str, str], float]:
-    """Find the rates that explain measured times best.
+    """Find the rates that explain measured times best: the non-negative least squares of relative errors.
 
-    The sum of squared relative errors is least, over rates that are not negative; the shipped rates
-    count as weak measurements, which decide where the others say nothing. `counts` has an entry for each run.
+    The shipped rates count as weak measurements, which decide where the others say nothing.
 
     >>> calls = [{("direct", "call"): 1000 * n} for n in range(1, 9)]
     >>> found = fit(calls, [2e-3 * n for n in range(1, 9)])
@@ -184,8 +174,6 @@ def _import_seconds(module: str) -> float:
     script = (
         f"import time, numpy; t = time.perf_counter(); import {module}{woken}; print(time.perf_counter() - t)"
     )
-    found = []
-    for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-        found.append(float(done.stdout))
-    return statistics.median(found)
+    command = [sys.executable, "-c", script]
+    outputs = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3))
+    return statistics.median(map(float, outputs))

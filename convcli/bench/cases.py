@@ -62,9 +62,8 @@ class Scan:
         planes, shapes = 1, self.shapes
         if self.image is not None:
             planes, shapes = len(self.image), [self.image.shape[1:]]
-        for shape, dtype, (kernel, weights), threads in itertools.product(
-            shapes, self.dtypes, self._weights.items(), self.threads
-        ):
+        varied = itertools.product(shapes, self.dtypes, self._weights.items(), self.threads)
+        for shape, dtype, (kernel, weights), threads in varied:
             name = "random" if isinstance(kernel, tuple) else kernel
             yield Case(self.name, planes, shape, name, weights.shape, dtype, threads), weights
 
@@ -80,9 +79,8 @@ class Scan:
 def _weights(text: str) -> Array:
     weights = parse_kernel(text).weights
     if weights.ndim != 2:
-        raise UsageError(
-            f'kernel "{text}" has {weights.ndim} axes ({shape_text(weights.shape)}); bench takes kernels of 2'
-        )
+        axes = f"{weights.ndim} axes ({shape_text(weights.shape)})"
+        raise UsageError(f'kernel "{text}" has {axes}; bench takes kernels of 2')
     return np.asarray(weights, dtype=np.float64)
 
 
@@ -120,13 +118,13 @@ def words(text: str, allowed: Sequence[str], what: str) -> list[str]:
 
 def _several(text: str, what: str, read: Callable[[str, str], list[T]]) -> list[T]:
     found = [size for part in text.split(",") for size in read(part.strip(), what)]
-    _check_count(found, what, text)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(_limited(found, what, text)))
 
 
-def _check_count(found: Sequence[object], what: str, text: str) -> None:
+def _limited(found: Sequence[T], what: str, text: str) -> list[T]:
     if len(found) > MOST:
         raise LimitError(f"{what} {text} are {len(found)} sizes, more than {MOST}; use a larger step")
+    return list(found)
 
 
 def _sizes(part: str, what: str) -> list[Shape]:
@@ -143,9 +141,7 @@ def _range(part: str, what: str) -> list[int]:
     first, last, step = numbers[0], numbers[min(1, len(numbers) - 1)], (*numbers, 1, 1)[2]
     if step < 1 or last < first:
         raise UsageError(f"{what} {part} is empty: write first:last:step, with a step of at least 1")
-    found = range(_bounded(first, what), _bounded(last, what) + 1, step)
-    _check_count(found, what, part)
-    return list(found)
+    return _limited(range(_bounded(first, what), _bounded(last, what) + 1, step), what, part)
 
 
 def _bounded(number: int, what: str) -> int:

@@ -27,20 +27,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Change:
-    """One contestant on one case, then and now.
+    """One contestant on one case, then and now: seconds, or None where it was not timed.
 
-    Attributes
-    ----------
-    statistic : {"median", "mean", "min"}
-    old, new : float or None
-        Seconds; None where it was not timed.
-    ratio : Ratio or None
-        New time over old.
-    verdict : {"slower", "faster", "same", "new", "gone"}
-        The first two only if the interval of the ratio lies wholly on one side of 1; the last two where
-        only one of the reports has a time.
-    why : str or None
-        Reason for a missing time, if the new report gives one.
+    The verdict is "slower" or "faster" only if the interval of the ratio lies wholly on one side of 1, else
+    "same"; "new" or "gone" where only one report has a time. `why` is the reason for a missing one, if known.
     """
 
     case: Case
@@ -66,28 +56,19 @@ def parse_rule(text: str) -> Rule:
     if statistic not in STATISTICS:
         raise UsageError(f'unknown statistic "{brief(statistic)}"; use one of {", ".join(STATISTICS)}')
     if not percent and number >= 1:
-        raise UsageError(
-            f"limit {match[2]} is not below 1, as a fraction must be; for percent, write {match[2]}%"
-        )
+        limit = match[2]
+        raise UsageError(f"limit {limit} is not below 1, as a fraction must be; for percent, write {limit}%")
     return Rule(statistic, number / 100 if percent else number)
 
 
 def compare(new: Report, old: Report, statistic: str = "median") -> list[Change]:
     """Set the times of two reports side by side.
 
-    A time is called slower or faster only if the 95 % interval of the ratio leaves out 1, so that noise
-    within a report is not taken for a change. Three things are beyond what it can tell:
-
-    - Nothing in the runs says whether the machine itself was the same in both sessions: another clock
-      speed or another load shifts all runs of one report together. Where every contestant changed alike,
-      including those whose code did not, suspect the machine.
-    - One comparison in twenty leaves out 1 by chance, so of many contestants some will.
-    - Fewer than 5 runs give the interval of their extremes, which is wide, and a single run gives none:
-      the verdict is then always "same". For the minimum the interval is too narrow, since runs drawn again
-      are never faster than the fastest (Efron and Tibshirani, 1993, section 7.4).
-
     Changes are in the order of the new report, and then those that only the old one has; that neither has
-    any in common is an error.
+    any in common is an error. Beyond what the interval can tell: another clock speed or load shifts all runs
+    of a report together; one comparison in twenty leaves out 1 by chance; fewer than 5 runs give the interval
+    of their extremes, which is wide, and a single run none; that of a minimum is too narrow, since runs drawn
+    again are never faster than the fastest (Efron and Tibshirani, 1993, section 7.4).
 
     >>> from convcli.bench.results import Result
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
@@ -102,17 +83,9 @@ def compare(new: Report, old: Report, statistic: str = "median") -> list[Change]
     changes = []
     for key in {**now, **then}:
         found = ratio(now[key], then[key], statistic) if key in now and key in then else None
-        changes.append(
-            Change(
-                *key,
-                statistic,
-                old=_value(then.get(key), statistic),
-                new=_value(now.get(key), statistic),
-                ratio=found,
-                verdict=_verdict(found) if found else "new" if key in now else "gone",
-                why=reasons.get(key),
-            )
-        )
+        before, after = (_value(times.get(key), statistic) for times in (then, now))
+        verdict = _verdict(found) if found else "new" if key in now else "gone"
+        changes.append(Change(*key, statistic, before, after, found, verdict, reasons.get(key)))
     if not any(change.ratio for change in changes):
         raise InputError(
             "no contestant was timed on the same case in both reports; "
@@ -124,10 +97,8 @@ def compare(new: Report, old: Report, statistic: str = "median") -> list[Change]
 def failures(changes: Iterable[Change], rule: Rule) -> list[Change]:
     """Return what became slower by more than the rule allows, beyond the noise.
 
-    That is: the whole 95 % interval of the ratio lies above 1 + limit. A time that seems to exceed the
-    limit but may not have, as far as the runs tell, does not fail; more runs make the interval narrower.
-    `compare` says what the interval cannot tell. A contestant that took part, had a time before and has
-    none now fails too.
+    That is: the whole 95 % interval of the ratio lies above 1 + limit. A contestant that took part, had a
+    time before and has none now fails too.
 
     >>> case = Case("random", 1, (64, 64), "random", (3, 3), "float32", 1)
     >>> change = Change(case, "direct", "median", 1.0, 1.3, Ratio(1.3, 0.05, 1.2, 1.4), "slower")
@@ -136,10 +107,9 @@ def failures(changes: Iterable[Change], rule: Rule) -> list[Change]:
     """
     found = []
     for change in changes:
-        if change.statistic != rule.statistic:
-            raise ValueError(
-                f"the {change.statistic} was compared, and the rule is about the {rule.statistic}"
-            )
+        compared = change.statistic
+        if compared != rule.statistic:
+            raise ValueError(f"the {compared} was compared, and the rule is about the {rule.statistic}")
         broken = change.verdict == "gone" and change.why is not None
         if broken or (change.ratio and change.ratio.low > 1 + rule.limit):
             found.append(change)

@@ -14,16 +14,10 @@ from convcli.bench.results import Case, Phases
 
 @dataclass(frozen=True)
 class Task:
-    """A case with its data.
+    """A case with its data: `image` (planes, height, width) of its type, contiguous, and `kernel` of float64.
 
-    Attributes
-    ----------
-    case : Case
-    image : (planes, height, width) array
-        Samples of the type that the case names, contiguous.
-    kernel : (kernel height, kernel width) array of float64
-        Weights to convolve with (not to correlate), their origin at ``(n - 1) // 2``; the result is as large
-        as the image, and there are zeros outside.
+    The kernel's weights are to convolve with (not to correlate), their origin at ``(n - 1) // 2``; the result
+    is as large as the image, and there are zeros outside.
     """
 
     case: Case
@@ -32,14 +26,7 @@ class Task:
 
 
 class Contestant:
-    """One way to do a task.
-
-    Attributes
-    ----------
-    name : str
-        Name in tables.
-    kind : {"backend", "peer", "process"}
-    """
+    """One way to do a task; its name is that in tables, its kind "backend", "peer" or "process"."""
 
     name: str
     kind: str

@@ -17,7 +17,7 @@ CLOSEST = 0.045  # ticks, as a share of the axis
 
 @dataclass(frozen=True)
 class Point:
-    """What one contestant took at one size: nanoseconds per pixel, the median and the quartiles."""
+    """Nanoseconds per pixel of one contestant at one size: the median and the quartiles."""
 
     side: float
     median: float
@@ -27,10 +27,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """One contestant over all sizes.
-
-    The `variant` tells it from other lines of that contestant, as in "2 threads"; it is empty for one alone.
-    """
+    """One contestant over all sizes; a `variant`, as "2 threads", tells it from its other lines."""
 
     name: str
     variant: str
@@ -112,11 +109,7 @@ def varying(cases: Sequence[Case]) -> list[str]:
 
 
 def variant(case: Case, fields: Iterable[str]) -> str:
-    """Write some facts of a case.
-
-    >>> variant(Case("random", 1, (64, 64), "random", (3, 3), "float32", 1), ["dtype", "threads"])
-    'float32, 1 thread'
-    """
+    """Write some facts of a case, as 'float32, 1 thread'."""
     words = {
         "shape": shape_text(case.shape),
         "kernel_shape": f"{shape_text(case.kernel_shape)} kernel",
@@ -139,9 +132,8 @@ def _lines(results: Iterable[Result], axis: str, fields: Sequence[str]) -> tuple
 def crossovers(lines: Iterable[Line]) -> list[Crossover]:
     """Find where the fastest contestant changes from one size to the next; `auto` only follows.
 
-    Each variant is a race of its own. Between two sizes a line is taken to be straight in logarithmic
-    axes: where t = a / (a − b) of the way is done, with a and b the logarithm of the ratio of both
-    times at either end, the two meet.
+    Each variant is a race of its own. Between two sizes a line is straight in logarithmic axes: two meet at
+    a / (a − b) of the way, with a and b the logarithm of the ratio of both times at either end.
 
     >>> slow = Line("fft", "", (Point(4, 4.0, 4.0, 4.0), Point(16, 4.0, 4.0, 4.0)))
     >>> steep = Line("direct", "", (Point(4, 1.0, 1.0, 1.0), Point(16, 16.0, 16.0, 16.0)))

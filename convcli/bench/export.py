@@ -21,6 +21,16 @@ from convcli.version import __version__
 
 TIMES = ("median", "IQR", "min")  # columns in a unit that suits the case, and those after them
 OTHERS = ("relative", "MP/s", "GFLOP/s", "memory [MB]", "max error")
+SUMMARY = {
+    "median_seconds": "median",
+    "lower_quartile_seconds": "lower",
+    "upper_quartile_seconds": "upper",
+    "min_seconds": "min",
+    "max_seconds": "max",
+    "mean_seconds": "mean",
+    "standard_deviation_seconds": "deviation",
+    "outliers": "outliers",
+}
 SPECIAL = re.compile(r"([\\`*|<\[])")  # what Markdown would take for something else within a word
 
 # Orders of the contestants of a case; those that were skipped come last in all but the first.
@@ -62,9 +72,8 @@ def to_csv(report: Report, reference: str | None = None, sort: str = "order") ->
     file = io.StringIO()
     writer = csv.DictWriter(file, rows[0] if rows else ())
     writer.writeheader()
-    writer.writerows(
-        {key: printable(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows
-    )
+    for row in rows:
+        writer.writerow({key: printable(v) if isinstance(v, str) else v for key, v in row.items()})
     return file.getvalue()
 
 
@@ -87,10 +96,9 @@ def to_markdown(report: Report, reference: str | None = None, sort: str = "order
         lines = [f"### {_escaped(case.label)}", "", _line(header), "|:---|" + "---:|" * (len(header) - 1)]
         ratios = relative(results, reference)
         for result in ordered(results, sort):
+            cells = [f"skipped: {_escaped(str(result.skipped))}", *[""] * (len(header) - 2)]
             if result.times:
                 cells = _cells(result, ratios[result.name], scale, digits)
-            else:
-                cells = [f"skipped: {_escaped(str(result.skipped))}", *[""] * (len(header) - 2)]
             lines.append(_line([_escaped(result.name), *cells]))
         phases = [phases_text(result) for result in ordered(results, sort) if result.phases]
         if phases:
@@ -99,12 +107,8 @@ def to_markdown(report: Report, reference: str | None = None, sort: str = "order
     return "\n".join(parts)
 
 
-# What can be written, by the name of its option: each takes a report, a reference and an order.
-FORMATS: dict[str, Callable[[Report, str | None, str], str]] = {
-    "json": to_json,
-    "csv": to_csv,
-    "markdown": to_markdown,
-}
+# By the name of its option, each takes a report, a reference and an order.
+FORMATS = {"json": to_json, "csv": to_csv, "markdown": to_markdown}
 
 
 def ordered(results: Iterable[Result], sort: str) -> list[Result]:
@@ -124,14 +128,7 @@ def _rows(report: Report, reference: str | None, sort: str) -> Iterator[tuple[Re
                 "plan": result.plan,
                 "skipped": result.skipped,
                 "runs": len(result.times),
-                "median_seconds": times and times.median,
-                "lower_quartile_seconds": times and times.lower,
-                "upper_quartile_seconds": times and times.upper,
-                "min_seconds": times and times.min,
-                "max_seconds": times and times.max,
-                "mean_seconds": times and times.mean,
-                "standard_deviation_seconds": times and times.deviation,
-                "outliers": times and times.outliers,
+                **{key: times and getattr(times, name) for key, name in SUMMARY.items()},
                 "relative": ratio and ratio.value,
                 "relative_error": ratio and ratio.error,
                 "megapixels_per_second": times and result.megapixels_per_second,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from convcli.bench.results import PHASES, Case, Phases, Report, Result
 from convcli.errors import InputError, UsageError
@@ -15,27 +14,32 @@ from convcli.text import brief, printable
 SHORTEST, LONGEST = 1e-12, 1e12  # seconds; quotients of such times are finite
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """What a value in a document must be."""
+class Rule(NamedTuple):
+    """A test of a value in a document, and how the value must be, in words."""
 
     holds: Callable[[Any], bool]
     words: str
 
 
-TEXT = _Rule(lambda v: isinstance(v, str), "text")
-REASON = _Rule(lambda v: v is None or (isinstance(v, str) and v != ""), "text or null")
-OBJECT = _Rule(lambda v: isinstance(v, dict), "an object")
-LIST = _Rule(lambda v: isinstance(v, list), "a list")
-SIZE = _Rule(lambda v: type(v) is int and 1 <= v <= LARGEST, "a whole number from 1 to 2^60")
-BYTES = _Rule(lambda v: v is None or (type(v) is int and abs(v) <= LARGEST), "a whole number or null")
-ERROR = _Rule(lambda v: v is None or (_is_number(v) and 0 <= v < 1e300), "a number from 0 to 1e300, or null")
-TIME = _Rule(
+TEXT = Rule(lambda v: isinstance(v, str), "text")
+REASON = Rule(lambda v: v is None or (isinstance(v, str) and v != ""), "text or null")
+OBJECT = Rule(lambda v: isinstance(v, dict), "an object")
+LIST = Rule(lambda v: isinstance(v, list), "a list")
+SIZE = Rule(lambda v: type(v) is int and 1 <= v <= LARGEST, "a whole number from 1 to 2^60")
+BYTES = Rule(lambda v: v is None or (type(v) is int and abs(v) <= LARGEST), "a whole number or null")
+ERROR = Rule(lambda v: v is None or (_is_number(v) and 0 <= v < 1e300), "a number from 0 to 1e300, or null")
+TIME = Rule(
     lambda v: _is_number(v) and SHORTEST <= v <= LONGEST, f"a time in seconds, {SHORTEST:g} to {LONGEST:g}"
 )
-PHASE = _Rule(
+PHASE = Rule(
     lambda v: v is None or (_is_number(v) and 0 <= v <= LONGEST), f"seconds from 0 to {LONGEST:g}, or null"
 )
+
+
+RESULT = {"name": TEXT, "kind": TEXT, "skipped": REASON, "plan": TEXT, "max_error": ERROR}
+RESULT |= {"allocated_bytes": BYTES, "resident_bytes": BYTES}
+CASE = {"image": TEXT, "planes": SIZE, "height": SIZE, "width": SIZE, "kernel": TEXT}
+CASE |= {"kernel_height": SIZE, "kernel_width": SIZE, "dtype": TEXT, "threads": SIZE}
 
 
 def from_json(text: str | bytes, name: str) -> Report:
@@ -92,18 +96,9 @@ def _result(row: Any, place: str) -> Result:
     times = _member(row, "times_seconds", LIST, place)
     for index, time in enumerate(times):
         _check(time, f"{place}.times_seconds[{index}]", TIME)
-    result = Result(
-        case=_case(_member(row, "case", OBJECT, place), f"{place}.case"),
-        name=_member(row, "name", TEXT, place),
-        kind=_member(row, "kind", TEXT, place),
-        times=tuple(float(time) for time in times),
-        skipped=_member(row, "skipped", REASON, place),
-        plan=_member(row, "plan", TEXT, place),
-        max_error=_member(row, "max_error", ERROR, place),
-        allocated_bytes=_member(row, "allocated_bytes", BYTES, place),
-        resident_bytes=_member(row, "resident_bytes", BYTES, place),
-        phases=_phases(row, place),
-    )
+    case = _case(_member(row, "case", OBJECT, place), f"{place}.case")
+    values = {key: _member(row, key, rule, place) for key, rule in RESULT.items()}
+    result = Result(case, times=tuple(map(float, times)), phases=_phases(row, place), **values)
     if not times and result.skipped is None:
         raise UsageError(f"{place}.times_seconds is empty; what was not timed must say why under skipped")
     return result
@@ -120,28 +115,19 @@ def _phases(row: dict[str, Any], place: str) -> Phases | None:
 
 
 def _case(holder: dict[str, Any], place: str) -> Case:
-    def size(key: str) -> int:
-        return int(_member(holder, key, SIZE, place))
-
-    return Case(
-        image=_member(holder, "image", TEXT, place),
-        planes=size("planes"),
-        shape=(size("height"), size("width")),
-        kernel=_member(holder, "kernel", TEXT, place),
-        kernel_shape=(size("kernel_height"), size("kernel_width")),
-        dtype=_member(holder, "dtype", TEXT, place),
-        threads=size("threads"),
-    )
+    found = {key: _member(holder, key, rule, place) for key, rule in CASE.items()}
+    shape = found.pop("height"), found.pop("width")
+    return Case(shape=shape, kernel_shape=(found.pop("kernel_height"), found.pop("kernel_width")), **found)
 
 
-def _member(holder: dict[str, Any], key: str, rule: _Rule, place: str = "") -> Any:
+def _member(holder: dict[str, Any], key: str, rule: Rule, place: str = "") -> Any:
     where = f"{place}.{key}" if place else key
     if key not in holder:
         raise UsageError(f"{where} is missing; it must be {rule.words}")
     return _check(holder[key], where, rule)
 
 
-def _check(value: Any, where: str, rule: _Rule) -> Any:
+def _check(value: Any, where: str, rule: Rule) -> Any:
     if not rule.holds(value):
         raise UsageError(f"{where} is {_spelled(value)}; it must be {rule.words}")
     return value

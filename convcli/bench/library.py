@@ -57,20 +57,10 @@ def no_limits(_task: Task) -> None:
 
 @dataclass(frozen=True)
 class Library(Contestant):
-    """A library's convolution.
+    """A library's convolution: `build` makes the call to time of the `module`, imported, and a task.
 
-    Attributes
-    ----------
-    name : str
-        Name in tables.
-    module : str
-        Module to import.
-    build : callable
-        Takes the module and the task; returns the call to time.
-    limits : callable
-        Takes a task; returns why the library cannot do it, or None.
-    threads : callable
-        Takes the module and a number of threads; limits the library to it, as a context manager.
+    `limits` says why the library cannot do a task; `threads` limits the module to a number of threads, as a
+    context manager.
     """
 
     name: str

@@ -10,9 +10,8 @@ from collections.abc import Callable
 def measured(call: Callable[[], object]) -> tuple[object, int, int | None]:
     """Call; return the result, and the bytes that were allocated and that became resident at the peak.
 
-    Python and NumPy allocate the former, the result included. The latter is the growth of the process's
-    resident memory, which libraries in other languages allocate too, less what they use again; None where the
-    system does not tell.
+    Python and NumPy allocate the former, the result included. The latter, None where the system does not
+    tell, is the growth of the process's resident memory, by libraries in other languages too.
 
     >>> result, allocated, resident = measured(lambda: bytearray(10**6))
     >>> len(result), allocated >= 10**6

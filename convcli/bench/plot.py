@@ -12,18 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from convcli.bench.curves import (
-    CHOSEN,
-    FIELDS,
-    Crossover,
-    Line,
-    Panel,
-    crossovers,
-    panels,
-    ticks,
-    variant,
-    varying,
-)
+from convcli.bench import curves
+from convcli.bench.curves import CHOSEN, Crossover, Line, Panel, variant, varying
 from convcli.bench.results import Report, Result
 from convcli.errors import BackendError, UsageError
 from convcli.system.files import shown
@@ -55,14 +45,12 @@ STYLE = {
 }
 
 
-def check_plot(path: Path) -> str:
-    """Return the format of a picture, "png" or "svg"; refuse one that could not be drawn.
+ERRORBAR: dict[str, Any] = {"markersize": 5, "linewidth": 1.5, "elinewidth": 1, "capsize": 2}
+LEGEND: dict[str, Any] = {"loc": "outside lower center", "frameon": False, "fontsize": 9}
 
-    >>> check_plot(Path("speed.pdf"))
-    Traceback (most recent call last):
-        ...
-    convcli.errors.UsageError: speed.pdf is no picture that can be drawn; name a .png or .svg file
-    """
+
+def check_plot(path: Path) -> str:
+    """Return the format of a picture, "png" or "svg"; refuse one that could not be drawn."""
     found = EXTENSIONS.get(path.suffix.lower())
     if found is None:
         raise UsageError(f"{shown(path)} is no picture that can be drawn; name a .png or .svg file")
@@ -87,7 +75,7 @@ def plot(report: Report, file: BinaryIO, format: str) -> None:  # noqa: A002 - a
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # in a file name, and drawn as a box
         figure = Figure(layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
         FigureCanvasAgg(figure)
-        found = panels(results)
+        found = curves.panels(results)
         if found:
             _draw_panels(figure, found)
         else:
@@ -101,7 +89,7 @@ def plot(report: Report, file: BinaryIO, format: str) -> None:  # noqa: A002 - a
 def _title(report: Report, results: Sequence[Result], found: Sequence[Panel]) -> str:
     """What is the same for all that is drawn, less what the titles of the panels say."""
     cases = [r.case for r in results]
-    fields = [f for f in FIELDS if not (found and f.endswith("shape"))]
+    fields = [f for f in curves.FIELDS if not (found and f.endswith("shape"))]
     same = [f for f in fields if len({getattr(c, f) for c in cases}) == 1]
     told = [f for f in same if getattr(cases[0], f) not in ("random", 1) or f == "threads"]
     cpu = report.machine.get("cpu")
@@ -120,19 +108,16 @@ def _draw_panels(figure: Figure, found: Sequence[Panel]) -> None:
     handles = {}
     for axes, panel in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
         for line in panel.lines:
-            handles[line.label] = _draw_line(axes, line, styles[line.label])
-        met = crossovers(panel.lines)
+            points = line.points
+            x, y = [p.side for p in points], [p.median for p in points]
+            quartiles = [[p.median - p.lower for p in points], [p.upper - p.median for p in points]]
+            bars = axes.errorbar(x, y, quartiles, **ERRORBAR, **styles[line.label])
+            handles[line.label] = bars[0]
+        met = curves.crossovers(panel.lines)
         _draw_axes(axes, panel, min(NOTES, len(met)))
         _draw_crossovers(axes, met, width / len(found) - 0.85)
-    figure.legend(
-        handles.values(),
-        [printable(label) for label in handles],
-        loc="outside lower center",
-        ncols=columns,
-        frameon=False,
-        fontsize=9,
-        handlelength=3,
-    )
+    labels = [printable(label) for label in handles]
+    figure.legend(handles.values(), labels, ncols=columns, handlelength=3, **LEGEND)
 
 
 def _style(line: Line, names: Sequence[str], variants: Sequence[str]) -> dict[str, Any]:
@@ -142,26 +127,15 @@ def _style(line: Line, names: Sequence[str], variants: Sequence[str]) -> dict[st
     if line.name == CHOSEN:
         return {**style, "color": "black", "linestyle": "--", "marker": MARKERS[-1 - number % 4], "zorder": 3}
     who = names.index(line.name)
-    return {
-        **style,
-        "color": COLOURS[who % len(COLOURS)],
-        "marker": MARKERS[who % len(MARKERS)],
-        "linestyle": DASHES[(number + who // len(COLOURS)) % len(DASHES)],
-    }
-
-
-def _draw_line(axes: Axes, line: Line, style: dict[str, Any]) -> Any:
-    x, y = [p.side for p in line.points], [p.median for p in line.points]
-    quartiles = [[p.median - p.lower for p in line.points], [p.upper - p.median for p in line.points]]
-    bars = axes.errorbar(x, y, quartiles, markersize=5, linewidth=1.5, elinewidth=1, capsize=2, **style)
-    return bars[0]
+    style |= {"color": COLOURS[who % len(COLOURS)], "marker": MARKERS[who % len(MARKERS)]}
+    return {**style, "linestyle": DASHES[(number + who // len(COLOURS)) % len(DASHES)]}
 
 
 def _draw_axes(axes: Axes, panel: Panel, notes: int) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     points = [point for line in panel.lines for point in line.points]
-    chosen = ticks(point.side for point in points)
+    chosen = curves.ticks(point.side for point in points)
     axes.set(xscale="log", yscale="log", xlabel=panel.label, ylabel="time per pixel [ns]")
     axes.set_title(panel.title)
     axes.set_xticks(chosen, [f"{x:.4g}" for x in chosen])
@@ -198,10 +172,8 @@ def _draw_crossovers(axes: Axes, found: Sequence[Crossover], inches: float) -> N
         width = CHARACTER * len(text) / inches
         start = max(0.01, min(share - width / 2, 0.99 - width))
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        label = axes.text(
-            start, height, text, transform=axes.transAxes, va="center", fontsize=8.5, bbox=paper
-        )
-        label.set(zorder=6, in_layout=False)
+        style: dict[str, Any] = {"transform": axes.transAxes, "va": "center", "fontsize": 8.5, "bbox": paper}
+        axes.text(start, height, text, **style).set(zorder=6, in_layout=False)
 
 
 def _draw_bars(figure: Figure, results: Sequence[Result]) -> None:
@@ -232,6 +204,4 @@ def _draw_bars(figure: Figure, results: Sequence[Result]) -> None:
     kinds = list(dict.fromkeys(r.kind for r in results))
     if len(kinds) > 1:
         patches = [Patch(color=KINDS.get(kind, "black"), label=kind) for kind in kinds]
-        figure.legend(
-            handles=patches, loc="outside lower center", ncols=len(kinds), frameon=False, fontsize=9
-        )
+        figure.legend(handles=patches, ncols=len(kinds), **LEGEND)

@@ -28,19 +28,9 @@ Load = Callable[[], Array]
 class Program(Contestant):
     """A program that convolves; its call returns how to read its output, which the next call replaces.
 
-    Attributes
-    ----------
-    name : str
-        Name in tables.
-    find : callable
-        Returns the path of the executable, or None.
-    lay_out : callable
-        Takes the task and a folder, and writes files into it; returns the arguments of the program,
-        which runs in that folder, and how to read its output.
-    threads : tuple of str
-        Environment variables that set its number of threads.
-    limits : callable
-        Takes a task; returns why the program cannot do it, or None.
+    `find` returns the path of the executable, or None. `lay_out` writes files for a task into a folder; it
+    returns the arguments of the program, which runs in that folder, and how to read its output. `threads` are
+    environment variables that set its number of threads. `limits` says why it cannot do a task.
     """
 
     name: str

@@ -16,19 +16,8 @@ from convcli.text import counted, shape_text
 class Case:
     """One problem that all contestants solve: an image filtered to its own size, zero outside.
 
-    Attributes
-    ----------
-    image : str
-        Name of a file, or ``"random"``.
-    planes : int
-        Channels, each filtered by itself.
-    shape, kernel_shape : (int, int)
-        Height and width.
-    kernel : str
-        As the user wrote it, or ``"random"``.
-    dtype : {"float32", "float64", "uint8"}
-        Of the samples.
-    threads : int
+    `image` is the name of a file and `kernel` as the user wrote it, or they are ``"random"``; `planes` are
+    channels, each filtered by itself; `dtype` is the samples' type. Shapes are (height, width).
     """
 
     image: str
@@ -62,16 +51,8 @@ class Case:
 class Phases:
     """Where the time of a backend on a GPU went, by the clock of the GPU.
 
-    Attributes
-    ----------
-    transfer_seconds : float
-        To bring the image there and the result back; the median of all calls but the first.
-    kernel_seconds : float
-        To compute; likewise.
-    first_seconds : float
-        The first call from start to end, as seen from the host.
-    compile_seconds : float
-        What of it was spent on the compilation of our own kernels.
+    Transfers there and back and the computation are medians of all calls but the first. The first call is
+    timed by the host; a part of it is the compilation of our own kernels.
     """
 
     transfer_seconds: float
@@ -87,25 +68,11 @@ PHASES = tuple(field.name for field in fields(Phases))
 class Result:
     """What one contestant made of one case.
 
-    Attributes
-    ----------
-    case : Case
-    name : str
-    kind : {"backend", "peer", "process"}
-        Ours, a library's, or a whole program from start to end.
-    times : tuple of float
-        Seconds of every run, in order; empty if it was skipped.
-    skipped : str or None
-        Why it was not timed.
-    plan : str
-        What a backend decided to do; empty for others.
-    max_error : float or None
-        Largest difference from the result in float64, as a fraction of the largest magnitude.
-    allocated_bytes, resident_bytes : int or None
-        Peak of one run beyond what was there before: arrays that NumPy allocated, and memory of
-        the process that was resident.
-    phases : Phases or None
-        Of a backend on a GPU.
+    `kind` is "backend" (ours), "peer" (a library) or "process" (a program from start to end); `plan` is the
+    decision of a backend; `phases` are those of a backend on a GPU. `times` are seconds of every run, in
+    order; there are none if it was skipped. `max_error` is the largest difference from the result in float64,
+    as a fraction of the largest magnitude. Bytes are the peak of one run beyond what was there before: arrays
+    that NumPy allocated, and memory of the process that was resident.
     """
 
     case: Case
@@ -143,18 +110,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """A benchmark that is over.
+    """A benchmark that is over: results, those of a case together, in the order in which they ran.
 
-    Attributes
-    ----------
-    machine : dict
-        As `convcli backends --json` describes it.
-    settings : dict
-        Options as they were used.
-    results : list of Result
-        The contestants of a case stand together, in the order in which they ran.
-    started : str
-        Local time, ISO 8601.
+    `machine` is as ``convcli backends --json`` describes it, `settings` are the options, `started` is local
+    time in ISO 8601.
     """
 
     machine: dict[str, Any]

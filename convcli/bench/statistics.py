@@ -28,8 +28,7 @@ class Summary:
     """Run times in seconds, summed up.
 
     Half of all runs lie between the quartiles `lower` and `upper`; `deviation` is the standard deviation of a
-    sample, 0 for a single run; `outliers` are runs further than 14.826 median absolute deviations from the
-    median.
+    sample, 0 for a single run; `outliers` are counted as `outlying` does.
     """
 
     runs: int
@@ -57,17 +56,10 @@ def summarise(times: Sequence[float]) -> Summary:
     """
     values = np.asarray(times, dtype=np.float64)
     lower, median, upper = (float(q) for q in np.quantile(values, (0.25, 0.5, 0.75)))
-    return Summary(
-        runs=len(values),
-        median=median,
-        lower=lower,
-        upper=upper,
-        min=float(values.min()),
-        max=float(values.max()),
-        mean=float(values.mean()),
-        deviation=float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-        outliers=int(outlying(times).sum()),
-    )
+    least, most, mean = float(values.min()), float(values.max()), float(values.mean())
+    deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    outliers = int(outlying(times).sum())
+    return Summary(len(values), median, lower, upper, least, most, mean, deviation, outliers)
 
 
 def outlying(times: Sequence[float]) -> Array:
@@ -125,11 +117,10 @@ class Ratio:
 def ratio(times: Sequence[float], base: Sequence[float], statistic: str = "median") -> Ratio:
     """Divide a statistic of `times` by that of `base`.
 
-    The bootstrap gives the uncertainty: both sets of runs are drawn again, with replacement, many
-    times over (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13). The
-    draws are the same every time. Fewer than 5 runs are too few to draw from: the interval is what their
-    extremes allow. A single run says nothing of its noise, and the interval is all there is. The
-    same object twice is one measurement, and its ratio to itself exactly 1.
+    The bootstrap gives the uncertainty: both sets of runs are drawn again, with replacement, many times over
+    (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13), alike every time. Fewer
+    than 5 runs are too few to draw from: the interval is what their extremes allow; that of a single run has
+    no bounds. The same object twice is one measurement, and its ratio to itself exactly 1.
 
     >>> found = ratio([2.0, 2.1, 1.9], [1.0, 1.0, 1.0])
     >>> found.value, found.low, found.high
@@ -156,8 +147,5 @@ def _drawn(rng: np.random.Generator, times: Sequence[float], of: Callable[..., A
     """Return the statistic of every set of runs drawn with replacement, many sets at a time."""
     values = np.asarray(times, dtype=np.float64)
     share = max(1, CHUNK_BYTES // (4 * values.nbytes))  # numbers of runs, their times, copies to be sorted
-    parts = []
-    for start in range(0, RESAMPLES, share):
-        sets = rng.choice(values, (min(share, RESAMPLES - start), len(values)))
-        parts.append(of(sets, axis=1))
-    return np.concatenate(parts)
+    sizes = (min(share, RESAMPLES - start) for start in range(0, RESAMPLES, share))
+    return np.concatenate([of(rng.choice(values, (size, len(values))), axis=1) for size in sizes])

@@ -19,9 +19,7 @@ class Repeats:
 
     def enough(self, times: list[float], spent: float) -> bool:
         """Whether these runs will do."""
-        if len(times) >= self.max_runs:
-            return True
-        return len(times) >= self.min_runs and spent >= self.min_seconds
+        return len(times) >= self.max_runs or (len(times) >= self.min_runs and spent >= self.min_seconds)
 
 
 def take_turns(
@@ -34,9 +32,8 @@ def take_turns(
 ) -> dict[str, list[float]]:
     """Time every call, in turns: A B C, A B C and so on.
 
-    A machine that is slow for a while is then slow for all of them, and the ratios stay true. The
-    price: none of them finds the caches as it left them. Whoever has run often enough drops out, so
-    the runs of a fast one beyond those of a slow one are not next to any of that.
+    A machine that is slow for a while is then slow for all of them, and the ratios stay true, though none of
+    them finds the caches as it left them. A call that has run often enough drops out.
 
     `clock` returns seconds from any origin. `done` is called after every run with the name and the share of
     its runs that are over, 1 at its last. `dropped` is asked about an exception: whether to go on without the

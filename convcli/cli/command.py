@@ -17,13 +17,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(TyperCommand):
-    """A command whose help has a section for each panel.
-
-    Attributes
-    ----------
-    groups : dict of str to type
-        The dataclasses that the function takes, by parameter.
-    """
+    """A command whose help has a section for each panel; `groups` are the dataclasses that it takes."""
 
     groups: dict[str, type]
 
@@ -31,11 +25,9 @@ class Command(TyperCommand):
         """Write arguments, and then the options by their panels."""
         records: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record:
-                records.setdefault(getattr(parameter, "rich_help_panel", None) or "General", []).append(
-                    record
-                )
+            panel = getattr(parameter, "rich_help_panel", None) or "General"
+            if record := parameter.get_help_record(ctx):
+                records.setdefault(panel, []).append(record)
         for panel in ("Arguments", *PANELS):
             if panel in records:
                 with formatter.section(panel):
@@ -45,12 +37,8 @@ class Command(TyperCommand):
 def command(*messages: type, needs_arguments: bool = True) -> Callable[[Callable[..., int | None]], Command]:
     """Make a command of a function whose parameters are dataclasses of options.
 
-    Parameters
-    ----------
-    messages : types
-        Dataclasses whose options become `settings`; `settings.Debug` is always one.
-    needs_arguments : bool
-        Without arguments the command shows its help.
+    `messages` are dataclasses whose options become `settings`. A command that `needs_arguments` shows its
+    help without them.
     """
 
     def decorate(function: Callable[..., int | None]) -> Command:

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from convcli.errors import UsageError
 from convcli.options import Argument, MaxMemory, MaxPixels, Option, Threads
 
 STREAM = "-"
-Force = Annotated[
-    bool, Option("Output", "Overwrite existing files.", "--force", "-f", not_with=("no output",))
-]
-Json = Annotated[bool, Option("Output", "Print one JSON document on stdout.", "--json", not_with=("fold",))]
+_output, _files = partial(Option, "Output"), partial(Option, "Files")
+Force = Annotated[bool, _output("Overwrite existing files.", "--force", "-f", not_with=("no output",))]
+Json = Annotated[bool, _output("Print one JSON document on stdout.", "--json", not_with=("fold",))]
+OneJson = Annotated[bool, _output("Print one JSON document.", "--json")]
 
 
 def check_json(as_json: bool, output: str | None) -> None:
@@ -33,11 +34,10 @@ class InOut:
 
     inputs: Annotated[list[str], Argument("INPUT...", "Images or .npy arrays; - is stdin.")]
     output: Annotated[
-        str | None,
-        Option("Output", "A file, a folder/, a template, or - for stdout.", "--output", "-o", "FILE"),
+        str | None, _output("A file, a folder/, a template, or - for stdout.", "--output", "-o", "FILE")
     ] = None
     as_json: Json = False
-    fail_fast: Annotated[bool, Option("Files", "Stop at the first bad input.")] = False
+    fail_fast: Annotated[bool, _files("Stop at the first bad input.")] = False
 
     def __post_init__(self) -> None:
         check_json(self.as_json, self.output)
@@ -54,36 +54,30 @@ def has_level(level: str) -> Callable[[str], bool]:
     return used_by
 
 
+FORMATS_HELP = "png, jpg, tif, webp, bmp, gif, ppm, pgm or npy."
+
+
 @dataclass(eq=False, repr=False)
 class FileOptions:
     """How to read and write images and arrays."""
 
-    format: Annotated[
-        str | None,
-        Option(
-            "Output", "png, jpg, tif, webp, bmp, gif, ppm, pgm or npy.", "NAME", used_by=lambda _kind: True
-        ),
-    ] = None
+    format: Annotated[str | None, _output(FORMATS_HELP, "NAME", used_by=lambda _kind: True)] = None
     force: Force = False
     compress: Annotated[
-        int | None, Option("Output", "PNG compression.  [default: 1]", "0-9", used_by=has_level("compress"))
+        int | None, _output("PNG compression.  [default: 1]", "0-9", used_by=has_level("compress"))
     ] = None
     quality: Annotated[
-        int | None,
-        Option("Output", "JPEG, WEBP.  [default: 95, lossless]", "1-100", used_by=has_level("quality")),
+        int | None, _output("JPEG, WEBP.  [default: 95, lossless]", "1-100", used_by=has_level("quality"))
     ] = None
     strip: Annotated[
-        bool,
-        Option("Output", "Drop colour profile, resolution and EXIF.", used_by=lambda kind: kind != "npy"),
+        bool, _output("Drop colour profile, resolution and EXIF.", used_by=lambda kind: kind != "npy")
     ] = False
-    page: Annotated[
-        int | None, Option("Files", "Page of a multi-page file, from 0.", "N", not_with=("array",))
-    ] = None
+    page: Annotated[int | None, _files("Page of a multi-page file, from 0.", "N", not_with=("array",))] = None
     max_pixels: MaxPixels = None
     max_memory: MaxMemory = None
-    allow_truncated: Annotated[bool, Option("Files", "Read damaged files.")] = False
-    allow_8bit: Annotated[bool, Option("Files", "Read 16-bit colour as 8-bit.", "--allow-8bit")] = False
-    to_rgb: Annotated[bool, Option("Files", "Read CMYK as RGB.")] = False
+    allow_truncated: Annotated[bool, _files("Read damaged files.")] = False
+    allow_8bit: Annotated[bool, _files("Read 16-bit colour as 8-bit.", "--allow-8bit")] = False
+    to_rgb: Annotated[bool, _files("Read CMYK as RGB.")] = False
     threads: Threads = None
 
     def __post_init__(self) -> None:

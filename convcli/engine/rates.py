@@ -36,11 +36,7 @@ LARGEST_FILE = 1 << 16  # bytes; ours are a hundredth of that
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """Rates that were measured together.
-
-    Rates are seconds, by backend and name; those under ``shared`` are the planner's own. The date is in ISO
-    8601; `numpy` and `convcli` are the versions that measured them.
-    """
+    """Rates that were measured together, in seconds by backend and name; ``shared`` are the planner's own."""
 
     rates: dict[str, dict[str, float]]
     cpu: str
@@ -171,11 +167,7 @@ def rates(name: str) -> dict[str, float]:
 
 
 def describe() -> str:
-    """Say which rates are in force.
-
-    >>> describe() == SHIPPED or "measured here" in describe()
-    True
-    """
+    """Say which rates are in force."""
     found = current()
     if found is None:
         return SHIPPED

@@ -1,7 +1,7 @@
 """What a filter is asked to do: options that concern samples, checked once."""
 
-import functools
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Self
 
 from convcli.errors import InputError, UsageError
@@ -15,7 +15,7 @@ from convcli.options import (
     Stride,
     Threads,
     axes,
-    backend_names,
+    backend_option,
     check_border_value,
     real,
 )
@@ -32,11 +32,7 @@ NORMALIZATIONS = ("none", "sum", "abs", "auto")
 COMBINATIONS = ("none", "magnitude", "max", "sum", "mean")
 ALPHAS = ("premultiply", "filter", "ignore")
 DTYPES = ("keep", "uint8", "uint16", "float32")
-
-# Options by the heading in the help, and by what they have no meaning for.
-OfKernel = functools.partial(Option, "Kernel", not_with=("bank",))
-OfImage = functools.partial(Option, "Samples", not_with=("array", "bank"))
-OfBank = functools.partial(Option, "Banks of kernels", not_with=("single kernel",))
+NANS = ("propagate", "interpolate", "fill:")
 
 
 class Percent(float):
@@ -53,105 +49,63 @@ def number_or_percent(text: str, what: str) -> float:
     return Percent(number) if text.endswith("%") else number
 
 
+_bounds, _samples = partial(Option, "Borders and size"), partial(Option, "Samples")
+_single = partial(Option, "Kernel", not_with=("bank",))
+_photos = partial(Option, "Samples", not_with=("array", "bank"))
+_banks = partial(Option, "Banks of kernels", not_with=("single kernel",))
+TRANSPOSED = ("transposed bank",)
+BORDERS_HELP = (
+    "zero (the default in Python), constant, nearest, symmetric, mirror, wrap.  "
+    "[default: nearest; a bank: zero]"
+)
+DTYPES_HELP = "Samples written: keep, uint8, uint16 (gray; colour to .png), float32 (gray .tif; .npy)."
+NORMALIZE_HELP = "Divide by the kernel's sum: none, sum, abs, or auto (abs where sum is 0)."
+COMBINE_HELP = "Of several kernels: magnitude, max, sum, mean, or none for one output each."
+BACKENDS_HELP = "auto, or a name from `convcli backends`; cuda is a GPU."
+MODES_HELP = "same, full or valid.  [default: same; a bank: --padding 0]"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Filter:
     """How to filter: the options of ``convcli convolve`` that concern samples.
 
-    `divisor` and `bias`, which may be a `Percent`, take the place of the kernel's own. `mode` is by default
-    ``same``, for a bank its padding; `range` is ``clamp`` for images and wherever `dtype` is asked for.
+    `for_kernels` fills in what is None by default. `divisor` and `bias` take the place of the kernel's own.
+    `range` is by default ``clamp`` for images and wherever `dtype` is asked for, and ``none`` for arrays.
     """
 
     op: Annotated[
         str | None,
         Option("Kernel", "convolve or correlate.  [default: convolve; a bank: correlate]", "OP", words=OPS),
     ] = None
-    mode: Annotated[
-        str | None,
-        Option(
-            "Borders and size",
-            "same, full or valid.  [default: same; a bank: --padding 0]",
-            "MODE",
-            words=MODES,
-            not_with=("transposed bank",),
-        ),
-    ] = None
+    mode: Annotated[str | None, _bounds(MODES_HELP, "MODE", words=MODES, not_with=TRANSPOSED)] = None
     border: Annotated[
-        str | None,
-        Option(
-            "Borders and size",
-            "zero (the default in Python), constant, nearest, symmetric, mirror, wrap.  "
-            "[default: nearest; a bank: zero]",
-            "NAME",
-            words=tuple(BORDERS),
-            not_with=("transposed bank",),
-        ),
+        str | None, _bounds(BORDERS_HELP, "NAME", words=tuple(BORDERS), not_with=TRANSPOSED)
     ] = None
-    border_value: BorderValue = 0
+    border_value: BorderValue = None
     origin: Origin = None
     stride: Stride = 1
     dilation: Dilation = 1
-    normalize: Annotated[
-        str,
-        OfKernel(
-            "Divide by the kernel's sum: none, sum, abs, or auto (abs where sum is 0).",
-            "RULE",
-            words=NORMALIZATIONS,
-        ),
-    ] = "none"
+    normalize: Annotated[str, _single(NORMALIZE_HELP, "RULE", words=NORMALIZATIONS)] = "none"
     divisor: Annotated[
-        float | None, OfKernel("Divide the result, in place of the kernel's own.", "D", parse=real)
+        float | None, _single("Divide the result, in place of the kernel's own.", "D", parse=real)
     ] = None
     bias: Annotated[
-        float | None, OfKernel("Add to the result; P% of full brightness.", "B|P%", parse=number_or_percent)
+        float | None, _single("Add to the result; P% of full brightness.", "B|P%", parse=number_or_percent)
     ] = None
     range: Annotated[
         str | None,
-        Option(
-            "Samples", "clamp, abs, minmax or none.  [default: clamp; arrays: none]", "RULE", words=RANGES
-        ),
+        _samples("clamp, abs, minmax or none.  [default: clamp; arrays: none]", "RULE", words=RANGES),
     ] = None
-    dtype: Annotated[
-        str,
-        Option(
-            "Samples",
-            "Samples written: keep, uint8, uint16 (gray; colour to .png), float32 (gray .tif; .npy).",
-            "TYPE",
-            words=DTYPES,
-        ),
-    ] = "keep"
-    gray: Annotated[bool, OfImage("Filter the brightness only (Rec. 709).")] = False
-    linear: Annotated[bool, OfImage("Filter in linear light (sRGB).")] = False
-    alpha: Annotated[str, OfImage("premultiply, filter or ignore.", "RULE", words=ALPHAS)] = "premultiply"
+    dtype: Annotated[str, _samples(DTYPES_HELP, "TYPE", words=DTYPES)] = "keep"
+    gray: Annotated[bool, _photos("Filter the brightness only (Rec. 709).")] = False
+    linear: Annotated[bool, _photos("Filter in linear light (sRGB).")] = False
+    alpha: Annotated[str, _photos("premultiply, filter or ignore.", "RULE", words=ALPHAS)] = "premultiply"
     nan: Annotated[
-        str,
-        Option(
-            "Samples",
-            "propagate, interpolate or fill:V.",
-            "RULE",
-            words=("propagate", "interpolate", "fill:"),
-            not_with=("transposed bank",),
-        ),
+        str, _samples("propagate, interpolate or fill:V.", "RULE", words=NANS, not_with=TRANSPOSED)
     ] = "propagate"
-    repeat: Annotated[int, OfKernel("Apply the filter N times.", "N")] = 1
-    combine: Annotated[
-        str,
-        OfKernel(
-            "Of several kernels: magnitude, max, sum, mean, or none for one output each.",
-            "RULE",
-            words=COMBINATIONS,
-        ),
-    ] = "none"
-    backend: Annotated[
-        str,
-        Option(
-            "Speed",
-            "auto, or a name from `convcli backends`; cuda is a GPU.",
-            "--backend",
-            "-b",
-            "NAME",
-            words=backend_names,
-        ),
-    ] = "auto"
+    repeat: Annotated[int, _single("Apply the filter N times.", "N")] = 1
+    combine: Annotated[str, _single(COMBINE_HELP, "RULE", words=COMBINATIONS)] = "none"
+    backend: Annotated[str, backend_option(BACKENDS_HELP)] = "auto"
     precision: Precision = "auto"
     threads: Threads = None
     max_memory: MaxMemory = None
@@ -216,20 +170,20 @@ def _numbers(path: str, what: str) -> "Array":
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BankOptions:
-    """Options of a bank of kernels beyond a `Filter`; `padding` is by default as `Filter.mode` says, or 0."""
+    """What a bank of kernels needs beyond a `Filter`; `padding` is by default as `Filter.mode` says, or 0."""
 
     padding: Annotated[
         "Padding | None",
-        OfBank("Of a bank: N, NxM, same, ... or begins,ends as 1,1,2,2.", "P", parse=_padding),
+        _banks("Of a bank: N, NxM, same, ... or begins,ends as 1,1,2,2.", "P", parse=_padding),
     ] = None
-    groups: Annotated[int, OfBank("Of a bank: groups of channels.", "N")] = 1
+    groups: Annotated[int, _banks("Of a bank: groups of channels.", "N")] = 1
     bias_values: Annotated[
         "Array | None",
-        OfBank("Of a bank: a number to add to every output.", "--bias-file", "FILE", parse=_numbers),
+        _banks("Of a bank: a number to add to every output.", "--bias-file", "FILE", parse=_numbers),
     ] = None
-    transposed: Annotated[bool, OfBank("Of a bank: the transposed convolution.")] = False
+    transposed: Annotated[bool, _banks("Of a bank: the transposed convolution.")] = False
     output_padding: Annotated[
-        PerAxis, OfBank("Of a transposed bank: samples added at the end.", "N|NxM", parse=axes)
+        PerAxis, _banks("Of a transposed bank: samples added at the end.", "N|NxM", parse=axes)
     ] = 0
 
     def __post_init__(self) -> None:

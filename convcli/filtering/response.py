@@ -67,7 +67,7 @@ class Response:
         if alpha and self.options.alpha == "premultiply":
             largest = samples.largest * self._opacity(samples.dtype)
             samples = replace(samples, dtype=premultiplied_type(samples.dtype), largest=largest)
-            outside *= self.options.border_value
+            outside *= self.border_value
         sample, scale = np.array([samples.largest], samples.dtype), 1
         if self._steps:
             sample, scale = _in_steps(sample)
@@ -120,14 +120,15 @@ class Response:
             return np.concatenate([self._rescaled(self._convolve(colour, made=first)), self._placed(opacity)])
         scale = self._opacity(opacity.dtype)
         products = premultiply(colour, opacity)
-        outside = self.outside * self.options.border_value
+        outside = self.outside * self.border_value
         product = self._convolve(products, outside=outside, made=first)
         product = product / self.kernel.divisor
         gain = float(self.kernel.values.sum()) / self.kernel.divisor
         if abs(gain) <= 1e-9 * float(np.abs(self.kernel.weights).sum()):
             # An edge detector: opacity weighs the colours and stays as it is.
             return np.concatenate([product / scale + self.bias, self._placed(opacity)])
-        covered = self._convolve(opacity, outside=self.options.border_value) / (self.kernel.divisor * gain)
+        outside = self.border_value
+        covered = self._convolve(opacity, outside=outside) / (self.kernel.divisor * gain)
         # Half a level rounds to none. Steps keep the last bits, which differ by backend, out of it.
         visible = np.rint(covered * (255 / scale * STEPS)) > STEPS / 2
         colour = np.where(visible, product / covered, 0) + self.bias
@@ -138,9 +139,14 @@ class Response:
         return white(dtype if dtype.kind in "ui" else self.source_type)
 
     @property
+    def border_value(self) -> float:
+        """Value of the border as it was given, 0 by default."""
+        return self.options.border_value or 0
+
+    @property
     def outside(self) -> float:
         """The border value on the scale of the colours, which may be light."""
-        value = self.options.border_value
+        value = self.border_value
         if not self.options.linear:
             return value
         scale = white(self.source_type)
@@ -189,12 +195,13 @@ class Response:
         origin = ConvSpec(values.shape, values.shape, origin=asked).origin
         assert isinstance(origin, tuple)
         values[origin] = 1
-        return self._convolve(opacity, values, self.options.border_value)
+        return self._convolve(opacity, values, self.border_value)
 
 
 def engine_options(options: Filter) -> dict[str, Any]:
     """Return the options that the engine knows by the same names."""
-    return {f.name: getattr(options, f.name) for f in fields(Options) if hasattr(options, f.name)}
+    known = {f.name: getattr(options, f.name) for f in fields(Options) if hasattr(options, f.name)}
+    return known | {"border_value": options.border_value or 0}
 
 
 def _batch(planes: Array, axes: int) -> Array:

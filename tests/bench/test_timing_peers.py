@@ -21,12 +21,12 @@ from shell import within
 
 import convcli.bench.peers
 from convcli.bench.contestants import Contestant, Task
-from convcli.bench.peers import libraries, peers, programs
+from convcli.bench.peers import peers
 from convcli.bench.results import Case
 from convcli.errors import BackendError
 
-LIBRARIES = {peer.name: peer for peer in libraries()}
-PROGRAMS = {program.name: program for program in programs()}
+LIBRARIES = {peer.name: peer for peer in peers("peer")}
+PROGRAMS = {program.name: program for program in peers("process")}
 LIMITS = {entry.name: entry.limits for entry in peers()}
 DTYPES = ("float32", "float64", "uint8")
 GEOMETRIES = {
@@ -150,7 +150,7 @@ def test_a_broken_library_is_refused_not_raised(monkeypatch):
 
 
 def test_nothing_is_imported_before_it_is_asked_for():
-    roots = {peer.module.partition(".")[0] for peer in libraries()}
+    roots = {peer.module.partition(".")[0] for peer in peers("peer")}
     code = "import sys; from convcli.bench.peers import peers; peers(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not roots & set(done.stdout.split())
@@ -351,4 +351,4 @@ def test_a_new_peer_is_one_file(monkeypatch, tmp_path):
     assert re.match(r"math.scale +[0-9.]+ ", last)
     refused = within("bench", *options, "-k", "box:3", cwd=tmp_path).out.decode()
     assert "math.scale          multiplies by one number only" in refused
-    assert "math.scale" in [peer.name for peer in libraries()]
+    assert "math.scale" in [peer.name for peer in peers("peer")]

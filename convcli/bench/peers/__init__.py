@@ -16,26 +16,15 @@ from convcli.bench.program import Program
 FIRST = ("scipy", "opencv", "torch", "pillow", "astropy", "vips", "magick", "gmic")
 
 
-def peers() -> list[Library | Program]:
-    """Return every peer, installed or not; none is imported before it is asked whether it refuses.
+def peers(*kinds: str) -> list[Library | Program]:
+    """Return the peers of some kinds, or every one, installed or not.
 
-    >>> [peer.name for peer in peers()][:4]
-    ['ndimage.correlate', 'signal.convolve2d', 'signal.fftconvolve', 'signal.oaconvolve']
-    """
-    found = {module.name for module in pkgutil.iter_modules(__path__)}
-    names = [*FIRST, *sorted(found.difference(FIRST))]
-    return [peer for name in names for peer in importlib.import_module(f"{__name__}.{name}").PEERS]
+    None is imported before it is asked whether it refuses.
 
-
-def libraries() -> list[Library]:
-    """Return the peers that are imported."""
-    return [peer for peer in peers() if isinstance(peer, Library)]
-
-
-def programs() -> list[Program]:
-    """Return the peers that run in a process of their own.
-
-    >>> [program.name for program in programs()]
+    >>> [program.name for program in peers("process")]
     ['vips conv', 'magick -morphology', 'gmic -convolve']
     """
-    return [peer for peer in peers() if isinstance(peer, Program)]
+    files = {module.name for module in pkgutil.iter_modules(__path__)}
+    names = [*FIRST, *sorted(files.difference(FIRST))]
+    found = [peer for name in names for peer in importlib.import_module(f"{__name__}.{name}").PEERS]
+    return [peer for peer in found if not kinds or peer.kind in kinds]

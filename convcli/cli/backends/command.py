@@ -3,17 +3,17 @@
 import json
 import sys
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from convcli.cli.command import command
-from convcli.options import Option
+from convcli.cli.options import OneJson
 
 
 @dataclass(eq=False, repr=False)
 class BackendsOptions:
     """How to list."""
 
-    as_json: Annotated[bool, Option("Output", "Print one JSON document.", "--json")] = False
+    as_json: OneJson = False
 
 
 @command(needs_arguments=False)

@@ -20,15 +20,6 @@ def bench(options: BenchOptions) -> None:
       convcli bench --size 64 -r 9 --export-json old.json
       convcli bench --size 64 -r 9 --compare old.json --fail-if median:900%
     """
-    from convcli.cli.bench import run
-    from convcli.cli.bench.files import Comparison, Outputs
+    from convcli.cli.bench.run import calibrate, run
 
-    if options.calibrate:
-        run.calibrate(options)
-        return
-    outputs = Outputs(options)
-    outputs.check()
-    how = run.schedule(options)
-    against = Comparison.parse(options.compare, options.fail_if, how.max_runs)
-    what, who = run.scan(options), run.contestants(options)
-    run.run(options, what, who, how, outputs, against)
+    (calibrate if options.calibrate else run)(options)

@@ -52,9 +52,8 @@ class Outputs:
     def write(self, found: Report) -> None:
         """Write all that was asked for, stdout last; what cannot be written stops nothing else."""
         errors: list[ConvcliError] = []
-        wanted = [*self.options.exports.items()]
+        wanted = [*self.options.exports.items(), *([("json", "-")] if self.options.as_json else [])]
         wanted += [("plot", self.options.plot)] if self.options.plot is not None else []
-        wanted += [("json", "-")] if self.options.as_json else []
         for form, target in sorted(wanted, key=lambda pair: pair[1] == "-"):
             try:
                 self._write_one(form, target, found)
@@ -95,9 +94,8 @@ class Comparison:
             return None
         parsed = None if rule is None else parse_rule(rule)
         if parsed and runs < FEWEST_RUNS:
-            raise UsageError(
-                f"--fail-if goes by the noise, which {runs} runs do not show; allow at least {FEWEST_RUNS}"
-            )
+            why = f"which {runs} runs do not show; allow at least {FEWEST_RUNS}"
+            raise UsageError(f"--fail-if goes by the noise, {why}")
         name = "standard input" if file == "-" else file
         with contextlib.nullcontext(sys.stdin.buffer) if file == "-" else open_input(Path(file)) as stream:
             return cls(from_json(read_bounded(stream, name, LARGEST_JSON), name), name, parsed)

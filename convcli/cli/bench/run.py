@@ -35,6 +35,7 @@ from convcli.system.files import shown
 from convcli.system.resources import available_memory, check_memory, cpu_count
 from convcli.text import printable, shape_text
 
+Kernel = str | cases.Shape
 LONGEST = 86400  # seconds for one contestant
 STORED = 10**9  # bytes that temporaries may take by default; a stored matrix soon wants more
 
@@ -55,13 +56,13 @@ def image_of(name: str | None, max_pixels: int | None) -> Array | None:
 
 def one_of(single: str | None, several: str | None, what: str, default: str) -> list[cases.Shape]:
     """Read an option that gives one size, or that which gives several."""
+    option = what.replace(" ", "-")
     if single is not None and several is not None:
-        option = what.replace(" ", "-")
         raise UsageError(f"--{option} and --{option}s both say what to time; leave one out")
     if single is not None:
         found = cases.shapes(single, what)
         if len(found) > 1:
-            raise UsageError(f"{what} {single} is several; use --{what.replace(' ', '-')}s")
+            raise UsageError(f"{what} {single} is several; use --{option}s")
         return found
     return cases.shapes(default if several is None else several, what if several is None else f"{what}s")
 
@@ -76,9 +77,8 @@ def scan(options: BenchOptions) -> cases.Scan:
     if kernels and (options.kernel_size is not None or options.kernel_sizes is not None):
         raise UsageError("-k and --kernel-size both say what the kernel is; leave one out")
     shapes = one_of(options.size, options.sizes, "size", "512")
-    chosen: Sequence[str | cases.Shape] = list(dict.fromkeys(kernels)) or one_of(
-        options.kernel_size, options.kernel_sizes, "kernel size", "5"
-    )
+    drawn = one_of(options.kernel_size, options.kernel_sizes, "kernel size", "5")
+    chosen: Sequence[Kernel] = list(dict.fromkeys(kernels)) or drawn
     dtypes, threads = options.dtype, options.threads
     pixels = image_of(image, options.max_pixels)
     own = "float32" if pixels is None or pixels.dtype.name not in cases.DTYPES else pixels.dtype.name
@@ -97,9 +97,7 @@ def scan(options: BenchOptions) -> cases.Scan:
     )
 
 
-def _check_memory(
-    shapes: Sequence[cases.Shape], kernels: Sequence[str | cases.Shape], limit: int | None
-) -> None:
+def _check_memory(shapes: Sequence[cases.Shape], kernels: Sequence[Kernel], limit: int | None) -> None:
     """Refuse images and random kernels that would not fit, before they are made."""
     drawn = [kernel for kernel in kernels if not isinstance(kernel, str)]
     held = sum(8 * math.prod(kernel) for kernel in drawn)
@@ -115,16 +113,16 @@ def contestants(options: BenchOptions) -> list[Contestant]:
     from convcli import backends
     from convcli.bench.backends import ours
 
-    names, limit = options.backends, options.max_memory
+    limit = options.max_memory
     if limit is None:
         limit = min(STORED, available_memory() or STORED)
-    found = ours(
-        cases.words(names, ["auto", *backends.names()], "backend") if names else (), max_memory=limit
-    )
+    known = ["auto", *backends.names()]
+    names = cases.words(options.backends, known, "backend") if options.backends else ()
+    found = ours(names, max_memory=limit)
     if options.peers or options.peers_cli:
-        from convcli.bench.peers import libraries, programs
+        from convcli.bench.peers import peers
 
-        found += [*(libraries() if options.peers else ()), *(programs() if options.peers_cli else ())]
+        found += peers(*["peer"] * options.peers, *["process"] * options.peers_cli)
     if options.reference is not None:
         choose(options.reference, [contestant.name for contestant in found], "reference")
     return found
@@ -163,15 +161,13 @@ def _seconds(text: str) -> float:
     return found
 
 
-def run(
-    options: BenchOptions,
-    what: cases.Scan,
-    who: Sequence[Contestant],
-    how: Repeats,
-    outputs: Outputs,
-    against: Comparison | None,
-) -> None:
+def run(options: BenchOptions) -> None:
     """Time everything, print it as it comes, and write it; interrupted, write the cases that are done."""
+    outputs = Outputs(options)
+    outputs.check()
+    how = schedule(options)
+    against = Comparison.parse(options.compare, options.fail_if, how.max_runs)
+    what, who = scan(options), contestants(options)
     reference, sort = options.reference, choose(options.sort, tuple(SORTS), "order")
     todo, names = what.cases(), [contestant.name for contestant in who]
     if against is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TextIO
 
 from convcli.bench.compare import Change
@@ -52,13 +52,12 @@ class Printer:
         if len(every) == 1:
             timed = [r for r in ordered(next(iter(every.values())), "median") if r.times]
             unit, scale, _ = time_unit(timed[0].summary.median) if timed else ("", 1.0, 0)
-            values = [
-                (r.name, r.summary.median / scale, f"{figures(r.summary.median / scale)} {unit}")
-                for r in timed
-            ]
-            report.bars(values, self.file)
+            values = [(r.name, r.summary.median / scale) for r in timed]
+            report.bars([(name, value, f"{figures(value)} {unit}") for name, value in values], self.file)
             return
-        rows, differs = [], _differing(every)
+        rows: list[tuple[str, ...]] = []
+        # the facts in which cases differ at all: the others need not be told
+        differs = [name for name in FIELDS if len({getattr(case, name) for case in every}) > 1]
         for case, results in every.items():
             label = variant(case, differs)
             best, auto = fastest(results), next((r for r in results if r.name == "auto" and r.times), None)
@@ -80,9 +79,8 @@ class Printer:
         for change in changes:
             times = [t for t in (change.old, change.new) if t is not None]
             unit, scale, digits = time_unit(min(times)) if times else ("", 1.0, 0)
-            old, new = (
-                "-" if t is None else f"{t / scale:.{digits}f} {unit}" for t in (change.old, change.new)
-            )
+            both = (change.old, change.new)
+            old, new = ("-" if t is None else f"{t / scale:.{digits}f} {unit}" for t in both)
             ratio = change.ratio
             found = (f"{ratio.value:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}") if ratio else ("-", "-")
             verdict = f"{change.verdict}: {change.why}" if change.why else change.verdict
@@ -90,11 +88,6 @@ class Printer:
         for case, rows in every.items():
             report.columns(header, rows, title=f"{case.label}, against the older times", file=self.file)
             print(file=self.file)
-
-
-def _differing(every: Collection[Case]) -> list[str]:
-    """Return the facts in which cases differ at all: the others need not be told."""
-    return [name for name in FIELDS if len({getattr(case, name) for case in every}) > 1]
 
 
 def _row(result: Result, ratio: Ratio | None, scale: float) -> tuple[str, ...]:

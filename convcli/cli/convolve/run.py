@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from convcli.cli import settings
 from convcli.cli.convolve.options import ConvolveInOut
-from convcli.cli.convolve.record import ConvolveRecord
-from convcli.cli.convolve.summary import print_plan, print_summary
+from convcli.cli.convolve.summary import ConvolveRecord, print_plan, print_summary
 from convcli.cli.io.files import NPY, Content, Files, Source
 from convcli.cli.io.jobs import JobList, print_notes, run_jobs
 from convcli.cli.io.prefetch import Prefetch
@@ -28,6 +27,7 @@ from convcli.system.files import is_stream, shown
 from convcli.system.resources import cpu_count
 from convcli.text import printable, shape_text
 
+Layer = BankOptions | None
 TOGETHER = 2**29  # bytes of the files that are worked on at a time; what is larger has all threads for itself
 WIDEST, COPIES = 8, 8  # bytes of a sample; of the image, for what is not done in one go
 
@@ -51,24 +51,12 @@ class Made(NamedTuple):
 
 
 class Batch:
-    """The run of one command.
-
-    Attributes
-    ----------
-    records : list of ConvolveRecord
-        One per input that was begun.
-    """
+    """The run of one command; `records` has one entry per input that was begun."""
 
     def __init__(
-        self,
-        inout: ConvolveInOut,
-        kernels: Sequence[Kernel],
-        how: Filter,
-        files: Files,
-        layer: BankOptions | None,
+        self, inout: ConvolveInOut, kernels: Sequence[Kernel], how: Filter, files: Files, layer: Layer
     ) -> None:
-        self.inout, self.kernels, self.layer = inout, kernels, layer
-        self.how, self.files = how, files
+        self.inout, self.kernels, self.how, self.files, self.layer = inout, kernels, how, files, layer
         self.records: list[ConvolveRecord] = []
         self.helpers, self.room = 0, 0.0
 
@@ -76,7 +64,7 @@ class Batch:
         """Filter every input; return the exit status."""
         names = [kernel.name for kernel in self.kernels]
         labels = names if len(names) == 1 or self.how.combine == "none" else [self.how.combine]
-        work = JobList(self.inout.inputs, self.inout.output, labels, self.files, dry_run=self.inout.dry_run)
+        work = JobList(self.inout, labels, self.files, self.inout.dry_run)
         if len(work.todo) > 1:
             check_options(self.kernels, self.how)
             self._plan_helpers()
@@ -112,25 +100,19 @@ class Batch:
     def _read(self, work: JobList, job: Job, record: ConvolveRecord) -> Opened:
         """Read an input, and refuse what cannot be done with it."""
         source = work.read(job, record, self.how)
-        if (
-            self.layer is None
-            and not source.image
-            and source.planes.ndim == 3
-            and source.planes.shape[-1] <= 4
-        ):
+        if self.layer is not None:
+            source = self._for_bank(job, record, source, self.layer)
+            return Opened(job, source, self._prepared(source))
+        if not source.image and source.planes.ndim == 3 and source.planes.shape[-1] <= 4:
             record.notes.append(
                 f"{record.input} is an array {record.size}: its last axes are filtered; "
                 "move channels to the front if those are meant"
             )
-        if self.layer is not None:
-            source = self._for_bank(job, record, source, self.layer)
-            return Opened(job, source, self._prepared(source))
         for target in job.targets:
             self.files.check_holds(target, source, self.how)
         prepared = self._prepared(source)
-        return Opened(
-            job, source, prepared, self._size(source, prepared.filtered.plan) if self.helpers else 0
-        )
+        size = self._size(source, prepared.filtered.plan) if self.helpers else 0
+        return Opened(job, source, prepared, size)
 
     def _for_bank(self, job: Job, record: ConvolveRecord, source: Source, layer: BankOptions) -> Source:
         """Drop what the bank has no channel for, and refuse what cannot hold its outputs."""

@@ -1,16 +1,36 @@
-"""The summary of a run, on stderr."""
+"""The record of a filtered input, and its summary on stderr."""
 
 from __future__ import annotations
 
 import functools
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from convcli.arrays import device, native
 from convcli.cli import report, settings
-from convcli.cli.convolve.record import ConvolveRecord
-from convcli.cli.io.jobs import print_records
+from convcli.cli.io.jobs import FileRecord, print_records, times_text
 from convcli.text import bytes_text, milliseconds
+
+
+@dataclass
+class ConvolveRecord(FileRecord):
+    """Facts on one input; the JSON document holds these."""
+
+    targets: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    output_size: str = ""
+    kernels: list[str] = field(default_factory=list)
+    backend: str = ""
+    why: str = ""
+    arithmetic: str = ""
+    threads: int = 0
+    plan_seconds: float = 0.0
+    megapixels_per_second: float = 0.0
+    clipped: int = 0
+    plan: list[dict[str, Any]] = field(default_factory=list)
+    schedule: dict[str, str] = field(default_factory=dict)
 
 
 def print_summary(records: Sequence[ConvolveRecord], *, dry_run: bool) -> None:
@@ -22,14 +42,9 @@ def print_summary(records: Sequence[ConvolveRecord], *, dry_run: bool) -> None:
 def _row(record: ConvolveRecord) -> tuple[str, ...]:
     written = ", ".join(record.outputs) or ", ".join(f"({t})" for t in record.targets) or "not written"
     seconds = record.read_seconds + record.plan_seconds + record.compute_seconds + record.write_seconds
-    return (
-        record.input,
-        "failed" if record.error else written,
-        record.output_size,
-        record.backend,
-        milliseconds(seconds),
-        str(record.clipped),
-    )
+    result = "failed" if record.error else written
+    cells = (record.input, result, record.output_size, record.backend, milliseconds(seconds))
+    return (*cells, str(record.clipped))
 
 
 def _facts(record: ConvolveRecord, dry_run: bool) -> list[tuple[str, str]]:
@@ -46,19 +61,13 @@ def _facts(record: ConvolveRecord, dry_run: bool) -> list[tuple[str, str]]:
     if dry_run:
         would = f"; it would be {', '.join(record.targets)}" if record.targets else ""
         return [*facts, ("output", f"nothing computed or written: dry run{would}")]
-    times = [(name, getattr(record, f"{name}_seconds")) for name in ("read", "plan", "compute", "write")]
     return [
         *facts,
-        ("time", ", ".join(f"{name} {milliseconds(seconds)}" for name, seconds in times)),
+        ("time", times_text(record, "read", "plan", "compute", "write")),
         ("speed", f"{record.megapixels_per_second:.3g} megapixels/s computed"),
         ("clipped", f"{record.clipped} samples"),
         ("output", ", ".join(record.outputs) or "not written; -o FILE keeps it"),
     ]
-
-
-def _where(backend: str) -> str:
-    """What would compute: the compiled code, or the GPU."""
-    return device.describe() if backend.startswith("cuda") else f"direct: {native.describe()}"
 
 
 def print_plan(record: ConvolveRecord) -> None:
@@ -73,10 +82,7 @@ def print_plan(record: ConvolveRecord) -> None:
         )
         for entry in sorted(record.plan, key=lambda e: (e["seconds"] is None, e["seconds"]))
     ]
-    report.table(
-        ("candidate", "estimate", "memory", "multiply-adds", "verdict"),
-        rows,
-        file=sys.stderr,
-        title=f"plan for {record.input} ({_where(record.backend)})",
-    )
+    where = device.describe() if record.backend.startswith("cuda") else f"direct: {native.describe()}"
+    header = ("candidate", "estimate", "memory", "multiply-adds", "verdict")
+    report.table(header, rows, file=sys.stderr, title=f"plan for {record.input} ({where})")
     report.table(("", ""), list(record.schedule.items()), file=sys.stderr)

@@ -47,25 +47,23 @@ class DeconvolveRun:
 
     def run(self) -> int:
         """Restore every input; return the exit status."""
-        sources, output = self.inout.inputs, self.inout.output
         require(self.options.backend)
         extra = [path for path in (self.inout.residual, self.inout.save_psf) if path is not None]
-        work = JobList(sources, output, [self.kernel.name], self.files, extra=extra)
-        self.several = len(work.todo) > 1
+        work = JobList(self.inout, [self.kernel.name], self.files, extra=extra)
+        count = len(work.todo)
+        self.several = count > 1
         for option, path in (("residual", self.inout.residual), ("save-psf", self.inout.save_psf)):
             if path is not None and self.several:
-                raise UsageError(
-                    f"--{option} names one file and there are {len(work.todo)} inputs; give one input"
-                )
+                raise UsageError(f"--{option} names one file and there are {count} inputs; give one input")
             if path == STREAM:
                 raise UsageError(f"--{option} cannot go to standard output; name a file")
         if self.inout.reference == STREAM:
             raise UsageError("--reference cannot come from standard input; name a file")
-        if self.inout.save_every and output in (None, STREAM):
+        if self.inout.save_every and self.inout.output in (None, STREAM):
             raise UsageError("--save-every writes beside the output; give -o a file")
         if self.inout.reference is not None:
             self.truth = self.files.read(self.inout.reference, READ)
-        self.taken = {os.path.realpath(path) for path in (*sources, *work.targets)}
+        self.taken = {os.path.realpath(path) for path in (*self.inout.inputs, *work.targets)}
 
         def begin(job: Job) -> DeconvolveRecord:
             psf, border = printable(self.options.psf), self.options.border

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from convcli.arrays import device
 from convcli.cli import report, settings
-from convcli.cli.io.jobs import FileRecord, print_records
+from convcli.cli.io.jobs import FileRecord, print_records, times_text
 from convcli.deconvolution.iteration import Iteration
 from convcli.text import milliseconds
 
@@ -86,7 +86,6 @@ def _row(record: DeconvolveRecord) -> tuple[str, ...]:
 
 
 def _facts(record: DeconvolveRecord) -> list[tuple[str, str]]:
-    times = [(name, getattr(record, f"{name}_seconds")) for name in ("read", "compute", "write")]
     facts = [
         ("input", f"{record.input}  {record.size} {record.type}"),
         ("PSF", f"{record.psf}  {record.psf_size}"),
@@ -98,10 +97,9 @@ def _facts(record: DeconvolveRecord) -> list[tuple[str, str]]:
     if record.balance is not None:
         facts.append(("balance", f"{record.balance:.3g} ({'found' if record.balance_found else 'given'})"))
     facts.append(("iterations", str(record.iterations)))
-    facts.append(("time", ", ".join(f"{name} {milliseconds(seconds)}" for name, seconds in times)))
+    facts.append(("time", times_text(record, "read", "compute", "write")))
     facts.append(("clipped", f"{record.clipped} samples"))
     if record.psnr is not None:
-        facts.append(
-            ("quality", f"PSNR {record.psnr:.2f} dB, SSIM {record.ssim:.4f}, ISNR {record.isnr:+.2f} dB")
-        )
+        quality = f"PSNR {record.psnr:.2f} dB, SSIM {record.ssim:.4f}, ISNR {record.isnr:+.2f} dB"
+        facts.append(("quality", quality))
     return [*facts, ("output", record.output or "not written; -o FILE keeps it")]

@@ -32,14 +32,7 @@ NPY = "npy"
 
 
 class Source(NamedTuple):
-    """An input in memory.
-
-    Attributes
-    ----------
-    planes : (channels, height, width) array of an image; any array
-    image : Image or None
-        What else the file holds; None for an array.
-    """
+    """An input in memory: planes (channels, height, width) of an `image`, or any array, and None."""
 
     planes: Array
     image: Image | None = None
@@ -92,9 +85,7 @@ class Files(FileOptions):
 
         if self.format:
             return format_named(self.format).name
-        if target == STREAM or is_stream(Path(target)):
-            return source_kind
-        return format_for(target)
+        return source_kind if target == STREAM or is_stream(Path(target)) else format_for(target)
 
     def read(self, source: str, how: Filter) -> Source:
         """Read an image or an array; the content decides which."""
@@ -120,15 +111,9 @@ class Files(FileOptions):
                 return self._read_array(file, name, how)
         from convcli.images import MAX_PIXELS, read_image
 
-        image = read_image(
-            content,
-            name=name,
-            page=self.page,
-            max_pixels=MAX_PIXELS if self.max_pixels is None else self.max_pixels,
-            allow_truncated=self.allow_truncated,
-            allow_8bit=self.allow_8bit,
-            to_rgb=self.to_rgb,
-        )
+        most = MAX_PIXELS if self.max_pixels is None else self.max_pixels
+        options = {name: getattr(self, name) for name in ("page", "allow_truncated", "allow_8bit", "to_rgb")}
+        image = read_image(content, name=name, max_pixels=most, **options)
         pixels = image.pixels
         return Source(pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), image)
 
@@ -147,9 +132,12 @@ class Files(FileOptions):
             raise LimitError(f"{name} has {array.size:,} samples, over --max-pixels {self.max_pixels:,}")
         return Source(array)
 
+    def _kind(self, target: str, source: Source) -> str:
+        return self.kind(target, source.image.format if source.image else NPY)
+
     def check_bank_holds(self, target: str, source: Source, how: Filter, outputs: int) -> list[str]:
         """Refuse a format that cannot hold what a bank makes; return what the user should know."""
-        kind = self.kind(target, source.image.format if source.image else NPY)
+        kind = self._kind(target, source)
         if kind == NPY:
             return []
         if source.planes.ndim != 3:
@@ -169,7 +157,7 @@ class Files(FileOptions):
 
     def check_holds(self, target: str, source: Source, how: Filter) -> None:
         """Refuse a format that cannot hold the result, before the result is computed."""
-        kind = self.kind(target, source.image.format if source.image else NPY)
+        kind = self._kind(target, source)
         planes, image = source.planes, source.image
         if kind == NPY:
             return
@@ -188,7 +176,7 @@ class Files(FileOptions):
 
     def write(self, target: str, output: Array, source: Source, how: Filter) -> list[str]:
         """Write a result; return what the user should know."""
-        kind = self.kind(target, source.image.format if source.image else NPY)
+        kind = self._kind(target, source)
         if kind == NPY:
             self.save(target, _array(output, source))
             return []
@@ -200,7 +188,7 @@ class Files(FileOptions):
 
     def encode(self, target: str, output: Array, source: Source, how: Filter) -> tuple[Content, list[str]]:
         """Make what `save` writes, and what the user should know of it."""
-        kind = self.kind(target, source.image.format if source.image else NPY)
+        kind = self._kind(target, source)
         if kind == NPY:
             return _array(output, source), []
         image, notes = self._image(output, kind, source, how)
@@ -243,16 +231,8 @@ class Files(FileOptions):
     def _encode(self, sink: Path | BinaryIO, image: Image, kind: str, threads: int | None) -> None:
         from convcli.images import write_image
 
-        write_image(
-            sink,
-            image,
-            format=kind,
-            force=self.force,
-            compress=self.compress,
-            strip=self.strip,
-            quality=self.quality,
-            threads=threads,
-        )
+        options = {name: getattr(self, name) for name in ("force", "compress", "strip", "quality")}
+        write_image(sink, image, format=kind, threads=threads, **options)
 
 
 def _array(output: Array, source: Source) -> Array:

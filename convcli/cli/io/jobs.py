@@ -12,9 +12,10 @@ from typing import TypeVar
 from convcli.cli import report, settings
 from convcli.cli.io.files import Files, Source
 from convcli.cli.io.targets import STREAM, Job, check_targets, jobs, refuse_terminal
+from convcli.cli.options import InOut
 from convcli.errors import ConvcliError, sentence
 from convcli.filtering.options import Filter
-from convcli.text import shape_text
+from convcli.text import milliseconds, shape_text
 
 
 @dataclass
@@ -37,34 +38,17 @@ R = TypeVar("R", bound=FileRecord)
 class JobList:
     """All inputs of a command and where their results go, checked before anything is read.
 
-    Parameters
-    ----------
-    sources : sequence of str
-    output : str or None
-        Value of ``-o``.
-    labels : sequence of str
-        One name per result of an input.
-    files : Files
-    dry_run : bool
-        Nothing is written.
-    extra : sequence of str
-        Paths that are written besides.
+    `labels` has one name per result of an input; `extra` are paths that are written besides.
     """
 
     def __init__(
-        self,
-        sources: Sequence[str],
-        output: str | None,
-        labels: Sequence[str],
-        files: Files,
-        *,
-        dry_run: bool = False,
-        extra: Sequence[str] = (),
+        self, inout: InOut, labels: list[str], files: Files, dry_run: bool = False, extra: Sequence[str] = ()
     ) -> None:
+        output = inout.output
         if output == STREAM and not dry_run:
             refuse_terminal()
         self.files = files
-        self.todo = jobs(sources, output, labels, files.extension)
+        self.todo = jobs(inout.inputs, output, labels, files.extension)
         self.makes_folders = output is not None and (len(self.todo) > 1 or self.todo[0].targets != [output])
         self.targets = [*(target for job in self.todo for target in job.targets), *extra]
         files.check_use(self.targets)
@@ -87,11 +71,7 @@ class JobList:
 
 
 def run_jobs(
-    todo: Sequence[Job],
-    begin: Callable[[Job], R],
-    one: Callable[[Job, R], None],
-    *,
-    fail_fast: bool,
+    todo: Sequence[Job], begin: Callable[[Job], R], one: Callable[[Job, R], None], *, fail_fast: bool
 ) -> int:
     """Work through all jobs with a progress bar; return the exit status. One bad file does not stop the rest.
 
@@ -114,6 +94,11 @@ def run_jobs(
                     break
             advance(record.input)
     return status
+
+
+def times_text(record: FileRecord, *steps: str) -> str:
+    """Say how long the steps of an input took."""
+    return ", ".join(f"{step} {milliseconds(getattr(record, f'{step}_seconds'))}" for step in steps)
 
 
 def print_notes(record: FileRecord) -> None:

@@ -23,29 +23,13 @@ class Prefetch(Generic[T, S, R]):
     done in the calling thread when its turn has come, and nothing beside it. A task that cannot be read early
     is read again then, and may fail.
 
-    Parameters
-    ----------
-    tasks : sequence
-    read : callable
-        Makes the input of `work` from a task.
-    work : callable
-        Makes the result from that.
-    size : callable
-        Bytes that this input takes, with all that is made from it.
-    late : callable
-        Whether a task may only be read when its turn has come.
-    most : int
-        Number of tasks begun before their turn; 0 for none.
-    budget : float
-        Bytes that they may take together.
+    `read` makes the input of `work` from a task, and `work` the result; `size` is the number of bytes that
+    the input takes, with all that is made from it. A task that is `late` may only be read when its turn has
+    come. At most `most` tasks (0 for none) are begun before their turn, of `budget` bytes together.
 
-    Examples
-    --------
-    >>> squares = Prefetch(
-    ...     [1, 2, 3], float, lambda x: x * x, size=abs, late=lambda _: False, most=2, budget=4
-    ... )
+    >>> squares = Prefetch([1, 2, 3], int, str, size=abs, late=lambda _: False, most=2, budget=4)
     >>> [squares.take() for _ in range(3)]
-    [1.0, 4.0, 9.0]
+    ['1', '2', '3']
     """
 
     def __init__(

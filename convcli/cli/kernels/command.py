@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from convcli.cli.command import command
-from convcli.options import Argument, Option
+from convcli.cli.options import OneJson
+from convcli.options import Argument
 
 if TYPE_CHECKING:
     from convcli.kernels import Kernel
@@ -20,7 +21,7 @@ class KernelsOptions:
     """What to list or show."""
 
     spec: Annotated[str | None, Argument("[SPEC]", "A kernel, as -k takes it.")] = None
-    as_json: Annotated[bool, Option("Output", "Print one JSON document.", "--json")] = False
+    as_json: OneJson = False
 
 
 @command(needs_arguments=False)
@@ -58,10 +59,18 @@ def _show(spec: str, as_json: bool) -> None:
     values, origin = kernel.values, kernel.origin or default_origin(kernel.taps)
     facts, document = _bank_facts(kernel) if kernel.is_bank else _kernel_facts(kernel, origin)
     if as_json:
-        print(json.dumps(_document(kernel, origin) | document))
+        common = {
+            "name": kernel.name,
+            "kernel": values.tolist(),
+            "divisor": kernel.divisor,
+            "bias": kernel.bias,
+        }
+        print(json.dumps({**common, "origin": list(reversed(origin)), "sum": _sum(kernel), **document}))
         return
     titles = [("bank" if kernel.is_bank else "kernel", kernel.name), ("size", shape_text(kernel.taps))]
-    report.table(("", ""), titles + facts + _scale(kernel))
+    facts += [("divisor", f"{kernel.divisor:g}")] if kernel.divisor != 1 else []
+    facts += [("bias", f"{kernel.bias:g}")] if kernel.bias else []
+    report.table(("", ""), titles + facts)
     planes = values.reshape(-1, *values.shape[-2:]) if values.ndim > 1 else values[None, None]
     if not kernel.is_bank:
         print()
@@ -101,28 +110,11 @@ def _kernel_facts(kernel: "Kernel", origin: tuple[int, ...]) -> tuple[list[tuple
     return facts, {"rank": rank, "separable": len(terms) == 1}
 
 
-def _document(kernel: "Kernel", origin: tuple[int, ...]) -> dict[str, Any]:
-    return {
-        "name": kernel.name,
-        "kernel": kernel.values.tolist(),
-        "divisor": kernel.divisor,
-        "bias": kernel.bias,
-        "origin": list(reversed(origin)),
-        "sum": _sum(kernel),
-    }
-
-
 def _sum(kernel: "Kernel") -> float:
     """Sum the weights; what only rounding keeps from 0 is 0."""
     weights = kernel.weights
     total = float(weights.sum())
     return 0.0 if abs(total) < 1e-12 * float(abs(weights).sum()) else total
-
-
-def _scale(kernel: "Kernel") -> list[tuple[str, str]]:
-    """Divisor and bias, where the kernel has them."""
-    facts = [("divisor", f"{kernel.divisor:g}")] if kernel.divisor != 1 else []
-    return facts + ([("bias", f"{kernel.bias:g}")] if kernel.bias else [])
 
 
 def _passes(shape: tuple[int, ...], terms: int) -> str:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
 from convcli.cli.command import command
+from convcli.cli.options import OneJson
 from convcli.options import Argument, Option
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ WIDEST_FORMULA = 59  # columns
 AXIS_NAMES: dict[int, tuple[str, ...]] = {1: ("",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 HEADER = ("", "layer", "output", "field", "jump", "parameters", "mult-adds")
 LAYER_KEYS = ("type", "kernel", "stride", "padding", "dilation", "output_padding", "groups", "bias", "ceil")
+COSTS = ("parameters", "multiply_adds")
 SOURCE = "R1 to R15: the relationships of Dumoulin and Visin, arXiv:1603.07285"
 
 
@@ -28,7 +30,7 @@ class ShapeOptions:
         list[str], Option("Input", "A layer, as above; may be repeated.", "--layer", "-l", "LAYER")
     ] = field(default_factory=list)
     channels: Annotated[int, Option("Input", "Channels of the input.", "N")] = 1
-    as_json: Annotated[bool, Option("Output", "Print one JSON document.", "--json")] = False
+    as_json: OneJson = False
 
 
 @command()
@@ -63,9 +65,8 @@ def shape(options: ShapeOptions) -> None:
     from convcli.errors import UsageError
 
     if not options.layers:
-        raise UsageError(
-            f"no layer; give at least one, for example: convcli shape {options.size} -l k=3,s=2,p=1"
-        )
+        example = f"convcli shape {options.size} -l k=3,s=2,p=1"
+        raise UsageError(f"no layer; give at least one, for example: {example}")
     states = follow(parse_shape(options.size), options.layers, options.channels)
     if options.as_json:
         print(json.dumps(_document(states)))
@@ -86,8 +87,7 @@ def _rows(states: "list[State]") -> list[tuple[str, ...]]:
         # blanks, so that a terminal breaks the line between two settings
         rows.append((str(number), str(state.layer).replace(",", " "), *_facts(state, show_channels), *costs))
     if len(states) > 2:
-        parameters, multiply_adds = _totals(states)
-        rows.append(("", "total", *rows[-1][2:5], count_text(parameters), count_text(multiply_adds)))
+        rows.append(("", "total", *rows[-1][2:5], *map(count_text, _totals(states))))
     return rows
 
 
@@ -100,8 +100,8 @@ def _facts(state: "State", show_channels: bool) -> tuple[str, str, str]:
     return size, per_axis_text(state.field), per_axis_text(state.jump)
 
 
-def _totals(states: "list[State]") -> tuple[int, int]:
-    return sum(s.parameters for s in states), sum(s.multiply_adds for s in states)
+def _totals(states: "list[State]") -> list[int]:
+    return [sum(getattr(state, key) for state in states) for key in COSTS]
 
 
 def _formulas(states: "list[State]") -> list[tuple[str, ...]]:
@@ -123,7 +123,7 @@ def _formulas(states: "list[State]") -> list[tuple[str, ...]]:
 
 
 def _formula(axis: "LayerAxis") -> str:
-    """Write the formula, the numbers in it, and what they come to.
+    """Write the formula, the numbers in it, and the result.
 
     >>> from convcli.arithmetic import LayerAxis
     >>> print(_formula(LayerAxis("conv", i=4, k=3)))
@@ -142,18 +142,10 @@ def _lines(formula: str) -> list[str]:
 
 
 def _document(states: "list[State]") -> dict[str, Any]:
-    parameters, multiply_adds = _totals(states)
-    last = states[-1]
-    return {
-        "input": {"channels": states[0].channels, "shape": states[0].shape},
-        "layers": [_entry(number, state) for number, state in enumerate(states[1:], 1)],
-        "output": {"channels": last.channels, "shape": last.shape},
-        "receptive_field": last.field,
-        "jump": _plain(last.jump),
-        "start": _plain(last.start),
-        "parameters": parameters,
-        "multiply_adds": multiply_adds,
-    }
+    totals = dict(zip(COSTS, _totals(states), strict=True))
+    first, last = ({"channels": state.channels, "shape": state.shape} for state in (states[0], states[-1]))
+    layers = [_entry(number, state) for number, state in enumerate(states[1:], 1)]
+    return {"input": first, "layers": layers, "output": last, **_reach(states[-1]), **totals}
 
 
 def _entry(number: int, state: "State") -> dict[str, Any]:
@@ -167,12 +159,13 @@ def _entry(number: int, state: "State") -> dict[str, Any]:
         "formula": [_formula(axis) for axis in state.axes],
         "channels": state.channels,
         "shape": state.shape,
-        "receptive_field": state.field,
-        "jump": _plain(state.jump),
-        "start": _plain(state.start),
-        "parameters": state.parameters,
-        "multiply_adds": state.multiply_adds,
+        **_reach(state),
+        **{key: getattr(state, key) for key in COSTS},
     }
+
+
+def _reach(state: "State") -> dict[str, Any]:
+    return {"receptive_field": state.field, "jump": _plain(state.jump), "start": _plain(state.start)}
 
 
 def _plain(values: Sequence[Fraction]) -> list[float]:

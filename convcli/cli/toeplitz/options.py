@@ -38,7 +38,7 @@ class Rule(Geometry):
             words=BORDERS,
         ),
     ] = "zero"
-    border_value: BorderValue = 0.0
+    border_value: BorderValue = None
     channels_in: Annotated[
         int | None, Option("Banks of kernels", "Channels of the image, for a bank of kernels.", "N")
     ] = None

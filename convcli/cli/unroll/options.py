@@ -79,7 +79,7 @@ class Task:
             not_with=("fold",),
         ),
     ] = None
-    border_value: BorderValue = 0.0
+    border_value: BorderValue = None
     channels: Annotated[int | None, Option("Input", "Channels of the image; 1 makes colours gray.", "N")] = (
         None
     )

@@ -44,7 +44,7 @@ def show_patches(task: Task, patches: Patches, output: MatrixOutput) -> None:
         patches = replace(patches, origin=_patch_origin(taps, patches, origin, op))
     image = _image(found, taps, task.channels, output)
     border = task.border or "zero"
-    matrix = unrolled(image, taps, border=border, border_value=task.border_value, **patches.options)
+    matrix = unrolled(image, taps, border=border, border_value=task.border_value or 0, **patches.options)
     refuse_wide_borders(matrix.spec)
     names = []
     if task.symbolic:
