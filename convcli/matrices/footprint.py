@@ -92,11 +92,7 @@ def inside(axis: Axis, *, by_cell: bool) -> list[Pair]:
 
 
 def _inside(first: int, step: int, count: int, size: int) -> Pair:
-    """Numbers n below `count` with first + n · step inside the image, and those samples.
-
-    >>> _inside(-3, 2, 9, 6)
-    (slice(2, 5, None), slice(1, 6, 2))
-    """
+    """Numbers n below `count` with first + n · step inside the image, and those samples."""
     start = max(0, -(first // step))
     stop = min(count, -((first - size) // step))
     if start >= stop:

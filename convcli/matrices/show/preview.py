@@ -81,11 +81,7 @@ def entry(value: Any) -> str:
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Split ascending numbers into runs without holes.
-
-    >>> list(_runs([0, 1, 2, 7, 8]))
-    [(0, 3), (7, 9)]
-    """
+    """Split ascending numbers into runs (start, stop) without holes: 0 1 2 7 8 into (0, 3), (7, 9)."""
     start = 0
     for place in range(1, len(numbers) + 1):
         if place == len(numbers) or numbers[place] != numbers[place - 1] + 1:
