@@ -35,9 +35,7 @@ class Check:
 def verify(matrix: ConvolutionMatrix, image: Array) -> list[Check]:
     """Multiply, and compare with every backend that can run here.
 
-    The transpose is held to what defines it: ⟨Tᵀ y, x⟩ = ⟨y, T x⟩ with a random y.
-
-    The image is (channels, *spatial), and finite: where a gap spreads to cannot be checked by multiplying.
+    The transpose is held to ⟨Tᵀ y, x⟩ = ⟨y, T x⟩ with a random y. The image (channels, *spatial) is finite.
 
     >>> from convcli.matrices.build import convolution_matrix
     >>> checks = verify(convolution_matrix([[1, 2], [3, 4]], (3, 3)), np.arange(9).reshape(1, 3, 3))
@@ -77,20 +75,10 @@ def _convolved(matrix: ConvolutionMatrix, image: Array, backend: str, exact: boo
     """Compute T · vec(image) without T."""
     spec = matrix.spec
     planes = image.reshape(matrix.groups, -1, *spec.image_shape)
-    return prepare(
-        planes,
-        matrix.kernels,
-        groups=matrix.groups,
-        mode=spec.mode,
-        border=spec.border,
-        op=spec.op,
-        origin=spec.origin,
-        stride=spec.stride,
-        dilation=spec.dilation,
-        padding=spec.padding,
-        precision="auto" if exact else "float64",
-        backend=backend,
-    ).compute(planes)
+    names = ("mode", "border", "op", "origin", "stride", "dilation", "padding")
+    options = {name: getattr(spec, name) for name in names}
+    options |= {"precision": "auto" if exact else "float64", "backend": backend}
+    return prepare(planes, matrix.kernels, groups=matrix.groups, **options).compute(planes)
 
 
 def failures(checks: list[Check]) -> str:

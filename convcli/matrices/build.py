@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -81,18 +80,8 @@ def toeplitz_matrix(
            [0, 0, 0, 4, 3, 0, 2, 1, 0],
            [0, 0, 0, 0, 4, 3, 0, 2, 1]])
     """
-    return convolution_matrix(
-        kernel,
-        shape,
-        mode=mode,
-        border=border,
-        op=op,
-        origin=origin,
-        stride=stride,
-        dilation=dilation,
-        order=order,
-        groups=groups,
-    ).tocsr()
+    options: Any = {"border": border, "op": op, "origin": origin, "stride": stride, "dilation": dilation}
+    return convolution_matrix(kernel, shape, mode=mode, order=order, groups=groups, **options).tocsr()
 
 
 def circulant_matrix(kernel: ArrayLike, shape: int | Iterable[int]) -> csr_array:
@@ -142,9 +131,7 @@ def convolution_matrix(
     padding: PerAxis | None = None,
     **options: Any,
 ) -> ConvolutionMatrix:
-    """Describe the matrix that `toeplitz_matrix` builds; the options are the same.
-
-    In place of `mode` there may be a `padding`, written as for `unroll`.
+    """Describe the matrix that `toeplitz_matrix` builds; `padding`, as of `unroll`, may replace `mode`.
 
     >>> convolution_matrix([1, 1], 10**9).shape
     (1000000001, 1000000000)
@@ -209,12 +196,9 @@ def _refuse_overflow(bank: Array, spec: ConvSpec) -> None:
 
 
 def cell_names(bank: Array, order: str = "C", letter: str = "w") -> list[str]:
-    """Name every cell of a bank as textbooks do: row and column, counted from 1.
+    """Name the cells of a `ConvolutionMatrix`'s bank by row and column, counted from 1.
 
-    Outputs and channels come in front where there are several; numbers beyond 9 are kept apart.
-
-    A bank (outputs, channels, *taps) as a `ConvolutionMatrix` keeps it, with its spatial axes reversed
-    for order F.
+    Outputs and channels come in front where there are several; numbers beyond 9 are kept apart by _.
 
     >>> cell_names(np.ones((1, 1, 2, 2)))
     ['w11', 'w12', 'w21', 'w22']
@@ -222,7 +206,7 @@ def cell_names(bank: Array, order: str = "C", letter: str = "w") -> list[str]:
     names = []
     joint = "_" if max(bank.shape) > 9 else ""
     skipped = 2 if bank.shape[:2] == (1, 1) else 0
-    for index in itertools.product(*(range(n) for n in bank.shape)):
+    for index in np.ndindex(bank.shape):
         spatial = index[2:] if order == "C" else index[:1:-1]
         names.append(letter + joint.join(str(n + 1) for n in (*index[:2], *spatial)[skipped:]))
     return names

@@ -1,8 +1,7 @@
 """The matrix of a convolution, known by its rule: any rows of it, when they are asked for.
 
-A convolution of n axes is a block matrix: the first axis says which blocks there are, the others what
-each block holds. Nearly all block rows are copies of one another, shifted; so a pattern is worked out
-once for each kind and then copied, and nothing loops over pixels.
+The first axis says which blocks there are, the others their content. Nearly all block rows are shifted copies
+of one another: a pattern is worked out once for each kind and copied, and nothing loops over pixels.
 """
 
 from __future__ import annotations
@@ -54,13 +53,11 @@ class _Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ConvolutionMatrix:
-    """The matrix T with T · vec(image) = vec(result), vec reading the last axis first.
+    """The matrix T with T · vec(image) = vec(result), vec reading the last axis first; or Tᵀ if `transposed`.
 
-    The kernels, (outputs, channels / groups, *taps), are as the user wrote them; the border of `spec` must
-    be linear, as a constant other than 0 has no matrix; `transposed` stands for Tᵀ instead.
+    Kernels are (outputs, channels / groups, *taps), as the user wrote them; the border of `spec` is linear.
 
-    >>> spec = ConvSpec((3,), (2,), mode="full")
-    >>> matrix = ConvolutionMatrix(np.array([[[1, 2]]]), spec)
+    >>> matrix = ConvolutionMatrix(np.array([[[1, 2]]]), ConvSpec((3,), (2,), mode="full"))
     >>> matrix.shape, (matrix @ np.array([1, 0, 10])).tolist()
     ((4, 3), [1, 2, 10, 20])
     """
@@ -148,11 +145,7 @@ class ConvolutionMatrix:
 
     @timed
     def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
-        """Tell which kernel cells stand where in rows `start` to `stop`.
-
-        Cells that meet in one entry, as borders make them, are listed one by one; cells of value 0 are
-        listed too.
-        """
+        """Tell which kernel cells stand where in some rows: those that meet one by one, zeros too."""
         height, width = self.block_shape
         parts = [(np.zeros(0, np.int64),) * 3]
         for first, last, some in self._pieces(start, stop):

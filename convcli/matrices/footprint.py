@@ -1,8 +1,7 @@
 """Along one axis of a convolution: the sample of the image that each output reads through each cell.
 
-One rule, ``output · stride + cell · dilation − before`` folded by the border, is both the column index of
-T and the sample index of im2col. Cells are counted as a correlation reads them: for ``convolve``, from
-the last cell of the kernel as written.
+One rule, ``output · stride + cell · dilation − before`` folded by the border, is the column index of T and
+the sample index of im2col. Cells count as a correlation reads them: for ``convolve``, from the last one.
 """
 
 from __future__ import annotations
@@ -35,10 +34,7 @@ def numbers(values: Ints | range) -> Ints:
 
 
 def readers(axis: Axis, border: str, samples: range) -> tuple[Ints, Ints]:
-    """Return two (samples, most) tables: the outputs that read each sample, and through which cells.
-
-    Where a sample has fewer readers than another, outputs are `OUTSIDE` and cells 0.
-    """
+    """Return two (samples, most) tables: outputs that read each sample, or `OUTSIDE`, and cells, or 0."""
     outputs = _reaching(axis, samples)
     read = footprint(axis, border, outputs)
     reader, cell = np.nonzero((read >= samples.start) & (read < samples.stop))
@@ -64,12 +60,7 @@ def _reaching(axis: Axis, samples: range) -> Ints:
 
 
 def interior(axis: Axis) -> range:
-    """Return the outputs along an axis that no border reaches: all alike.
-
-    >>> from convcli.spec import ConvSpec
-    >>> interior(ConvSpec((9,), (3,)).axes[0])
-    range(1, 8)
-    """
+    """Return the outputs along an axis that no border reaches: all alike."""
     first = min(axis.output, max(0, -(-axis.before // axis.stride)))
     last = (axis.size + axis.before - axis.extent) // axis.stride
     return range(first, max(first, min(axis.output, last + 1)))
@@ -94,21 +85,14 @@ def joined(outer: Ints, inner: Ints, size: int) -> Ints:
 
 
 def inside(axis: Axis, *, by_cell: bool) -> list[Pair]:
-    """For each cell: the outputs whose sample lies in the image itself, and these samples.
-
-    Or, not `by_cell`, for each output the cells.
-    """
+    """For each cell (or output): the outputs (or cells) whose sample lies in the image, and these samples."""
     steps = (axis.taps, axis.dilation), (axis.output, axis.stride)
     (count, distance), (others, step) = steps if by_cell else steps[::-1]
     return [_inside(n * distance - axis.before, step, others, axis.size) for n in range(count)]
 
 
 def _inside(first: int, step: int, count: int, size: int) -> Pair:
-    """Numbers n below `count` with first + n · step inside the image, and those samples.
-
-    >>> _inside(-3, 2, 9, 6)
-    (slice(2, 5, None), slice(1, 6, 2))
-    """
+    """Numbers n below `count` with first + n · step inside the image, and those samples."""
     start = max(0, -(first // step))
     stop = min(count, -((first - size) // step))
     if start >= stop:

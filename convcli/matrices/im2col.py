@@ -1,7 +1,4 @@
-"""The patches of an image as a matrix: any rows of it, when they are asked for.
-
-Border samples are found by index arithmetic, so neither a padded image nor the matrix need be stored.
-"""
+"""The patches of an image as a matrix: any rows of it, with border samples found by index arithmetic."""
 
 from __future__ import annotations
 
@@ -41,13 +38,9 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Unrolled:
-    """The matrix whose rows (or columns) are the patches of an image: im2col.
+    """The matrix whose rows (or columns) are the patches of an image (channels, *spatial): im2col.
 
-    Times the flattened kernel it is the correlation with that kernel. A patch is read channel by
-    channel, each as it lies in the image; positions and cells are read last axis first.
-
-    The image is (channels, *spatial), `spec` of op ``correlate``; `layout` says one patch per row or per
-    column; `fill` is the sample outside the image under border ``constant``.
+    A patch is read channel by channel, positions and cells last axis first; `spec` is of op ``correlate``.
 
     >>> spec = ConvSpec((2, 3), (2, 2), mode="valid", op="correlate")
     >>> Unrolled(np.arange(6).reshape(1, 2, 3), spec).rows(0, 2)
@@ -109,10 +102,7 @@ class Unrolled:
 
     @timed
     def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
-        """Tell which sample of the image, as a flat index, stands where in rows `start` to `stop`.
-
-        A border that repeats the image is listed as the sample repeated; a constant one is not listed.
-        """
+        """Tell which sample of the image, as a flat index, stands where; none for a constant border."""
         index = self._filled(start, stop, np.int64, self._index)
         rows, columns = np.nonzero(index >= 0)
         return rows + start, columns, index[rows, columns]

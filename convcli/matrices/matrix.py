@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Ints = NDArray[np.int64]
+Rows: TypeAlias = "csr_array | Array"
+Advance = Callable[[int], None]  # told how many more rows are done
 BLOCK_ENTRIES = 1 << 18  # of some rows, made together
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -47,45 +49,34 @@ class Matrix(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        ...
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the entries; of kind ``U`` for names."""
-        ...
 
     @property
     def block_shape(self) -> tuple[int, int]:
         """Rows and columns of one block of the block matrix that it is."""
-        ...
 
     @property
     def cell_shape(self) -> tuple[int, ...]:
         """Shape of the array whose flat indices `cells` returns: the kernels, or the image."""
-        ...
 
     @property
     def row_entries(self) -> int:
         """Entries in a row, at most; zeros count where all are stored."""
-        ...
 
-    def rows(self, start: int, stop: int) -> csr_array | Array:
+    def rows(self, start: int, stop: int) -> Rows:
         """Return some rows, sparse or dense as they are made."""
-        ...
 
     def cells(self, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
-        """Rows and columns, both from 0, and flat indices of the cells that stand there.
-
-        Sorted; of some rows. Cells that meet in one entry are listed one by one; an entry that is 0
-        because no cell is there is not listed.
-        """
-        ...
+        """Rows and columns, both from 0, and flat indices of the cells there, sorted."""
 
 
 def spans(matrix: Matrix, most: int | None = None) -> Iterator[tuple[int, int]]:
     """Yield first and last row of as many rows at a time as memory is not strained by.
 
-    Block rows stay whole where they are small. With `most`, about so many of them, evenly spread.
+    Small block rows stay whole. With `most`, about so many of them, evenly spread.
     """
     rows, height = matrix.shape[0], matrix.block_shape[0]
     step = max(1, BLOCK_ENTRIES // max(1, matrix.row_entries))
@@ -96,7 +87,7 @@ def spans(matrix: Matrix, most: int | None = None) -> Iterator[tuple[int, int]]:
         yield start, min(rows, start + step)
 
 
-def blocks(matrix: Matrix) -> Iterator[csr_array | Array]:
+def blocks(matrix: Matrix) -> Iterator[Rows]:
     """Yield all rows of a matrix in order, some at a time, as `spans` says."""
     for start, stop in spans(matrix):
         yield matrix.rows(start, stop)

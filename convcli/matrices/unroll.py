@@ -130,16 +130,8 @@ def fold(
     >>> fold(unroll([1, 2, 3, 4], 2), 4, 2, reduce="mean")
     array([1., 2., 3., 4.])
     """
-    return folded(
-        columns,
-        image_shape,
-        kernel_shape,
-        padding=padding,
-        stride=stride,
-        dilation=dilation,
-        layout=layout,
-        reduce=reduce,
-    )
+    options: Any = {"stride": stride, "dilation": dilation, "padding": padding}
+    return folded(columns, image_shape, kernel_shape, layout=layout, reduce=reduce, **options)
 
 
 def unrolled(
@@ -156,15 +148,11 @@ def unrolled(
 ) -> Unrolled:
     """Describe the matrix that `unroll` builds; `padding`, if given, goes before `mode`.
 
-    Order says how positions and cells are read: row by row, or column by column (F) as MATLAB's im2col
-    does; for that the image of the result has its spatial axes reversed.
+    For order F, column by column as MATLAB's im2col, the image of the result has its spatial axes reversed.
 
     >>> matrix = unrolled([[16, 2, 3], [5, 11, 10], [9, 7, 6]], (2, 2), layout="columns", order="F")
-    >>> matrix.rows(0, 4)  # im2col(A, [2 2], "sliding")
-    array([[16,  5,  2, 11],
-           [ 5,  9, 11,  7],
-           [ 2, 11,  3, 10],
-           [11,  7, 10,  6]])
+    >>> matrix.rows(0, 1)  # im2col(A, [2 2], "sliding")
+    array([[16,  5,  2, 11]])
     """
     samples_of(image, "image")  # refuses what is not numbers
     samples = np.asarray(image)  # nothing is computed with: bool and float16 may stay
@@ -188,11 +176,7 @@ def folded(
     reduce: str = "sum",
     **options: Any,
 ) -> Array:
-    """Do what `fold` does, for every matrix that `unrolled` describes.
-
-    >>> folded([[0, 1], [1, 2], [2, 3]], 3, 2, mode="same", origin=1, reduce="mean")
-    array([1., 2., 3.])
-    """
+    """Do what `fold` does, for every matrix that `unrolled` describes."""
     taps = shape_of(kernel_shape, "kernel_shape")
     sizes = shape_of(image_shape, "image_shape")
     shape = _with_channels(sizes, len(taps), "image_shape")
@@ -221,16 +205,11 @@ def _with_channels(shape: tuple[int, ...], axes: int, what: str) -> tuple[int, .
 def _patch_spec(
     sizes: tuple[int, ...], taps: tuple[int, ...], padding: PerAxis | None, order: str, **options: Any
 ) -> ConvSpec:
-    """Describe the correlation whose patches are meant.
-
-    For order F its spatial axes are reversed: column by column is row by row of the image turned over.
-    """
+    """Describe the correlation whose patches are meant; for order F, of the image turned over."""
     pairs = None if padding is None else paddings(padding, len(taps))
     spec = ConvSpec(sizes, taps, op="correlate", padding=pairs, **options)
     refuse_wide_borders(spec)
-    if choose(order, ORDERS, "order") == "C":
-        return spec
-    return spec.reversed()
+    return spec if choose(order, ORDERS, "order") == "C" else spec.reversed()
 
 
 def _fill_of(value: float, dtype: np.dtype[Any]) -> float:
@@ -261,9 +240,7 @@ def _check_fit(given: tuple[int, ...], image: tuple[int, ...], spec: ConvSpec, l
 
 
 def sample_names(shape: tuple[int, ...], order: str = "C", letter: str = "x") -> list[str]:
-    """Name every sample of an image by row and column, counted from 1; several channels come in front.
-
-    The shape is that of an `Unrolled`'s image, whose spatial axes are reversed for order F.
+    """Name every sample of an `Unrolled`'s image by row and column, from 1; channels come in front.
 
     >>> sample_names((1, 2, 2)), sample_names((1, 2, 2), "F")
     (['x11', 'x12', 'x21', 'x22'], ['x11', 'x21', 'x12', 'x22'])

@@ -1,7 +1,7 @@
 """The entries of a convolution's matrix, counted without building it.
 
-Where no border makes cells meet in one entry, a cell stands wherever its sample lies in the image: as often
-as the product of the counts along the axes says. Under the other borders these counts are an estimate.
+Where no border makes cells meet in one entry, a cell stands as often as the product of the counts along the
+axes in which its sample lies in the image. Under other borders these counts are an estimate.
 """
 
 from __future__ import annotations
@@ -22,10 +22,7 @@ MOST_BUILT = 1 << 22  # entries of a matrix that is built to be counted
 
 
 def cell_counts(matrix: ConvolutionMatrix) -> tuple[Array, bool]:
-    """Return how often each cell of a kernel stands in the matrix, and whether that is exact.
-
-    The counts are flat, in the order of the kernel as written; Python's integers where they are large.
-    """
+    """Return how often each cell of a kernel stands in the matrix, flat, and whether that is exact."""
     spec = matrix.spec
     exact = all(_is_exact(axis, spec.border) for axis in spec.axes)
     axes = [np.array(_counts(axis, spec.border), object) for axis in spec.axes]
@@ -68,10 +65,8 @@ def nonzeros(matrix: ConvolutionMatrix) -> tuple[int, bool]:
     """Count the entries that are not 0; return whether that is exact, too. Small matrices are built.
 
     >>> from convcli.matrices.build import convolution_matrix
-    >>> nonzeros(convolution_matrix([3, 4], 5, mode="same", border="nearest"))
-    (9, True)
-    >>> nonzeros(convolution_matrix([3, 4], 10**12, mode="same", border="nearest"))
-    (1999999999999, False)
+    >>> [nonzeros(convolution_matrix([3, 4], n, mode="same", border="nearest")) for n in (5, 10**12)]
+    [(9, True), (1999999999999, False)]
     """
     counts, exact = value_counts(matrix)
     if exact or not is_small(matrix):

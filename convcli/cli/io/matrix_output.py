@@ -97,10 +97,7 @@ class MatrixOutput(MatrixFile):
         check_memory(needed, self.max_memory, what, "a smaller shape or kernel")
 
     def check(self, matrix: Matrix, sparse: str | None) -> tuple[int, bool]:
-        """Refuse a matrix that cannot or must not be written; return its bytes, and whether they are exact.
-
-        `sparse` is a format that would take less, if there is one that is worth naming.
-        """
+        """Refuse a matrix that cannot or must not be written (`sparse` is less); return its `file_size`."""
         kind = self.kind
         if matrix.dtype.kind == "U" and not files.load(kind).HOLDS_NAMES:
             raise UsageError(
@@ -146,7 +143,12 @@ class MatrixOutput(MatrixFile):
         )
         smaller = size
         if sparse is not None:
-            smaller = min(size, file_size(_numbers(matrix) if sparse == "npz" else matrix, sparse)[0])
+            smaller = min(
+                size,
+                file_size(
+                    matrix.matrix if isinstance(matrix, Symbolic) and sparse == "npz" else matrix, sparse
+                )[0],
+            )
         if smaller < size:
             text += f"; the same matrix, sparse, has {bytes_text(smaller)}"
         raised = None if smaller <= limit else bytes_option(smaller)
@@ -183,7 +185,3 @@ class MatrixOutput(MatrixFile):
         options += ["--sparse-csv"] if sparse == "sparse-csv" else []
         options += [f"--max-output {limit}"] if limit else []
         return " ".join(options)
-
-
-def _numbers(matrix: Matrix) -> Matrix:
-    return matrix.matrix if isinstance(matrix, Symbolic) else matrix

@@ -36,10 +36,9 @@ class Source:
         return self.shape if self.planes is None else self.shape[-axes:]
 
     def channels(self, count: int, spatial: tuple[int, ...], *, own_type: bool = False) -> Array:
-        """Return the samples of an image with so many channels.
+        """Return the samples of an image with so many channels; one of a photo is its brightness.
 
-        Colours become their brightness where one channel is wanted; without an image the samples count
-        1, 2, 3, … They become int64 or float64 unless their `own_type` is to stay.
+        Without an image they count 1, 2, 3, … They become int64 or float64 unless `own_type`.
         """
         if self.planes is None:
             return np.arange(1, count * math.prod(spatial) + 1).reshape(count, *spatial)
@@ -86,10 +85,9 @@ def read_source(
 def matrix_for(
     text: str, source: Source, channels: tuple[int | None, int | None], **options: Any
 ) -> ConvolutionMatrix:
-    """Describe the matrix of a kernel, or of a bank, for an image.
+    """Describe the matrix of a kernel, or of a bank, for an image; options are those of `toeplitz_matrix`.
 
-    `channels`, (in, out), say how to cut the rows of a kernel into a bank (out, in / groups, height, width);
-    None for one. The options are those of `convcli.toeplitz_matrix`.
+    `channels`, (in, out), say how to cut the rows of a kernel into a bank (out, in / groups, height, width).
     """
     weights, known = weights_of(text, source)
     groups = options["groups"]
@@ -125,10 +123,7 @@ def note_bank(text: str, weights: Array, op: str | None) -> None:
 
 
 def weights_of(text: str, source: Source) -> tuple[Array, tuple[int, ...] | None]:
-    """Return what the samples are multiplied by, and the origin that the kernel brings.
-
-    A single row of cells fits a signal too.
-    """
+    """Return the weights and the kernel's own origin; a single row of cells fits a signal too."""
     kernel = parse_kernel(text)
     if kernel.bias and not settings.quiet:
         report.note(f"the bias {kernel.bias:g} of kernel {kernel.name} is left out: no matrix adds one")

@@ -30,18 +30,12 @@ def note(text: str) -> None:
 
 
 def document(value: dict[str, Any]) -> None:
-    """Print one JSON document on stdout; JSON has no word for what is not finite but null.
-
-    >>> document({"sum": 1.5, "rows": [[float("nan"), 2]]})
-    {"sum": 1.5, "rows": [[null, 2]]}
-    """
+    """Print one JSON document on stdout; what is not finite becomes null."""
     print(json_text(value))
 
 
 def table(header: Row, rows: Iterable[Row], *, file: TextIO | None = None, title: str | None = None) -> None:
     """Print rows in columns: with rules and colour on a terminal, as aligned text elsewhere.
-
-    A header of empty strings is left out; the file is stdout by default.
 
     >>> table(("kernel", "sum"), [("box:3", "1"), ("sobel-x", "0")])
     kernel   sum
@@ -80,9 +74,7 @@ def _rich_table(header: Row, rows: list[Row], file: TextIO, title: str | None) -
 def columns(
     header: Row, rows: Iterable[Row], *, title: str, file: TextIO | None = None, best: str | None = None
 ) -> None:
-    """Print names with numbers beside them, aligned to the right; a row of two is a name and a sentence.
-
-    The row of the name `best` stands out in colour; the file is stdout by default.
+    """Print names with numbers, right-aligned; a row of two is a name and a sentence, `best` stands out.
 
     >>> columns(("backend", "median", "min"), [("fft", "1.25", "1.1"), ("cuda", "not here")], title="ms")
     ms
@@ -121,7 +113,7 @@ def columns(
 
 
 def bars(values: Sequence[tuple[str, float, str]], file: TextIO | None = None) -> None:
-    """Draw numbers as bars, on a terminal only."""
+    """Draw (name, number, text) as bars, on a terminal only."""
     file = file or sys.stdout
     if not values or not file.isatty():
         return
@@ -131,21 +123,19 @@ def bars(values: Sequence[tuple[str, float, str]], file: TextIO | None = None) -
     from rich.text import Text
 
     largest = max(number for _, number, _ in values)
-    grid = Table.grid(padding=(0, 1))
+    grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1)
     grid.add_column(justify="right", no_wrap=True)
-    grid.expand = True
     for place, (name, number, text) in enumerate(values):
         grid.add_row(Text(name), Bar(largest, 0, number, color="green" if place == 0 else "blue"), Text(text))
     Console(file=file).print(grid)
 
 
 def matrix(values: Sequence[Sequence[float]], text: Sequence[Sequence[str]] | None = None) -> None:
-    """Print a matrix on stdout: its numbers if there is room for them, a picture of it otherwise.
+    """Print a matrix on stdout: its `text` if there is room for it, a picture of its `values` otherwise.
 
-    In colour each cell is shaded, red above zero and blue below; without, the picture is made of
-    characters. Without `text`, the string for each number, it is a picture at any rate.
+    In colour each cell is shaded, red above zero and blue below; else the picture is made of characters.
 
     >>> matrix([[1.0, -0.5, 0.0]], [["1", "-0.5", "0"]])
        1 -0.5    0
@@ -210,7 +200,7 @@ class Bar:
 
 @contextlib.contextmanager
 def progress(total: int, *, shown: bool) -> Iterator[Bar]:
-    """Show a bar on stderr while `total` things are done; nothing is printed off a terminal."""
+    """Show a bar on stderr while `total` things are done, on a terminal only."""
     if not (shown and total > 1 and sys.stderr.isatty()):
         yield Bar()
         return

@@ -22,10 +22,7 @@ LARGEST_IN_JSON = 4096  # entries
 def lines_of(
     matrix: Matrix, *, first: int = 0, of: tuple[int, ...] | None = None, indent: int = 0
 ) -> list[str | Text]:
-    """Lines of a matrix, or of its ends, coloured by cell.
-
-    Its cells may be part of an array of the shape `of`, its first cell being number `first` there.
-    """
+    """Lines of a matrix, or of its ends, coloured as cells from `first` on of an array of shape `of`."""
     colour = colour_of(of or matrix.cell_shape)
     look = preview(matrix, lambda cell: colour(cell + first))
     return grid(matrix.shape, look, block_shape=matrix.block_shape, indent=indent)

@@ -1,5 +1,1 @@
-"""``convcli toeplitz``.
-
-``command`` is its help and its groups of options, which ``options`` declares; ``run`` describes, checks and
-writes the matrix; ``summary`` prints facts, steps and comparisons.
-"""
+"""``convcli toeplitz``: ``command`` (help), ``options``, ``run`` (the work) and ``summary`` (printing)."""

@@ -23,7 +23,7 @@ from convcli.filtering.options import Filter
 from convcli.images import check_holds
 from convcli.matrices.files import read_matrix, recognised
 from convcli.matrices.footprint import covers
-from convcli.matrices.matrix import Dense
+from convcli.matrices.matrix import Dense, Rows
 from convcli.matrices.unroll import REDUCTIONS, folded, unrolled
 from convcli.options import axes
 from convcli.spec import ConvSpec, choose, per_axis
@@ -33,8 +33,6 @@ from convcli.text import shape_text
 
 if TYPE_CHECKING:
     from io import BufferedReader
-
-    from scipy.sparse import csr_array
 
 DTYPES = ("uint8", "uint16", "float32")
 SAMPLE_BYTES = 40  # of memory, for each sample of the image: sums, counts, their quotient, the result
@@ -96,7 +94,7 @@ def _spec(spatial: tuple[int, ...], patches: Patches) -> ConvSpec:
     return unrolled(blank, patches.taps, **patches.options).spec
 
 
-def _read(source: str, limit: int, expected: tuple[int, int]) -> Array | csr_array:
+def _read(source: str, limit: int, expected: tuple[int, int]) -> Rows:
     """Read the matrix; of a stream, the content decides what it is."""
     if source != STREAM and not is_stream(Path(source)):
         return read_matrix(Path(source), max_bytes=limit, shape=expected)

@@ -1,30 +1,25 @@
 """Matrices in files: each file of this folder is one format.
 
-A new format is a new file here and nothing else: it is found by its name, and defines the names of
-`Format`. Parts to build one from are in ``shared``. May import ``matrices``, ``show`` for pictures, and
-the rooms below; heavy imports belong into functions.
+A new format is a new file here: it is found by its name, and defines the names of `Format`, from parts in
+``shared``. May import ``matrices``, ``show`` for pictures, and the rooms below; heavy imports in functions.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
-from convcli.arrays.library import Array
 from convcli.errors import ConvcliError, InputError, UsageError
 from convcli.matrices.files.shared.request import Request
-from convcli.matrices.matrix import Matrix, Symbolic, spans
+from convcli.matrices.matrix import Advance, Matrix, Rows, Symbolic, spans
 from convcli.spec import choose
 from convcli.system.files import open_input, shown
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-Advance = Callable[[int], None]
 FIRST = ("csv", "tsv", "sparse-csv", "npy", "npz", "mtx", "json", "png")  # in lists of the formats
 SMALL = 1 << 18  # cells that are written for their size to be known
 FIXED_BYTES = 64 * 2**20  # of memory, whatever is written
@@ -35,35 +30,24 @@ NAME_BYTES = 300
 class Format(Protocol):
     """Names that a module of this folder defines.
 
-    It may define besides: ``MEMORY_BYTES``, more memory that writing takes; ``read``, from a `Request` to a
-    matrix; and ``MAGIC``, the bytes that its files begin with.
+    Optional: ``MEMORY_BYTES``, more that writing takes; ``read(request)``; ``MAGIC``, first bytes of files.
     """
 
     SUMMARY: str
-    """Description, for lists of the formats."""
-    EXTENSIONS: tuple[str, ...]
-    """Extensions of the files that are written so by default."""
-    HOLDS_NAMES: bool
-    """Whether it can hold "w11" where others need a number."""
-    IS_SPARSE: bool
-    """Whether zeros take no room."""
+    EXTENSIONS: tuple[str, ...]  # of the files that are written so by default
+    HOLDS_NAMES: bool  # "w11" where others need a number
+    IS_SPARSE: bool  # zeros take no room
 
     def write(self, file: BinaryIO, matrix: Matrix, advance: Advance) -> None:
         """Write a matrix; `advance` is told how many more rows are done."""
-        ...
 
     def size(self, matrix: Matrix) -> tuple[int, bool]:
         """Return the bytes of the file, and whether they are exact."""
-        ...
 
 
 @functools.cache
 def names() -> tuple[str, ...]:
-    """Return all formats by name.
-
-    >>> names()
-    ('csv', 'tsv', 'sparse-csv', 'npy', 'npz', 'mtx', 'json', 'png')
-    """
+    """Return all formats by name."""
     found = [module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if not module.ispkg]
     return tuple(sorted(found, key=lambda name: (*FIRST, name).index(name)))
 
@@ -80,7 +64,7 @@ def holding_names() -> str:
     return ", ".join(name for name in names() if load(name).HOLDS_NAMES)
 
 
-def readers() -> dict[str, Callable[[Request], Array | csr_array]]:
+def readers() -> dict[str, Callable[[Request], Rows]]:
     """Return the functions that read a matrix, by extension."""
     found = [(load(name).EXTENSIONS, getattr(load(name), "read", None)) for name in names()]
     return {extension: read for extensions, read in found if read for extension in extensions}
@@ -108,10 +92,7 @@ def write_matrix(
     *,
     advance: Advance = lambda rows: None,  # noqa: ARG005
 ) -> None:
-    r"""Write a matrix, or its names if it is `Symbolic`, without ever holding more of it than some rows.
-
-    The file need not be seekable. `advance` is told now and then how many more rows are done; all its
-    arguments add up to the rows.
+    r"""Write a matrix, or its names if it is `Symbolic`, some rows at a time; `advance` is told how many.
 
     >>> import io
     >>> from convcli.matrices.build import convolution_matrix
@@ -124,9 +105,7 @@ def write_matrix(
 
 
 def file_size(matrix: Matrix, format: str) -> tuple[int, bool]:  # noqa: A002
-    """Return the bytes that a file will have, and whether they are exact.
-
-    Of small matrices they are; of large ones in dense text where the entries can be counted, and in .npy.
+    """Return the bytes that a file will have, and whether they are exact, as they are for small matrices.
 
     >>> from convcli.matrices.build import convolution_matrix
     >>> file_size(convolution_matrix([1, 2], 10**6), "csv")
@@ -142,13 +121,7 @@ def file_size(matrix: Matrix, format: str) -> tuple[int, bool]:  # noqa: A002
 
 
 def memory_needed(matrix: Matrix, format: str) -> int:  # noqa: A002
-    """Return about the bytes of memory that the writing takes; they do not grow with the rows.
-
-    >>> from convcli.matrices.build import convolution_matrix
-    >>> sizes = 10**6, 10**9
-    >>> len({memory_needed(convolution_matrix([1, 2], size), "csv") for size in sizes})
-    1
-    """
+    """Return about the bytes of memory that the writing takes; they do not grow with the rows."""
     inner, named = (matrix.matrix, len(matrix.names)) if isinstance(matrix, Symbolic) else (matrix, 0)
     _, rows = next(spans(matrix))
     needed = FIXED_BYTES + ENTRY_BYTES * rows * inner.row_entries + NAME_BYTES * named
@@ -200,15 +173,11 @@ def read_matrix(
     extension: str | None = None,
     name: str | None = None,
     shape: tuple[int, int] | None = None,
-) -> Array | csr_array:
-    r"""Read a matrix of real numbers, sparse as it was written.
+) -> Rows:
+    r"""Read a matrix of real numbers, sparse as it was written; entries listed twice add up.
 
-    From text: int64 if all are whole numbers of that range and written without a point or exponent,
-    float64 otherwise; entries listed twice add up.
-
-    A stream need not be seekable, nor have a name; its `extension` is that of the content, by default that
-    of the file's name. Beyond `max_bytes`, of file or memory, a LimitError is raised. `shape` is for sparse
-    CSV files, which do not say theirs: without it all behind the last row and column with an entry is lost.
+    Text gives int64 if all are whole numbers of that range without a point or exponent, else float64. A
+    stream needs the `extension` of its content; sparse CSV without a `shape` ends at its last entry.
 
     >>> import io
     >>> read_matrix(io.BytesIO(b"1,2\n3,4"), extension="csv", max_bytes=100)
@@ -227,17 +196,12 @@ def read_matrix(
             f'{name} has the unknown type "{brief(extension or "")}"; '
             f"matrices are read from {', '.join(known)}"
         )
-    if isinstance(source, Path):
-        with open_input(source) as file:
-            return _read(Request(file, name, max_bytes, shape), found)
-    return _read(Request(source, name, max_bytes, shape), found)
-
-
-def _read(request: Request, read: Callable[[Request], Array | csr_array]) -> Array | csr_array:
-    request.limit(request.size() or 0, "the file")
-    try:
-        return read(request)
-    except ConvcliError:
-        raise
-    except OSError as error:
-        raise request.refusal(f"cannot be read: {error.strerror or error}") from None
+    with open_input(source) if isinstance(source, Path) else contextlib.nullcontext(source) as file:
+        request = Request(file, name, max_bytes, shape)
+        request.limit(request.size() or 0, "the file")
+        try:
+            return found(request)
+        except ConvcliError:
+            raise
+        except OSError as error:
+            raise request.refusal(f"cannot be read: {error.strerror or error}") from None

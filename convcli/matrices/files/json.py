@@ -14,11 +14,7 @@ from convcli.matrices.files.shared.dense_text import Style, write_text
 
 
 def number_text(number: Any) -> str:
-    """Write a number as JSON has it, which knows finite ones only.
-
-    >>> number_text(0.5), number_text(float("inf"))
-    ('0.5', 'null')
-    """
+    """Write a number as JSON has it, which knows finite ones only."""
     return plain_number(number) if np.isfinite(number) else "null"
 
 

@@ -1,15 +1,13 @@
-"""Matrix Market files of real numbers.
+"""Matrix Market files of real numbers: Boisvert, Pozo and Remington (1996), NISTIR 5935.
 
-Read not through SciPy: `scipy.io.mmread` (1.17) writes beyond its array for a symmetric one that is not
-square, cuts 1.5 down to 1 where whole numbers are promised, and takes memory on the word of the header.
-
-The format: Boisvert, Pozo and Remington (1996), "The Matrix Market Exchange Formats", NISTIR 5935.
+Not read by `scipy.io.mmread` (1.17): it writes beyond its array for a symmetric one that is not square, cuts
+1.5 down to 1 where whole numbers are promised, and takes memory on the word of the header.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
@@ -19,11 +17,8 @@ from convcli.matrices.files.shared.census import lines_size
 from convcli.matrices.files.shared.coo_text import write_lines
 from convcli.matrices.files.shared.read_text import Line, from_entries, lines_of, table
 from convcli.matrices.files.shared.request import Request
-from convcli.matrices.matrix import Matrix
+from convcli.matrices.matrix import Advance, Matrix, Rows
 from convcli.text import brief
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 SUMMARY = "Matrix Market, sparse"
 EXTENSIONS = (".mtx",)
@@ -38,7 +33,7 @@ FIELDS = ("integer", "unsigned-integer", "real", "double", "pattern")
 MIRRORED = {"general": 0, "symmetric": 1, "skew-symmetric": -1}  # factor of what is not listed
 
 
-def write(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None]) -> None:
+def write(file: BinaryIO, matrix: Matrix, advance: Advance) -> None:
     """Write the number of entries, then row and column, counted from 1, and value of each."""
     file.write(_header(matrix, count_entries(matrix)))
     write_lines(file, matrix, advance, separator=b" ", base=1)
@@ -56,7 +51,7 @@ def _header(matrix: Matrix, entries: int) -> bytes:
     return f"%%MatrixMarket matrix coordinate {field} general\n{rows} {columns} {entries}\n".encode()
 
 
-def read(request: Request) -> Array | csr_array:
+def read(request: Request) -> Rows:
     """Read a matrix by its entries, sparse, or by all of its cells, dense."""
     form, field, mirrored = _banner(request)
     lines = _lines(request)

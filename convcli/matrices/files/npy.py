@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,7 +11,7 @@ from convcli.arrays.library import Array
 from convcli.arrays.npy import read_npy
 from convcli.matrices.files.shared.cell_text import CELLS, numbers_in, part_of, segments
 from convcli.matrices.files.shared.request import Request
-from convcli.matrices.matrix import Matrix, spans
+from convcli.matrices.matrix import Advance, Matrix, spans
 
 SUMMARY = "NumPy, dense"
 EXTENSIONS = (".npy",)
@@ -35,7 +34,7 @@ def raw_bytes(array: Array) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def write(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None]) -> None:
+def write(file: BinaryIO, matrix: Matrix, advance: Advance) -> None:
     """Write all cells of a matrix row by row, as `numpy.save` would."""
     file.write(npy_header(matrix.shape, matrix.dtype))
     columns = matrix.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -20,7 +20,7 @@ from convcli.matrices.files.npy import npy_header, raw_bytes
 from convcli.matrices.files.shared.cell_text import count_entries, nonzeros_in
 from convcli.matrices.files.shared.census import census
 from convcli.matrices.files.shared.request import Request
-from convcli.matrices.matrix import Ints, Matrix, spans
+from convcli.matrices.matrix import Advance, Ints, Matrix, spans
 from convcli.system.files import read_bounded
 from convcli.text import brief
 
@@ -40,11 +40,10 @@ INDICES = {"csr": ("indices", "indptr"), "csc": ("indices", "indptr"), "coo": ("
 LONGEST_FORMAT = 1024  # bytes of the member that holds three letters
 
 
-def write(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None]) -> None:
+def write(file: BinaryIO, matrix: Matrix, advance: Advance) -> None:
     """Write the archive that `scipy.sparse.load_npz` reads as a csr_array.
 
-    Its arrays come one after the other, so all rows are made three times: that takes less time than
-    the writing, and no matrix has to be held. The file need not be seekable, and is the same if it is.
+    Its arrays come one after the other, so all rows are made three times, which is faster than the writing.
     """
     entries = matrix.shape[0] * matrix.row_entries
     entries = entries if entries < 2**31 else count_entries(matrix)
@@ -93,10 +92,7 @@ def held_type(matrix: Matrix) -> np.dtype[Any]:
 
 
 def compression(matrix: Matrix) -> float:
-    """Tell how many times smaller deflate makes a matrix, from some rows in its middle; 1 for stored.
-
-    The rows of a Toeplitz matrix are much alike; samples of an image are not.
-    """
+    """Tell how many times smaller deflate makes a matrix, from some rows in its middle; 1 for stored."""
     rows = matrix.shape[0]
     _, step = next(spans(matrix))
     start = (rows - 1) // step // 2 * step
@@ -110,7 +106,7 @@ def compression(matrix: Matrix) -> float:
 class _Passes:
     """All rows of a matrix, several times over, which `advance` is told of as if they were once."""
 
-    def __init__(self, matrix: Matrix, times: int, advance: Callable[[int], None]) -> None:
+    def __init__(self, matrix: Matrix, times: int, advance: Advance) -> None:
         self.matrix, self.times, self.advance = matrix, times, advance
         self.rows = self.told = 0
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import BinaryIO
 
-from convcli.matrices.matrix import Matrix
+from convcli.matrices.matrix import Advance, Matrix
 
 SUMMARY = "a picture of the structure"
 EXTENSIONS = (".png",)
@@ -15,7 +14,7 @@ IS_SPARSE = False
 MEMORY_BYTES = 150 * 2**20
 
 
-def write(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None]) -> None:
+def write(file: BinaryIO, matrix: Matrix, advance: Advance) -> None:
     """Write the picture."""
     from convcli.images import Image, write_image
     from convcli.matrices.show.picture import picture

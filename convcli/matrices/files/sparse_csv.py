@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import BinaryIO
 
 from convcli.matrices.files.shared.census import lines_size
 from convcli.matrices.files.shared.coo_text import write_lines
-from convcli.matrices.matrix import Matrix
+from convcli.matrices.matrix import Advance, Matrix
 
 SUMMARY = "row,col,value of entries other than 0, counted from 0"
 EXTENSIONS = ()
@@ -16,7 +15,7 @@ IS_SPARSE = True
 HEADER = b"row,col,value\n"
 
 
-def write(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None]) -> None:
+def write(file: BinaryIO, matrix: Matrix, advance: Advance) -> None:
     """Write a line of names, then a line per entry."""
     file.write(HEADER)
     write_lines(file, matrix, advance, separator=b",", base=0)

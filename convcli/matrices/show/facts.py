@@ -23,13 +23,10 @@ CIRCULANT = {1: "circulant", 2: "doubly block circulant", 3: "triply block circu
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts about a matrix.
+    """Facts about a matrix: shapes in entries, but `blocks`; bytes in memory, sparse as CSR.
 
-    Shapes are rows and columns: of the matrix in entries, of it in blocks, of a block in entries, and of
-    the unrolled image that is the other way. The count of non-zeros is an estimate if not exact: a border
-    folds, and the matrix is too large to build. Bytes are in memory, 8 an entry; sparse is CSR. Rank and
-    eigenvalues are None where they take long to find, or there are none; `transform` says that these are
-    the discrete Fourier transform of the kernel about its origin.
+    Non-zeros are estimated if a border folds and the matrix is too large to build. Rank and eigenvalues are
+    None where they take long; `transform` says that these are the kernel's DFT about its origin.
     """
 
     shape: tuple[int, int]
@@ -57,13 +54,7 @@ class Facts:
 
 
 def facts(matrix: ConvolutionMatrix, *, named: bool = False) -> Facts:
-    """Collect the facts; of the cells' names, not the numbers that they stand for, if `named`.
-
-    >>> from convcli.matrices.build import convolution_matrix
-    >>> found = facts(convolution_matrix([[1, 2], [3, 4]], (3, 3)))
-    >>> found.structure, found.blocks, found.block_shape, found.rank
-    ('doubly blocked Toeplitz', (4, 3), (4, 3), 9)
-    """
+    """Collect the facts; of the cells' names, not the numbers that they stand for, if `named`."""
     rows, columns = matrix.shape
     height, width = matrix.block_shape
     count, exact = nonzeros(replace(matrix, kernels=np.ones_like(matrix.kernels)) if named else matrix)
@@ -86,11 +77,7 @@ def facts(matrix: ConvolutionMatrix, *, named: bool = False) -> Facts:
 
 
 def sparse_bytes(shape: tuple[int, int], nonzeros: int) -> int:
-    """Bytes of a CSR matrix of 8-byte numbers.
-
-    >>> sparse_bytes((3, 3), 4)
-    64
-    """
+    """Bytes of a CSR matrix of 8-byte numbers."""
     index = 4 if max(nonzeros, *shape) < 2**31 else 8
     return nonzeros * (8 + index) + (shape[0] + 1) * index
 
@@ -153,8 +140,7 @@ def _spectrum(matrix: ConvolutionMatrix, nonzeros: int) -> tuple[int | None, Arr
 def _has_full_rank(matrix: ConvolutionMatrix) -> bool:
     """Whether a look at the first entries of rows or columns tells: no two are at one place.
 
-    Mode full, with zeros around, has the product of two polynomials, which is 0 only if one of them
-    is; in mode valid each row begins further to the right than the one before.
+    Mode full over zeros is the product of two polynomials; in mode valid each row begins right of the last.
     """
     spec = matrix.spec
     if matrix.kernels.shape[:2] != (1, 1):
@@ -168,13 +154,9 @@ def _has_full_rank(matrix: ConvolutionMatrix) -> bool:
 def _eigenvalues(dense: Array) -> Array | None:
     """Return the eigenvalues of a square matrix, unless rounding may have moved them.
 
-    Those of a Toeplitz matrix that is not symmetric can be anywhere near the curve of its symbol for
-    changes as small as rounding: only what the theorem of Bauer and Fike vouches for is returned.
-
-    References
-    ----------
-    Trefethen and Embree (2005), "Spectra and Pseudospectra", chapter II; Bauer and Fike (1960),
-    "Norms and exclusion theorems".
+    Bauer and Fike (1960), "Norms and exclusion theorems", bound the change: eigenvalues of an unsymmetric
+    Toeplitz matrix can be anywhere near the curve of its symbol after rounding (Trefethen and Embree (2005),
+    "Spectra and Pseudospectra", chapter II).
     """
     if (dense == dense.T).all():
         return np.linalg.eigvalsh(dense)

@@ -36,12 +36,7 @@ PRIMARIES = np.array(
 def cell_colours(cells: Ints, shape: tuple[int, ...]) -> Colours:
     """Return the sRGB colours, (n, 3), of some cells of an array, given by flat indices.
 
-    A row of the kernel has one hue, whose lightness changes from cell to cell; so the blocks of a
-    doubly blocked matrix, each made of one row, can be told apart even where cells are too small to
-    be seen. Where there is but one row, hues change from cell to cell.
-
-    References
-    ----------
+    A row of the kernel has one hue (a single row: a hue per cell), which tells small blocks apart.
     Ottosson (2020), "A perceptual color space for image processing" (Oklab).
 
     >>> cell_colours(np.arange(4), (2, 2)).tolist()
@@ -60,11 +55,7 @@ def cell_colours(cells: Ints, shape: tuple[int, ...]) -> Colours:
 
 
 def colour_of(shape: tuple[int, ...]) -> Callable[[int], tuple[int, int, int]]:
-    """Return a function from a flat index of an array to its colour, for a few of them.
-
-    >>> colour_of((2, 2))(3)
-    (255, 170, 129)
-    """
+    """Return a function from a flat index of an array to its colour, for a few of them."""
 
     @functools.cache
     def colour(cell: int) -> tuple[int, int, int]:

@@ -1,13 +1,9 @@
-"""The structure of a matrix as a picture: a square per entry, coloured by the cell that stands there.
-
-`layout` says where the squares are, `paint` colours them from some rows at a time, `picture` adds lines and
-labels.
-"""
+"""The structure of a matrix as a picture: a square per entry, coloured by the cell that stands there."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +12,7 @@ from numpy.typing import NDArray
 
 from convcli.images.draw import SMALLEST, print_labels
 from convcli.matrices.convolution_matrix import ConvolutionMatrix
-from convcli.matrices.matrix import Ints, Matrix, Symbolic, dense_rows, spans
+from convcli.matrices.matrix import Advance, Ints, Matrix, Symbolic, dense_rows, spans
 from convcli.matrices.show.palette import cell_colours
 
 LONGEST = 1280  # pixels of the longer side
@@ -73,16 +69,12 @@ class Layout:
 
 
 def layout(shape: tuple[int, int]) -> Layout:
-    """Fit a matrix into a picture: squares of one size, smaller the more there are, then several rows to one.
+    """Fit a matrix into a picture: equal squares, smaller the more there are, then several entries to one.
 
-    A matrix much longer than wide gets cells that are wider than high, or the other way round.
+    A matrix much longer than wide gets cells that are wider than high, and vice versa.
 
-    >>> layout((4, 9))
-    Layout(shape=(4, 9), merged=(1, 1), cell=(96, 96))
-    >>> layout((4356, 4096)).size
-    (1121, 1056)
-    >>> layout((1000, 1)).cell
-    (1, 96)
+    >>> layout((4, 9)).size, layout((4356, 4096)).size, layout((1000, 1)).cell
+    ((416, 896), (1121, 1056), (1, 96))
     """
     longest = max(shape)
     usual = -(-longest // LONGEST), max(1, min(LARGEST_CELL, LONGEST // longest))
@@ -97,11 +89,8 @@ def layout(shape: tuple[int, int]) -> Layout:
     return Layout(shape, (down, across), (height, width))
 
 
-def paint(matrix: Matrix, where: Layout, advance: Callable[[int], None]) -> Pixels:
-    """Return the colours of the squares, (down, across, 3).
-
-    All rows are looked at, or of a huge matrix one in each row of squares.
-    """
+def paint(matrix: Matrix, where: Layout, advance: Advance) -> Pixels:
+    """Return the colours (down, across, 3) of the squares; of a huge matrix, from some rows."""
     inner = matrix.matrix if isinstance(matrix, Symbolic) else matrix
     if isinstance(inner, ConvolutionMatrix) and inner.transposed:  # whose rows are dearer
         turned = replace(matrix, matrix=inner.T) if isinstance(matrix, Symbolic) else inner.T
@@ -212,15 +201,12 @@ class _Samples:
 
 def picture(
     matrix: Matrix,
-    advance: Callable[[int], None] = lambda rows: None,  # noqa: ARG005
+    advance: Advance = lambda rows: None,  # noqa: ARG005
 ) -> NDArray[np.uint8]:
     """Draw the structure of a matrix.
 
-    Each cell of the kernel has a colour of its own, pale if it is 0; what is made of several has the
-    mean of theirs. An unrolled image shows its brightness, or if it is symbolic, a colour for each
-    sample. Squares that are large enough are labelled, and lines show the blocks of a block matrix.
-    In a large matrix several rows and columns share a square, which has the mean colour of the entries
-    that there are. Of a huge one, one row in each row of squares is looked at.
+    Each cell of the kernel has a colour, pale if 0; squares of several have the mean of theirs. An unrolled
+    image shows its brightness, or if it is symbolic, a colour for each sample. Large squares are labelled.
 
     >>> from convcli.matrices.build import convolution_matrix
     >>> picture(convolution_matrix([[1, 2], [3, 4]], (3, 3), mode="valid")).shape

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from convcli.arrays.library import Array
-from convcli.matrices.matrix import Matrix, Symbolic
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from convcli.matrices.matrix import Matrix, Rows, Symbolic
 
 Colour = tuple[int, int, int]
 Preview = tuple[list[list[str]], list[list[Colour | None]]]
@@ -19,9 +16,7 @@ Look = Callable[[list[int], list[int]], Preview]
 
 
 def preview(matrix: Matrix, colours: Callable[[int], Colour]) -> Look:
-    """Return a function from rows and columns to the entries there, as text, and their colours.
-
-    `colours` takes the cell that an entry is made of.
+    """Return a function from rows and columns to the texts there and the `colours` of their cells.
 
     >>> from convcli.matrices.build import convolution_matrix
     >>> preview(convolution_matrix([1, 2], 3), lambda cell: (cell, 0, 0))([0, 1], [0, 1, 2])[0]
@@ -67,7 +62,7 @@ def _lines(
     return [[name or "0" for name in line] for line in names]
 
 
-def _chosen(rows: csr_array | Array, columns: list[int]) -> Array:
+def _chosen(rows: Rows, columns: list[int]) -> Array:
     """Columns of some rows; SciPy's own selection takes memory for every column that there is."""
     if isinstance(rows, np.ndarray):
         return rows[:, columns]
@@ -81,20 +76,12 @@ def _chosen(rows: csr_array | Array, columns: list[int]) -> Array:
 
 
 def entry(value: Any) -> str:
-    """Write an entry for people: to four digits.
-
-    >>> entry(3), entry(1 / 9), entry("w11")
-    ('3', '0.1111', 'w11')
-    """
+    """Write an entry for people: to four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Split ascending numbers into runs without holes.
-
-    >>> list(_runs([0, 1, 2, 7, 8]))
-    [(0, 3), (7, 9)]
-    """
+    """Split ascending numbers into runs (start, stop) without holes: 0 1 2 7 8 into (0, 3), (7, 9)."""
     start = 0
     for place in range(1, len(numbers) + 1):
         if place == len(numbers) or numbers[place] != numbers[place - 1] + 1:

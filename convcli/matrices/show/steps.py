@@ -20,10 +20,7 @@ MOST_ROWS_OF_KERNEL = 16
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its title, lines of text, and parts.
-
-    A part is a caption, the matrix to show under it, and which cell of the filter its first cell is.
-    """
+    """One stage; a part is a caption, a matrix, and the cell of the filter that its first cell is."""
 
     title: str
     lines: list[str]
@@ -31,14 +28,9 @@ class Stage:
 
 
 def steps(matrix: ConvolutionMatrix, image: Array) -> Iterator[Stage]:
-    """Build T from the rows of the kernel, multiply, and reshape.
+    """Build T from the rows of one kernel with two axes, multiply, and reshape: eight stages.
 
-    Eight stages; the matrix is of one kernel with two axes, in row-major order, not transposed.
-
-    References
-    ----------
-    Jain (1989), "Fundamentals of Digital Image Processing", section 2.8: block row r, block column
-    s of the matrix is the small Toeplitz matrix of kernel row r − s.
+    Jain (1989), section 2.8: block (r, s) of the matrix is the small Toeplitz matrix of kernel row r − s.
     """
     spec = matrix.spec
     if matrix.kernels.shape[:2] != (1, 1):
@@ -124,20 +116,10 @@ def _padded_filter(matrix: ConvolutionMatrix, applied: Array) -> Stage:
 
 def _small_matrices(matrix: ConvolutionMatrix, kernel: Array) -> Stage:
     """One matrix per kernel row: what that row does to a row of the image."""
-    spec = matrix.spec
-    assert isinstance(spec.stride, tuple) and isinstance(spec.dilation, tuple)
-    assert isinstance(spec.origin, tuple)
+    per_axis = ("image_shape", "kernel_shape", "stride", "dilation", "origin")
+    line = replace(matrix.spec, **{name: getattr(matrix.spec, name)[1:] for name in per_axis}, taps=None)
     parts: list[tuple[str, Matrix, int]] = []
     for number, row in enumerate(kernel, 1):
-        line = replace(
-            spec,
-            image_shape=spec.image_shape[1:],
-            kernel_shape=spec.kernel_shape[1:],
-            stride=spec.stride[1:],
-            dilation=spec.dilation[1:],
-            origin=spec.origin[1:],
-            taps=None,
-        )
         small = ConvolutionMatrix(row[None, None], line)
         caption = f"F{number}, of filter row {number} ({shape_text(small.shape)})"
         parts.append((caption, small, (number - 1) * kernel.shape[1]))

@@ -70,11 +70,7 @@ def plain_number(number: Any) -> str:
 
 
 class Lookup:
-    """Texts of a matrix's entries as rows of an array, to take many at a time from.
-
-    Each is followed by `separator`, or by another one of up to `room` characters. The zero comes after the
-    last of `texts`; `width` is the length of the longest.
-    """
+    """Texts of entries, the zero last, as rows of an array, each with up to `room` characters after it."""
 
     def __init__(self, entries: Entries, separator: bytes, room: int = 1) -> None:
         self.entries, self.separator, self.room = entries, separator, room
@@ -184,8 +180,7 @@ def entries_of(matrix: Matrix, number: Spell, name: Spell) -> Entries:
     """Read a matrix as texts, spelled by `number` or, if it is symbolic, by `name`.
 
     `rows` gives positions, ``row · columns + column`` from row `start` on, sorted, None for all, and the
-    entries there; `coded` gives their codes, whose texts are in `texts`, a new list if codes begin anew;
-    `zero` is the text where no entry is.
+    entries there; `coded` their codes, indices of `texts`, a new list if codes begin anew.
 
     >>> from convcli.matrices.build import convolution_matrix
     >>> entries = entries_of(convolution_matrix([3, -1], 2), plain_number, str)

@@ -86,11 +86,7 @@ def lines_size(matrix: Matrix, base: int) -> tuple[int, int]:
 
 
 def _digits(size: int, base: int) -> float:
-    """Mean number of digits of the numbers from `base` on, `size` of them.
-
-    >>> _digits(20, 0), _digits(20, 1)
-    (1.5, 1.55)
-    """
+    """Mean number of digits of the numbers from `base` on, `size` of them."""
     longest = len(str(size - 1 + base))
     shorter: int = sum(max(0, 10**digits - base) for digits in range(1, longest))
     return longest - shorter / size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
@@ -11,27 +10,23 @@ import numpy as np
 from convcli.arrays.library import Array
 from convcli.matrices.files.shared.cell_text import Lookup, entries_of, plain_number
 from convcli.matrices.files.shared.dense_text import quoted
-from convcli.matrices.matrix import Ints, Matrix, Symbolic, spans
+from convcli.matrices.matrix import Advance, Ints, Matrix, Symbolic, spans
 
 GROUP = 10_000  # digits are looked up four at a time
 LINES = 1 << 17  # written together, if they have not more than ...
 WIDE = 1 << 24  # characters of values
 
 
-def write_lines(
-    file: BinaryIO, matrix: Matrix, advance: Callable[[int], None], *, separator: bytes, base: int
-) -> None:
+def write_lines(file: BinaryIO, matrix: Matrix, advance: Advance, *, separator: bytes, base: int) -> None:
     """Write row and column, counted from `base`, and value of every entry."""
     entries = entries_of(matrix, plain_number, quoted)
     lookup = Lookup(entries, b"\n")
-    groups = [_groups(size) for size in matrix.shape]
+    groups = [-(-len(str(size)) // 4) for size in matrix.shape]
     for start, stop in spans(matrix):
         positions, found = entries.rows(start, stop)
         for first in range(0, len(found), LINES):
             part = found[first : first + LINES]
-            where = (
-                positions[first : first + LINES] if positions is not None else first + np.arange(len(part))
-            )
+            where = first + np.arange(len(part)) if positions is None else positions[first : first + LINES]
             if not isinstance(matrix, Symbolic):
                 where, part = where[part != 0], part[part != 0]
             codes = entries.coded(part)
@@ -46,10 +41,6 @@ def write_lines(
                 lines = np.hstack([digits[0][some], gap[some], digits[1][some], gap[some], values])
                 file.write(lines.tobytes().translate(None, b"\0"))
         advance(stop - start)
-
-
-def _groups(number: int) -> int:
-    return -(-len(str(number)) // 4)
 
 
 def decimal(numbers: Ints, groups: int) -> Array:

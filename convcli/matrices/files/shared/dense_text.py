@@ -1,8 +1,7 @@
 """Dense matrices as text: csv, tsv, json.
 
-Nearly all of a Toeplitz matrix is zeros, and so is nearly all of its text: rows are slices of one
-"0,0,0,…" with the few entries between them. Memory does not grow with the matrix, nor, for a matrix that
-is made sparse, with a row.
+Nearly all of a Toeplitz matrix is zeros: rows are slices of one "0,0,0,…" with the few entries between them.
+Memory does not grow with the matrix, nor, for one that is made sparse, with a row.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from convcli.matrices.files.shared.cell_text import Entries, Lookup, Spell, entries_of, part_of, segments
-from convcli.matrices.matrix import Ints, Matrix, spans
+from convcli.matrices.matrix import Advance, Ints, Matrix, spans
 
 RUN = 1 << 11  # zeros written together: pieces of text stay in the cache
 CROWDED = 8  # entries with fewer cells to each are not worth finding the zeros between
@@ -26,10 +25,7 @@ SPECIAL = frozenset('",\t\r\n')  # characters that names are quoted for
 
 @dataclass(frozen=True)
 class Style:
-    """Text around the entries: after one, after the last of a row, and around all of them.
-
-    `number` and `name` spell an entry; `closing` takes the place of the last `end`.
-    """
+    """Text after an entry, a row, and around all (`closing` replaces the last `end`); spelling of entries."""
 
     separator: bytes
     end: bytes
@@ -50,7 +46,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def write_text(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None], style: Style) -> None:
+def write_text(file: BinaryIO, matrix: Matrix, advance: Advance, style: Style) -> None:
     """Write all cells of a matrix, zeros too, row by row."""
     entries = entries_of(matrix, style.number, style.name)
     pieces = _Pieces(entries, style)
@@ -69,10 +65,9 @@ def write_text(file: BinaryIO, matrix: Matrix, advance: Callable[[int], None], s
 
 
 class _Pieces(dict[int, bytes]):
-    """Text of a stretch of cells, from pieces: some zeros and one entry each, looked up by number.
+    """Text of a stretch of cells, from pieces of some zeros and one entry each, looked up by number.
 
-    The number of a piece is its count of zeros times 2³², plus twice the code of its entry, plus 1 if
-    that is the last in its row.
+    The number is the count of zeros times 2³², plus twice the entry's code, plus 1 if that ends its row.
     """
 
     def __init__(self, entries: Entries, style: Style) -> None:

@@ -6,16 +6,14 @@ import itertools
 import math
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from convcli.arrays.library import Array
 from convcli.matrices.files.shared.request import Request
+from convcli.matrices.matrix import Rows
 from convcli.text import brief
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 TRIPLES = b"row,col,value"  # first line of a file that lists entries
 PART_BYTES = 1 << 16  # split into cells at one time: as Python's objects they take many times more
@@ -23,7 +21,7 @@ SEPARATORS = {b",": "commas", b"\t": "tabs", b" ": "blanks"}
 Line = tuple[int, bytes]
 
 
-def read_rows(request: Request, separator: bytes) -> Array | csr_array:
+def read_rows(request: Request, separator: bytes) -> Rows:
     """Read one row per line, or after the line ``row,col,value`` one entry per line."""
     lines = lines_of(request)
     first = next(lines, None)
@@ -37,11 +35,8 @@ def read_rows(request: Request, separator: bytes) -> Array | csr_array:
     return from_entries(request, entries, request.shape, first=0)
 
 
-def from_entries(request: Request, entries: Array, shape: tuple[int, int] | None, first: int) -> csr_array:
-    """Put entries (row, column, value) in a matrix; those at the same place add up.
-
-    Rows and columns are counted from `first`. Without a shape the matrix ends at its last entries.
-    """
+def from_entries(request: Request, entries: Array, shape: tuple[int, int] | None, first: int) -> Rows:
+    """Put entries (row, column, value), counted from `first`, in a matrix; those at the same place add up."""
     from scipy.sparse import coo_array
 
     with np.errstate(invalid="ignore"):  # what is no int64 differs from what it is cast to
@@ -60,7 +55,7 @@ def from_entries(request: Request, entries: Array, shape: tuple[int, int] | None
         raise request.refusal(
             f"has entry {number + 1} at row {row}, column {column}{size}; both are whole numbers from {first}"
         )
-    matrix: csr_array = coo_array((entries[:, 2], (places[:, 0], places[:, 1])), shape=shape).tocsr()
+    matrix: Rows = coo_array((entries[:, 2], (places[:, 0], places[:, 1])), shape=shape).tocsr()
     return matrix
 
 
@@ -80,10 +75,7 @@ def lines_of(request: Request, comment: bytes = b"#", start: int = 1) -> Iterato
 
 
 def table(request: Request, lines: Iterable[Line], separator: bytes, width: int = 0) -> Array:
-    """Read rows of numbers, of `width` cells where that is known.
-
-    They are int64 if all are whole numbers of that range, without a point or exponent; else float64.
-    """
+    """Read rows of numbers, of `width` cells where that is known: int64 if all are such, else float64."""
     values: array[Any] = array("q")
     for batch in _batches(request, lines, separator, width):
         width = width or batch[0][1].count(separator) + 1

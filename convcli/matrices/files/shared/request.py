@@ -12,17 +12,7 @@ from convcli.errors import InputError, LimitError
 
 @dataclass(frozen=True)
 class Request:
-    """An open file, and how its matrix was asked for.
-
-    Attributes
-    ----------
-    name : str
-        What errors call it.
-    max_bytes : int
-        Largest file, and largest matrix in memory.
-    shape : (int, int) or None
-        Rows and columns, for a content that does not tell.
-    """
+    """An open file, its name in errors, the largest file and matrix, and the shape if it has none."""
 
     file: BinaryIO
     name: str
