@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from convcli import backends
 from convcli.engine import rates
-from convcli.engine.polyphase import piece_spec
+from convcli.engine.polyphase import piece_count, piece_spec
 from convcli.engine.schedule import Schedule, schedule
 from convcli.errors import LimitError, unusable
 from convcli.spec import ConvSpec, Cost, choose, per_axis
@@ -167,7 +167,7 @@ def _for_groups(chosen: Candidate, groups: int) -> Candidate:
     if groups == 1 or cost is None or made is None:
         return chosen
     fitting = int(BUDGET_BYTES // max(1, cost.kept_bytes))
-    tiles = made.tile_count * made.part.batch // len(made.phases)
+    tiles = made.tile_count * made.spec.batch
     threads = max(1, min(made.threads, max(tiles // groups, fitting)))
     return replace(chosen, schedule=replace(made, threads=threads))
 
@@ -255,9 +255,9 @@ def _estimated(found: Schedule, threads: int, carried: bool) -> Candidate:
     else:
         steps = [*found.passes] * found.rank or [part]
         costs = {step: module.cost(step) for step in set(steps)}
-    steps = steps * len(found.pieces)
+    steps = steps * piece_count(found.spec)
     seconds = rates.rates(found.backend)
-    items = 1 if backends.batched(module) else part.batch // len(found.phases)
+    items = 1 if backends.batched(module) else found.spec.batch
     tiles = items * found.tile_count
     source = part.channels * math.prod(t + k - 1 for t, k in zip(found.tile, part.kernel_shape, strict=True))
     held = (source + 2 * part.outputs * math.prod(found.tile)) * part.itemsize

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from convcli.spec import Axis, ConvSpec, ceil_div
@@ -78,16 +79,32 @@ def pieces(spec: ConvSpec) -> tuple[Piece, ...]:
     return tuple(Piece(*zip(*axes, strict=True)) for axes in itertools.product(*per_axis))
 
 
-def phases(spec: ConvSpec) -> tuple[Phase, ...]:
-    """Split the outputs by the lattice that the dilation makes them read."""
-    per_axis = []
-    for axis in spec.axes:
-        stride, dilation, common = reduced(axis)
-        starts = range(min(dilation, axis.output))
-        outputs = [slice(p, axis.output, dilation) for p in starts]
-        sizes = [ceil_div(axis.output - p, dilation) for p in starts]
-        per_axis.append(list(zip(outputs, [common * stride * p for p in starts], sizes, strict=True)))
-    return tuple(Phase(*zip(*axes, strict=True)) for axes in itertools.product(*per_axis))
+def phases(spec: ConvSpec) -> Iterator[Phase]:
+    """Split the outputs by the lattice that the dilation makes them read; there may be very many."""
+    lattices = [(axis.output, *reduced(axis)) for axis in spec.axes]
+    for starts in itertools.product(*(range(min(dilation, n)) for n, _, dilation, _ in lattices)):
+        axes = [
+            (slice(p, n, dilation), common * stride * p, ceil_div(n - p, dilation))
+            for p, (n, stride, dilation, common) in zip(starts, lattices, strict=True)
+        ]
+        yield Phase(*zip(*axes, strict=True))
+
+
+def runs(total: int, step: int, size: int) -> int:
+    """Count the runs of at most `size` that every `step`-th of so many things is cut into.
+
+    >>> runs(10, 3, 2)  # 0 3 | 6 9, 1 4 | 7, 2 5 | 8
+    6
+    """
+    shorter, longer = divmod(total, step)
+    return longer * ceil_div(shorter + 1, size) + (min(step, total) - longer) * ceil_div(shorter, size)
+
+
+def piece_count(spec: ConvSpec) -> int:
+    """Return the length of `pieces`."""
+    limit = LARGEST_PIECE[len(spec.kernel_shape)]
+    strides = [axis.taps if scattered(axis) else reduced(axis)[0] for axis in spec.axes]
+    return math.prod(runs(axis.taps, stride, limit) for axis, stride in zip(spec.axes, strides, strict=True))
 
 
 def piece_spec(spec: ConvSpec) -> ConvSpec:

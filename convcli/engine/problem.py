@@ -23,18 +23,22 @@ from convcli.engine.execute import Finish, Run, execute
 from convcli.engine.planner import Plan
 from convcli.engine.precision import PRECISIONS, arithmetic, check_nan, in_type, largest, nan_rule, real
 from convcli.engine.separable import Vector, low_rank
+from convcli.errors import UsageError
 from convcli.spec import ConvSpec, ceil_div, choose
 from convcli.system.resources import cpu_count
+from convcli.text import shape_text
 
 SPECIFIED = ("mode", "border", "op", "origin", "stride", "dilation", "padding")  # to `ConvSpec`, too
 MOST_KEPT = 1 << 18  # bytes of a kernel beyond which it is planned anew for every image
+MOST_INDICES = 1 << 14  # samples of the padded axes beyond which their positions are worked out every time
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
     """A convolution that is ready to be computed, for any image of one shape and type.
 
-    It holds no samples, can be sent to another process, and printed.
+    It holds no samples, can be sent to another process, and printed. Whole numbers of more than 16 bits must
+    not be larger than those of the image that it was prepared for, which decided about the arithmetic.
 
     >>> image = np.ones((1, 1, 6, 4))
     >>> convolution = prepare(image, np.ones((1, 1, 3, 3)), border="nearest")
@@ -60,16 +64,15 @@ class Convolution:
         Of the outputs in a `region`, a slice per spatial axis, only the samples that they need are read, and
         they have the same bits as when all are computed.
         """
-        indices = self._indices
-        if region is not None and backends.on_device(backends.load(self.plan.backend)):
-            whole = self.compute(image)
-            return whole[(slice(None), slice(None), *region)]
+        indices = self._indices()
         if region is not None:
-            region = tuple(
-                slice(*part.indices(axis.output))
-                for part, axis in zip(region, self.plan.spec.axes, strict=True)
-            )
-            image, indices = self._needed(image, region)
+            region = tuple(map(_part, region, self.plan.spec.output_shape))
+            if backends.on_device(backends.load(self.plan.backend)):
+                return self.compute(image)[(slice(None), slice(None), *region)]
+            self._check(image)
+            image, indices = self._needed(image, indices, region)
+        else:
+            self._check(image)
         image = self._ready(image)
         if math.isfinite(self.fill):
             with contextlib.suppress(NonFiniteError):
@@ -81,24 +84,42 @@ class Convolution:
 
         `finish` takes a tile (outputs, *shape) of results, which it may overwrite, and its place in `output`.
         """
-        image = self._ready(image)
+        self._check(image)
+        image, indices = self._ready(image), self._indices()
         if math.isfinite(self.fill):
             with contextlib.suppress(NonFiniteError):
-                return execute(self._job(image, self._indices, output, finish=finish))
-        result = self._around_nonfinite(image, self._indices, None)
+                return execute(self._job(image, indices, output, finish=finish))
+        result = self._around_nonfinite(image, indices, None)
         return sum(finish(item, place) for item, place in zip(result, output, strict=True))
 
-    @functools.cached_property
+    def _check(self, image: Array) -> None:
+        """Refuse an image of another shape or type than the one that this was prepared for."""
+        spec = self.plan.spec
+        shape = (spec.batch, spec.channels, *spec.image_shape)
+        if image.shape != shape or image.dtype != self.image_type:
+            raise UsageError(
+                f"image {shape_text(image.shape)} of {image.dtype} is not what was prepared for: "
+                f"{shape_text(shape)} of {self.image_type}; prepare it again"
+            )
+
     def _indices(self) -> list[NDArray[np.intp]]:
-        return border_indices(self.plan.spec)
+        """Return the position in the image of each sample of the padded image; short ones are kept."""
+        found: list[NDArray[np.intp]] | None = self.__dict__.get("indices")
+        if found is None:
+            found = border_indices(self.plan.spec)
+            if sum(map(len, found)) <= MOST_INDICES:
+                self.__dict__["indices"] = found
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_indices"}
+        return {name: value for name, value in self.__dict__.items() if name != "indices"}
 
-    def _needed(self, image: Array, region: tuple[slice, ...]) -> tuple[Array, list[NDArray[np.intp]]]:
+    def _needed(
+        self, image: Array, indices: list[NDArray[np.intp]], region: tuple[slice, ...]
+    ) -> tuple[Array, list[NDArray[np.intp]]]:
         """Leave out the samples that no tile of a region reads."""
         read = []
-        for number, (axis, index) in enumerate(zip(self.plan.spec.axes, self._indices, strict=True)):
+        for number, (axis, index) in enumerate(zip(self.plan.spec.axes, indices, strict=True)):
             first, last = self.plan.schedule.reach(number, region[number])
             used = np.full_like(index, OUTSIDE)
             span = slice(first * axis.stride, (last - 1) * axis.stride + axis.extent)
@@ -152,6 +173,14 @@ class Convolution:
             mended = np.where(seen & (np.abs(present) > least), result * (total / present), np.nan)
         result[touched] = mended[touched]
         return result
+
+
+def _part(outputs: slice, size: int) -> slice:
+    """Return a run of outputs with its ends inside the result."""
+    start, stop, step = outputs.indices(size)
+    if step != 1:
+        raise UsageError(f"region has step {step}; use a run of outputs, and take every {step}th of it")
+    return slice(start, max(start, stop))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from convcli import backends
-from convcli.engine.polyphase import Phase, Piece, phases, piece_spec, pieces, steps
+from convcli.engine.polyphase import (
+    Phase,
+    Piece,
+    phases,
+    piece_count,
+    piece_spec,
+    pieces,
+    reduced,
+    runs,
+    steps,
+)
 from convcli.spec import ConvSpec, ceil_div
 from convcli.text import shape_text
 
@@ -38,9 +48,8 @@ class Schedule:
     """
 
     backend: str
+    spec: ConvSpec
     part: ConvSpec  # the largest piece, as the backend sees it: a plain `valid` correlation
-    pieces: tuple[Piece, ...]  # of the kernel, computed one after the other and added
-    phases: tuple[Phase, ...]  # of the outputs
     steps: tuple[int, ...]  # distance in the padded image of neighbouring samples, per axis
     tile: tuple[int, ...]  # outputs per axis
     rank: int = 0  # separable terms run as 1-D passes; 0 for the kernel as a whole
@@ -50,28 +59,43 @@ class Schedule:
 
     def tiles(self) -> Iterator[Tile]:
         """Every tile of one item of the batch."""
-        for phase in self.phases:
+        for phase in phases(self.spec):
             cuts = [range(0, n, t) for n, t in zip(phase.sizes, self.tile, strict=True)]
             for corner in itertools.product(*cuts):
                 limits = zip(phase.sizes, corner, self.tile, strict=True)
                 yield Tile(phase, corner, tuple(min(t, n - c) for n, c, t in limits))
 
     @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Parts of the kernel, computed one after the other and added."""
+        return pieces(self.spec)
+
+    @property
+    def phase_count(self) -> int:
+        """Lattices that the outputs are split by."""
+        return math.prod(min(n, axis.output) for n, axis in zip(self._dilations, self.spec.axes, strict=True))
+
+    @property
     def tile_count(self) -> int:
         """Tiles of one item of the batch."""
-        return sum(math.prod(map(ceil_div, phase.sizes, self.tile)) for phase in self.phases)
+        return math.prod(map(runs, self.spec.output_shape, self._dilations, self.tile))
+
+    @property
+    def _dilations(self) -> list[int]:
+        return [reduced(axis)[1] for axis in self.spec.axes]
 
     def reach(self, axis: int, outputs: slice) -> tuple[int, int]:
         """Return the outputs, from first to last and one, of the tiles that hold some of `outputs`."""
         first, last = outputs.stop, outputs.start
-        for part, size in {(p.outputs[axis].start, p.sizes[axis]) for p in self.phases}:
-            step, tile = self.phases[0].outputs[axis].step, self.tile[axis]
-            start = max(0, ceil_div(outputs.start - part, step))
-            stop = min(size, ceil_div(outputs.stop - part, step))
+        step, tile, size = self._dilations[axis], self.tile[axis], self.spec.axes[axis].output
+        for phase in range(min(step, size)):
+            start = max(0, ceil_div(outputs.start - phase, step))
+            stop = max(0, ceil_div(outputs.stop - phase, step))
             if start < stop:
-                start, stop = start // tile * tile, min(size, ceil_div(stop, tile) * tile)
-                first = min(first, part + step * start)
-                last = max(last, part + step * (stop - 1) + 1)
+                start = start // tile * tile
+                stop = min(ceil_div(size - phase, step), ceil_div(stop, tile) * tile)
+                first = min(first, phase + step * start)
+                last = max(last, phase + step * (stop - 1) + 1)
         return first, last
 
     def lines(self) -> list[tuple[str, str]]:
@@ -80,13 +104,13 @@ class Schedule:
         terms = f", {self.rank} terms" if self.rank > 1 else ""
         passes = passes + terms if self.rank else "as a whole"
         kernel = f"{passes}, {shape_text(self.part.kernel_shape)}"
-        if len(self.pieces) > 1:
-            kernel += f" at most, in {len(self.pieces)} pieces"
+        if (count := piece_count(self.spec)) > 1:
+            kernel += f" at most, in {count} pieces"
         tiles = f"{self.tile_count} of {shape_text(self.tile)}"
-        if len(self.phases) > 1:
-            tiles += f", in {len(self.phases)} phases of {shape_text(self.part.output_shape)} at most"
-        if self.part.batch > len(self.phases):
-            tiles += f"; {self.part.batch // len(self.phases)} planes"
+        if self.phase_count > 1:
+            tiles += f", in {self.phase_count} phases of {shape_text(self.part.output_shape)} at most"
+        if self.spec.batch > 1:
+            tiles += f"; {self.spec.batch} planes"
         return [("kernel", kernel), ("tiles", tiles), ("threads", str(self.threads))]
 
 
@@ -99,7 +123,7 @@ def schedule(name: str, spec: ConvSpec, rank: int, part: ConvSpec | None = None)
     tile = module.tile(part)
     if passes and not backends.on_device(module):
         tile = _pass_tile(part)
-    return Schedule(name, part, pieces(spec), phases(spec), steps(spec), tile, rank, fused, passes)
+    return Schedule(name, spec, part, steps(spec), tile, rank, fused, passes)
 
 
 def _pass_tile(part: ConvSpec) -> tuple[int, ...]:

@@ -78,7 +78,8 @@ def prepare_filter(
         for kernel in kernels
     ]
     samples = _samples(planes, options, alpha)
-    convolutions = [response.first(planes, samples, alpha) for response in responses]
+    as_read = not (alpha or options.linear or options.gray)
+    convolutions = [r.prepare(planes) if as_read else r.first(samples, alpha) for r in responses]
     apart = options.combine == "none" and all(r.in_one_go(planes, alpha) for r in responses)
     _check_memory(responses[0], convolutions, samples, alpha, apart)
     whole = options.precision == "auto" and all(r.kernel.values.dtype.kind == "i" for r in responses)
@@ -108,16 +109,22 @@ def _converted(planes: Array, options: Filter, alpha: bool) -> Array:
 
 def _samples(planes: Array, options: Filter, alpha: bool) -> Samples:
     """Describe what `_converted` will return."""
-    gray = options.gray and planes.ndim > 0 and len(planes) - alpha == 3
-    if not (options.linear or gray or alpha):
-        return Samples(planes.shape, planes.dtype, 0)
+    if not (options.linear or options.gray or alpha):
+        return Samples(planes.shape, planes.dtype, 0, 0)
     one = planes[(slice(-1, None), *(slice(1),) * (planes.ndim - 1))]  # a sample is converted in no time
-    dtype = _converted(np.broadcast_to(one, (len(planes), *one.shape[1:])), options, alpha).dtype
-    largest = white(planes.dtype)
-    if planes.dtype.kind == "f":
-        largest = float(np.max(np.abs(planes), where=np.isfinite(planes), initial=0))
-        largest = max(largest, float(to_linear(np.array([largest]))[0])) if options.linear else largest
-    return Samples((1 + alpha if gray else len(planes), *planes.shape[1:]), dtype, largest)
+    made = _converted(np.broadcast_to(one, (len(planes), *one.shape[1:])), options, alpha)
+    largest = _largest(planes[: len(planes) - alpha])
+    if options.linear and planes.dtype.kind == "f":
+        largest = max(largest, float(to_linear(np.array([largest]))[0]))
+    opacity = _largest(planes[len(planes) - alpha :])
+    return Samples((len(made), *planes.shape[1:]), made.dtype, largest, opacity)
+
+
+def _largest(planes: Array) -> float:
+    """The largest magnitude that is finite."""
+    if planes.dtype.kind != "f":
+        return max(int(planes.max(initial=0)), -int(planes.min(initial=0)))
+    return float(np.max(np.abs(planes), where=np.isfinite(planes), initial=0))
 
 
 def _streamed(response: Response, planes: Array, first: Convolution, snap: bool) -> tuple[Array, int]:

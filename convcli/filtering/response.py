@@ -22,11 +22,12 @@ STEPS = 4096  # per sample value, to which the intermediate results of integer k
 
 @dataclass(frozen=True)
 class Samples:
-    """Shape and type of an image, and a bound of its samples: all that a plan needs to know."""
+    """Shape, type and largest magnitudes of an image that is not there yet: all that a plan needs to know."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    largest: float
+    largest: float  # of the colours
+    opacity: float  # of alpha
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,13 @@ class Response:
         # Photos stay in the type of the arithmetic: exact integers need no 64 bits here.
         return replace(made, result_type="float64" if dtype == "int64" else dtype) if self.photo else made
 
-    def first(self, planes: Array, samples: Samples, alpha: bool) -> Convolution:
+    def first(self, samples: Samples, alpha: bool) -> Convolution:
         """Plan the first convolution of the colours of an image, of which `respond` is given `samples`."""
-        if not alpha and (samples.shape, samples.dtype) == (planes.shape, planes.dtype):
-            return self.prepare(planes)
         outside = self.outside
         if alpha and self.options.alpha != "filter":
             samples = replace(samples, shape=(samples.shape[0] - 1, *samples.shape[1:]))
         if alpha and self.options.alpha == "premultiply":
-            largest = samples.largest * self._opacity(samples.dtype)
+            largest = samples.largest * samples.opacity
             samples = replace(samples, dtype=premultiplied_type(samples.dtype), largest=largest)
             outside *= self.border_value
         sample, scale = np.array([samples.largest], samples.dtype), 1
@@ -74,7 +73,7 @@ class Response:
         return self.prepare(np.broadcast_to(sample[0], samples.shape), outside=outside * scale)
 
     def respond(self, planes: Array, alpha: bool, first: Convolution) -> Array:
-        """Apply the kernel as often as is asked for; `first` is planned by the method of that name."""
+        """Apply the kernel as often as is asked for; `first` is planned before."""
         for number in range(self.options.repeat):
             planes = self._once(planes, alpha, None if number else first)
         return planes
