@@ -134,7 +134,7 @@ def test_the_shell_completes_values(tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    ["convolve x.npy -k box:3 --border zero", "unroll x.npy --size 2x2", "toeplitz 4x4 -k box:3"],
+    ["convolve x.npy -k box:3 --border zero", "unroll x.npy --size 2x2", "toeplitz x.npy -k box:3"],
 )
 def test_a_border_value_of_0_is_noticed_where_the_border_does_not_use_it(words, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((4, 4)))
