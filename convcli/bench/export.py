@@ -21,16 +21,8 @@ from convcli.version import __version__
 
 TIMES = ("median", "IQR", "min")  # columns in a unit that suits the case, and those after them
 OTHERS = ("relative", "MP/s", "GFLOP/s", "memory [MB]", "max error")
-SUMMARY = {
-    "median_seconds": "median",
-    "lower_quartile_seconds": "lower",
-    "upper_quartile_seconds": "upper",
-    "min_seconds": "min",
-    "max_seconds": "max",
-    "mean_seconds": "mean",
-    "standard_deviation_seconds": "deviation",
-    "outliers": "outliers",
-}
+SUMMARY = {"median": "median", "lower_quartile": "lower", "upper_quartile": "upper", "min": "min"}
+SUMMARY |= {"max": "max", "mean": "mean", "standard_deviation": "deviation"}
 SPECIAL = re.compile(r"([\\`*|<\[])")  # what Markdown would take for something else within a word
 
 # Orders of the contestants of a case; those that were skipped come last in all but the first.
@@ -128,7 +120,8 @@ def _rows(report: Report, reference: str | None, sort: str) -> Iterator[tuple[Re
                 "plan": result.plan,
                 "skipped": result.skipped,
                 "runs": len(result.times),
-                **{key: times and getattr(times, name) for key, name in SUMMARY.items()},
+                **{f"{key}_seconds": times and getattr(times, name) for key, name in SUMMARY.items()},
+                "outliers": times and times.outliers,
                 "relative": ratio and ratio.value,
                 "relative_error": ratio and ratio.error,
                 "megapixels_per_second": times and result.megapixels_per_second,
@@ -153,16 +146,10 @@ def _flat(case: Case) -> dict[str, Any]:
 def _cells(result: Result, ratio: Ratio, scale: float, digits: int) -> list[str]:
     times, memory, error = result.summary, result.peak_bytes, result.max_error
     unsure = f" ± {ratio.error:.2f}" if 0 < ratio.error < math.inf else ""
-    return [
-        f"{times.median / scale:.{digits}f}",
-        f"{times.spread / scale:.{digits}f}",
-        f"{times.min / scale:.{digits}f}",
-        f"{ratio.value:.2f}{unsure}",
-        f"{result.megapixels_per_second:.3g}",
-        f"{result.gflops:.3g}",
-        "" if memory is None else f"{memory / 1e6:.1f}",
-        "" if error is None else f"{error:.1e}",
-    ]
+    cells = [f"{seconds / scale:.{digits}f}" for seconds in (times.median, times.spread, times.min)]
+    rates = [f"{result.megapixels_per_second:.3g}", f"{result.gflops:.3g}"]
+    more = ["" if memory is None else f"{memory / 1e6:.1f}", "" if error is None else f"{error:.1e}"]
+    return [*cells, f"{ratio.value:.2f}{unsure}", *rates, *more]
 
 
 def phases_text(result: Result) -> str:

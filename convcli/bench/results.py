@@ -135,10 +135,7 @@ def fastest(results: Iterable[Result]) -> Result | None:
 
 
 def relative(results: Iterable[Result], reference: str | None = None) -> dict[str, Ratio]:
-    """Return how many times as long as the reference each contestant of a case took.
-
-    The reference is the fastest by default, and where the one of that name was skipped.
-    """
+    """Divide the times of a case by the reference's: by default, or if that was skipped, the fastest's."""
     timed = [r for r in results if r.times]
     base = next((r for r in timed if r.name == reference), None) or fastest(timed)
     return {r.name: ratio(r.times, base.times) for r in timed} if base else {}

@@ -53,7 +53,7 @@ _bounds, _samples = partial(Option, "Borders and size"), partial(Option, "Sample
 _single = partial(Option, "Kernel", not_with=("bank",))
 _photos = partial(Option, "Samples", not_with=("array", "bank"))
 _banks = partial(Option, "Banks of kernels", not_with=("single kernel",))
-TRANSPOSED = ("transposed bank",)
+TRANSPOSED, PLAIN = ("transposed bank",), ("single kernel", "untransposed bank")
 BORDERS_HELP = (
     "zero (the default in Python), constant, nearest, symmetric, mirror, wrap.  "
     "[default: nearest; a bank: zero]"
@@ -183,7 +183,8 @@ class BankOptions:
     ] = None
     transposed: Annotated[bool, _banks("Of a bank: the transposed convolution.")] = False
     output_padding: Annotated[
-        PerAxis, _banks("Of a transposed bank: samples added at the end.", "N|NxM", parse=axes)
+        PerAxis,
+        _banks("Of a transposed bank: samples added at the end.", "N|NxM", parse=axes, not_with=PLAIN),
     ] = 0
 
     def __post_init__(self) -> None:

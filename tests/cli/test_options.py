@@ -134,10 +134,10 @@ def test_the_shell_completes_values(tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    ["convolve x.npy -k box:3 --border zero", "unroll x.npy --size 2", "toeplitz -k box:3 --size 4"],
+    ["convolve x.npy -k box:3 --border zero", "unroll x.npy --size 2x2", "toeplitz x.npy -k box:3"],
 )
 def test_a_border_value_of_0_is_noticed_where_the_border_does_not_use_it(words, tmp_path):
-    save(tmp_path / "x.npy", np.ones((4, 4)))
+    np.save(tmp_path / "x.npy", np.ones((4, 4)))
     done = convcli(*words.split(), "--border-value", "0", cwd=tmp_path)
     assert done.status == 2
     assert "--border-value 0 is for --border constant; add that, or leave the value out" in done.err

@@ -95,17 +95,10 @@ def _row(result: Result, ratio: Ratio | None, scale: float) -> tuple[str, ...]:
     if ratio is None:
         return result.name, str(result.skipped)
     found, peak, error = result.summary, result.peak_bytes, result.max_error
-    return (
-        result.name,
-        figures(found.median / scale),
-        figures(found.spread / scale),
-        figures(found.min / scale),
-        _quotient(ratio),
-        figures(result.megapixels_per_second),
-        figures(result.gflops),
-        "-" if peak is None else figures(peak / 1e6),
-        "-" if error is None else f"{error:.0e}",
-    )
+    times = (figures(seconds / scale) for seconds in (found.median, found.spread, found.min))
+    rates = map(figures, (result.megapixels_per_second, result.gflops))
+    memory = "-" if peak is None else figures(peak / 1e6)
+    return result.name, *times, _quotient(ratio), *rates, memory, "-" if error is None else f"{error:.0e}"
 
 
 def _quotient(ratio: Ratio) -> str:

@@ -1,7 +1,7 @@
 """``convcli convolve``: filter images and arrays."""
 
 from convcli.cli.command import command
-from convcli.cli.convolve.options import ConvolveInOut
+from convcli.cli.convolve.options import ConvolveInOut, layer_of
 from convcli.cli.loading import loading
 from convcli.cli.options import FileOptions
 from convcli.cli.settings import Messages
@@ -23,7 +23,6 @@ def convolve(inout: ConvolveInOut, how: Filter, bank: BankOptions, files: FileOp
     """
     with loading():
         from convcli.cli import report, settings
-        from convcli.cli.convolve.layer import layer_of
         from convcli.cli.convolve.run import Batch
         from convcli.cli.io.files import Files
         from convcli.kernels import parse_kernel

@@ -193,16 +193,11 @@ class Batch:
             record.megapixels_per_second = pixels / 1e6 / filtered.compute_seconds
         record.schedule = dict(plan.schedule.lines())
         for candidate in plan.candidates:
-            cost = candidate.cost
-            record.plan.append(
-                {
-                    "candidate": candidate.name,
-                    "seconds": cost and cost.seconds,
-                    "memory_bytes": cost and cost.memory_bytes,
-                    "multiply_adds": cost and round(cost.multiply_adds),
-                    "reason": candidate.reason or ("chosen" if candidate == plan.chosen else ""),
-                }
-            )
+            cost, reason = candidate.cost, candidate.reason or ("chosen" if candidate == plan.chosen else "")
+            entry = {"candidate": candidate.name, "seconds": cost and cost.seconds}
+            entry |= {"memory_bytes": cost and cost.memory_bytes}
+            entry |= {"multiply_adds": cost and round(cost.multiply_adds), "reason": reason}
+            record.plan.append(entry)
 
     def summarize(self) -> None:
         """Print what was done, unless quiet, and the plans, if asked for."""

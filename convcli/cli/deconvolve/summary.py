@@ -74,15 +74,10 @@ def print_summary(records: Sequence[DeconvolveRecord]) -> None:
 
 
 def _row(record: DeconvolveRecord) -> tuple[str, ...]:
-    return (
-        record.input,
-        "failed" if record.error else record.output or "not written",
-        record.size,
-        record.method,
-        "" if record.noise is None else f"{record.noise:.3g}",
-        str(record.iterations),
-        milliseconds(record.read_seconds + record.compute_seconds + record.write_seconds),
-    )
+    written = "failed" if record.error else record.output or "not written"
+    noise = "" if record.noise is None else f"{record.noise:.3g}"
+    time = milliseconds(record.read_seconds + record.compute_seconds + record.write_seconds)
+    return record.input, written, record.size, record.method, noise, str(record.iterations), time
 
 
 def _facts(record: DeconvolveRecord) -> list[tuple[str, str]]:

@@ -59,12 +59,8 @@ def _show(spec: str, as_json: bool) -> None:
     values, origin = kernel.values, kernel.origin or default_origin(kernel.taps)
     facts, document = _bank_facts(kernel) if kernel.is_bank else _kernel_facts(kernel, origin)
     if as_json:
-        common = {
-            "name": kernel.name,
-            "kernel": values.tolist(),
-            "divisor": kernel.divisor,
-            "bias": kernel.bias,
-        }
+        common = {"name": kernel.name, "kernel": values.tolist()}
+        common |= {"divisor": kernel.divisor, "bias": kernel.bias}
         print(json.dumps({**common, "origin": list(reversed(origin)), "sum": _sum(kernel), **document}))
         return
     titles = [("bank" if kernel.is_bank else "kernel", kernel.name), ("size", shape_text(kernel.taps))]
