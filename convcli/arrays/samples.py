@@ -8,7 +8,7 @@ from convcli.arrays.library import Array
 from convcli.errors import BackendError, UsageError
 
 SMALL = ("kernel", "PSF", "bias")  # what is copied from a GPU without further ado
-STAND_INS = {"bool": np.uint8, "float16": np.float32, np.dtype(np.longdouble).name: np.float64}
+STAND_INS = {"?": np.uint8, "e": np.float32, "g": np.float64}  # of bool, float16, longdouble
 
 
 def samples_of(values: ArrayLike, what: str, *, anywhere: bool = False) -> Array:
@@ -29,7 +29,7 @@ def samples_of(values: ArrayLike, what: str, *, anywhere: bool = False) -> Array
         )
     if array.dtype.kind not in "buif":
         raise UsageError(f"{what} is of type {array.dtype}; real numbers are needed")
-    array = array.astype(STAND_INS.get(array.dtype.name, array.dtype), copy=False)
+    array = array.astype(STAND_INS.get(array.dtype.char, array.dtype), copy=False)
     if what != "kernel":
         return array
     if array.dtype.kind in "ui":

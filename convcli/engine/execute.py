@@ -210,7 +210,7 @@ def _prepared(run: Run, plan: Schedule, module: backends.Backend, kernels: Array
     if spec.op == "convolve":
         kernels = np.flip(kernels, tuple(range(-len(spec.kernel_shape), 0)))
         terms = tuple(tuple(v[::-1] for v in term) for term in terms)
-    for piece in plan.pieces:
+    for piece in plan.pieces():
         block = kernels[(slice(None), slice(None), *piece.cells)]
         sliced = [tuple(v[c] for v, c in zip(term, piece.cells, strict=True)) for term in terms]
         if not plan.rank:

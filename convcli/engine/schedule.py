@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from convcli import backends
 from convcli.engine.polyphase import (
@@ -28,6 +28,7 @@ from convcli.spec import ConvSpec, ceil_div
 from convcli.text import shape_text
 
 PASS_SAMPLES = 1 << 17
+FEW = 16  # tiles or pieces
 
 
 class Tile(NamedTuple):
@@ -57,18 +58,28 @@ class Schedule:
     passes: tuple[ConvSpec, ...] = ()  # of a term, one after the other, if they are not fused
     threads: int = 1
 
-    def tiles(self) -> Iterator[Tile]:
+    def _kept(self, name: str, count: int, made: Iterable[Any]) -> Iterable[Any]:
+        """Keep what is made if there are but a few: small images are computed again and again."""
+        if count <= FEW:
+            self.__dict__[name] = made = tuple(made)
+        return made
+
+    def tiles(self) -> Iterable[Tile]:
         """Every tile of one item of the batch."""
+        return self.__dict__.get("few_tiles") or self._kept("few_tiles", self.tile_count, self._tiles())
+
+    def _tiles(self) -> Iterator[Tile]:
         for phase in phases(self.spec):
             cuts = [range(0, n, t) for n, t in zip(phase.sizes, self.tile, strict=True)]
             for corner in itertools.product(*cuts):
                 limits = zip(phase.sizes, corner, self.tile, strict=True)
                 yield Tile(phase, corner, tuple(min(t, n - c) for n, c, t in limits))
 
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
+    def pieces(self) -> Iterable[Piece]:
         """Parts of the kernel, computed one after the other and added."""
-        return pieces(self.spec)
+        return self.__dict__.get("few_pieces") or self._kept(
+            "few_pieces", piece_count(self.spec), pieces(self.spec)
+        )
 
     @property
     def phase_count(self) -> int:

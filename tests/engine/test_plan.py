@@ -188,9 +188,9 @@ def test_backends_are_given_the_tiles_that_the_plan_names(monkeypatch, backend):
     monkeypatch.setattr(module, "prepare", watched)
     made.compute(image)
     plan = made.plan.schedule
-    wanted = [tile.shape for _ in image for tile in plan.tiles() for _ in plan.pieces]
+    wanted = [tile.shape for _ in image for tile in plan.tiles() for _ in plan.pieces()]
     assert seen == wanted
-    assert len(plan.pieces) == 4
+    assert len(plan.pieces()) == 4
     assert plan.tile_count == len(wanted) // 8
 
 
