@@ -16,6 +16,7 @@ from oracle import BORDERS
 import convcli
 from convcli import backends
 from convcli.engine import planner
+from convcli.engine.polyphase import runs
 from convcli.engine.problem import _known, prepare
 from convcli.engine.schedule import schedule
 from convcli.spec import ConvSpec
@@ -225,3 +226,48 @@ def test_a_call_is_planned_once_and_a_second_one_not_at_all(monkeypatch):
     assert calls == [1]
     assert same_bits(convcli.convolve(image, kernel), first)
     assert calls == [1]
+
+
+def test_a_convolution_refuses_an_image_that_it_was_not_prepared_for():
+    made = prepare(np.zeros((1, 1, 20, 12), np.uint8), np.ones((1, 1, 3, 3), int))
+    for image in (
+        np.zeros((1, 1, 20, 12)),
+        np.zeros((1, 1, 20, 13), np.uint8),
+        np.zeros((2, 1, 20, 12), "u1"),
+    ):
+        with pytest.raises(convcli.errors.UsageError, match="is not what was prepared for"):
+            made.compute(image)
+
+
+def test_a_region_is_a_run_of_outputs():
+    image = RNG.random((1, 1, 20, 12))
+    made = prepare(image, np.ones((1, 1, 3, 3)))
+    whole = made.compute(image)
+    for region in [(slice(5, 3), slice(None)), (slice(-4, None), slice(2, -2)), (slice(18, 99), slice(0, 0))]:
+        assert same_bits(made.compute(image, region=region), whole[(..., *region)])
+    with pytest.raises(convcli.errors.UsageError, match="region has step 2"):
+        made.compute(image, region=(slice(0, 10, 2), slice(None)))
+
+
+def test_a_plan_of_very_many_phases_and_pieces_stays_small():
+    image = np.zeros((1, 1, 1_300_000), np.float32)
+    for options in ({"dilation": 20_000}, {"stride": 1000}):
+        made = prepare(
+            image, np.ones((1, 1, 5000 if "stride" in options else 3)), backend="direct", **options
+        )
+        assert len(pickle.dumps(made)) < 60_000
+    assert made.plan.schedule.tile_count == len(list(made.plan.schedule.tiles()))
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 9))
+def test_runs_are_counted_as_they_are_cut(total, step, size):
+    cut = [len(range(total)[first::step]) for first in range(min(step, total))]
+    assert runs(total, step, size) == sum(-(-n // size) for n in cut)
+
+
+def test_positions_of_long_axes_are_not_kept():
+    image, kernel = np.zeros((1, 1, 100_000), np.float32), np.ones((1, 1, 3))
+    made = prepare(image, kernel)
+    made.compute(image)
+    assert sum(getattr(value, "nbytes", 0) for value in made.__dict__.values()) < 1000
+    assert "indices" not in made.__dict__

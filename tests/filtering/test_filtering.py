@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import convolve_exactly
 
+from convcli.engine.problem import Convolution
 from convcli.errors import LimitError, UsageError
+from convcli.filtering import response
 from convcli.filtering.filter import Filter, prepare_filter
 from convcli.filtering.options import Percent
 from convcli.images.colour import LUMA, finish, from_linear, luma, premultiply, to_linear, white
@@ -552,3 +554,44 @@ def test_the_estimate_of_memory_knows_the_type_that_is_asked_for():
     planes = np.zeros((3, 300, 300), np.uint8)
     with pytest.raises(LimitError, match="needs"):
         filter_planes(planes, [parse_kernel("box:3")], Filter(dtype="float32", max_memory=1_000_000))
+
+
+# the plan of what is not there yet
+
+
+@pytest.mark.parametrize(
+    ("planes", "options", "alpha"),
+    [
+        (np.full((1, 9, 9), 900, np.float32) + np.arange(81).reshape(9, 9), {"linear": True}, False),
+        (np.full((2, 9, 9), 5000, np.float32) + np.arange(81).reshape(9, 9), {}, True),
+        (np.full((4, 9, 9), 300, np.uint16), {}, True),
+        (np.full((4, 9, 9), 255, np.uint8), {"linear": True, "gray": True}, True),
+        (np.full((3, 9, 9), 65535, np.uint16), {"linear": True}, False),
+    ],
+    ids=["light", "opacity above 1", "dark", "light and opacity", "light of 16 bits"],
+)
+@pytest.mark.parametrize("cells", [9, 2**20])
+def test_the_first_pass_is_planned_for_what_it_meets(monkeypatch, planes, options, alpha, cells):
+    kernel = Kernel(np.full((3, 3), cells), "box")
+    plans, prepare = [], response.prepare
+
+    def watched(image, kernels, **more):
+        plans.append((image.dtype, float(np.abs(image).max()), prepare(image, kernels, **more)))
+        return plans[-1][2]
+
+    monkeypatch.setattr(response, "prepare", watched)
+    work = prepare_filter(planes, [kernel], Filter(dtype="float32", **options), alpha=alpha)
+    ((kind, bound, made),) = plans
+    seen = []
+    compute = Convolution.compute
+    monkeypatch.setattr(Convolution, "compute", lambda self, x: seen.append((self, x)) or compute(self, x))
+    into = Convolution.compute_into
+    monkeypatch.setattr(
+        Convolution, "compute_into", lambda self, x, *more: seen.append((self, x)) or into(self, x, *more)
+    )
+    work.run()
+    first, image = seen[0]
+    assert (first.plan is made.plan, image.dtype) == (True, kind)
+    largest = float(np.abs(image).max())
+    assert largest <= bound * 1.001 + 1
+    assert bound <= 1.1 * largest + 1 or planes.dtype.kind != "f"
