@@ -23,7 +23,7 @@ OPS = ("convolve", "correlate")
 RANGES = ("clamp", "abs", "minmax", "none")  # ways to make results fit their type
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Border:
     """What lies outside an image; the samples that it takes from there are named in `arrays/borders.py`."""
 

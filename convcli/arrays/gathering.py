@@ -57,7 +57,7 @@ class NonFiniteError(Exception):
     """A NaN or an infinity was met; the result is not to be used."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Window:
     """A piece of a padded image, of which nothing has been copied yet; options are those of `gather`."""
 

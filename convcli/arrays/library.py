@@ -12,7 +12,7 @@ from convcli.arrays import device
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ArrayLib:
     """Where arrays lie, and the library that computes with them."""
 

@@ -17,7 +17,7 @@ from convcli.spec import ConvSpec, ceil_div
 ROOM = 0.8  # share of the free memory that is taken
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Chunk:
     """Some items of a batch and some of their outputs, and the samples that these need."""
 

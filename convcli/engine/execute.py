@@ -33,7 +33,7 @@ Finish = Callable[[Array, Array], int]
 MOST_SHARES = 4**5  # that the free memory of a GPU is divided by before it is given up
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """All that a schedule is applied to; all arrays of one library."""
 

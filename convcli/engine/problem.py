@@ -33,7 +33,7 @@ MOST_KEPT = 1 << 18  # bytes of a kernel beyond which it is planned anew for eve
 MOST_INDICES = 1 << 14  # samples of the padded axes beyond which their positions are worked out every time
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Convolution:
     """A convolution that is ready to be computed, for any image of one shape and type.
 

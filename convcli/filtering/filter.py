@@ -25,7 +25,7 @@ from convcli.system.resources import available_memory, check_memory
 from convcli.text import shape_text
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Filtered:
     """The results of filtering."""
 
@@ -38,7 +38,7 @@ class Filtered:
     notes: list[str] = field(default_factory=list)  # for the user
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prepared:
     """Work that was planned, and waits to be done."""
 

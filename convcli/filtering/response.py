@@ -20,7 +20,7 @@ from convcli.text import shape_text
 STEPS = 4096  # per sample value, to which the intermediate results of integer kernels are rounded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Samples:
     """Shape, type and largest magnitudes of an image that is not there yet: all that a plan needs to know."""
 
@@ -30,7 +30,7 @@ class Samples:
     opacity: float  # of alpha
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Response:
     """One kernel, to be applied to the planes of one image; `alpha` says that the last plane is alpha."""
 

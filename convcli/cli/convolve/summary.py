@@ -14,7 +14,7 @@ from convcli.cli.io.jobs import FileRecord, print_records, times_text
 from convcli.text import bytes_text, milliseconds
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ConvolveRecord(FileRecord):
     """Facts on one input; the JSON document holds these."""
 

@@ -18,7 +18,7 @@ from convcli.filtering.options import Filter
 from convcli.text import milliseconds, shape_text
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FileRecord:
     """Facts on one input; the JSON document holds these and those that a command adds."""
 

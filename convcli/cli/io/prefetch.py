@@ -87,7 +87,7 @@ class Prefetch(Generic[T, S, R]):
         return task.wait is not None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Begun(Generic[R]):
     """A task that was read: the work left to do, and a function that waits for it if it is under way."""
 
