@@ -6,7 +6,8 @@ kernel k, stride s, padding p, dilation d, output o; for transposed convolutions
 others call output padding. Where none holds as stated, q is the padding behind, and p that ahead.
 
 `axis` has the formulas, for one axis of one layer; `layer` reads and writes layers as people write them;
-`network` follows an input through several. The room may import `errors`, `text` and `spec`.
+`sizes` counts windows; `network` follows an input through several. The room may import `errors`, `text` and
+`spec`.
 """
 
 from convcli.arithmetic.axis import RELATIONSHIPS, LayerAxis

@@ -1,10 +1,11 @@
-"""Backends: each file of this folder computes one primitive, and nothing else is in it.
+"""Backends: each file of this folder computes the same primitive in its own way.
 
 The primitive is the `valid` correlation of an already padded piece of image with a bank of kernels, at
-stride 1 and dilation 1, on one thread. Everything else (borders, flipping, strides, NaN, exactness,
-threads) lives once, in ``engine``. A new backend is a new file here that defines the names in `Backend`;
-``im2col`` is a short example. ``cuda_x`` is the backend ``cuda:x``, which runs ``x`` on a GPU, and ``cuda``
-stands for all of them. Imports the rooms ``spec``, ``system`` and ``arrays``.
+stride 1 and dilation 1, on one thread. Everything else (borders, flipping, strides, NaN, threads) lives once,
+in ``engine``. A new backend is a new file here that defines the names in `Backend`; ``im2col`` is a short
+example. A backend that does more than add up products must respect ``spec.exact`` and ``spec.bound``, or
+refuse in ``unsupported``: see ``fft``. An underscore in a file's name is a colon in the backend's, and
+``cuda`` stands for all that begin so. Imports ``spec``, ``system``, ``arrays``, and ``matrices`` for one.
 """
 
 import functools

@@ -1,7 +1,8 @@
 """The command line: from ``sys.argv`` to an exit status.
 
-``app`` has the global options and finds the commands; each has a folder: ``command`` (its help), ``options``
-(groups of options: dataclasses), ``run`` and ``summary``. ``io`` reads and writes, ``report`` prints.
+``app`` has the global options and finds the commands; each has a folder: ``command`` (its help) and, if it is
+more than a few lines, ``options`` (groups of options: dataclasses), ``run`` and ``summary``. ``io`` reads and
+writes, ``report`` prints; ``settings`` has the options about messages.
 
 A new option is one field of a dataclass that the command takes, and the code that uses it. The field
 ``tint: Annotated[str, Option("Samples", "Colour of the result.", "NAME")] = ""`` makes an option ``--tint``;

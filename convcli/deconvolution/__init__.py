@@ -5,8 +5,9 @@ estimates the noise and the balance of the penalty if they are not given. To und
 
 - `convcli.deconvolve`, step by step: ``restoration``; its checks: ``checks``; CPU or GPU: ``device``;
 - a method: ``methods/``. A new one is a new file there that defines the names in ``method.Method``;
-- when the iterations end: ``iteration.Stopping``. A new rule is a field and a line of `ends` there, and an
-  option of `convcli.deconvolve` and of the command;
+- when the iterations end: ``iteration.Stopping``. A new rule is a field and a line of `ends` there, an
+  argument of `convcli.deconvolve` (in ``restoration``, where `Stopping` is made) and a field of
+  ``cli/deconvolve/options``; rules are asked between whole iterations;
 - the blur as a linear map on a grid: ``blur``; outside the photo: ``borders``;
 - the solver of wiener, tikhonov, tv, hyperlaplacian and blind: ``least_squares``, with ``balance`` (how
   strong the penalty is) and ``proximal`` (shrinkage); estimates and measures: ``noise``, ``quality``.

@@ -53,10 +53,10 @@ class Plan:
 
     Examples
     --------
-    >>> print(plan(ConvSpec((480, 640), (3, 3), border="nearest"), "direct", threads=1))  # doctest: +ELLIPSIS
+    >>> print(plan(ConvSpec((480, 640), (3, 3), border="nearest"), "toeplitz:sparse"))  # doctest: +ELLIPSIS
     convolve   480×640 with 3×3, mode same, border nearest: 480×640
     arithmetic float32
-    backend    direct (asked for): about ...
+    backend    toeplitz:sparse (asked for): about ...
     kernel     as a whole, 3×3
     tiles      1 of 480×640
     threads    1

@@ -4,5 +4,7 @@
 memory, combination, range); ``response`` is one kernel's part (divisor, bias, transparency, repetition);
 ``banks`` does the same for a bank of kernels, a layer of a neural network. Everything is prepared first, so
 that the plan which is shown is the one that runs. A new option is a field of ``options.Filter`` and its use
-in ``filter`` (of the image) or ``response`` (of one kernel). Imports the rooms up to ``layers``.
+in ``filter`` (of the image) or ``response`` (of one kernel). What changes finished samples belongs in
+``filter.finished`` and in ``response.respond_into``, or is excluded by ``response.in_one_go``: most photos
+are finished tile by tile and never reach the former. Imports the rooms up to ``layers``.
 """

@@ -55,8 +55,8 @@ _photos = partial(Option, "Samples", not_with=("array", "bank"))
 _banks = partial(Option, "Banks of kernels", not_with=("single kernel",))
 TRANSPOSED, PLAIN = ("transposed bank",), ("single kernel", "untransposed bank")
 BORDERS_HELP = (
-    "zero (the default in Python), constant, nearest, symmetric, mirror, wrap.  "
-    "[default: nearest; a bank: zero]"
+    ", ".join(BORDERS).replace("zero", "zero (the default in Python)", 1)
+    + ".  [default: nearest; a bank: zero]"
 )
 DTYPES_HELP = "Samples written: keep, uint8, uint16 (gray; colour to .png), float32 (gray .tif; .npy)."
 NORMALIZE_HELP = "Divide by the kernel's sum: none, sum, abs, or auto (abs where sum is 0)."

@@ -7,5 +7,5 @@
 - ``matrix``: the protocol of everything that is written and shown, names and arrays included
 - ``files``: one file per format; ``show``: facts, steps, previews and pictures
 
-May import ``arrays``, ``images`` (pictures), ``kernels`` (reading), ``system`` and the ground below.
+May import ``arrays``, ``images`` (pictures), ``system`` and the ground below.
 """

@@ -1,4 +1,4 @@
-"""What people see on the terminal; the only module that imports rich.
+"""Terminal output; the only folder that imports rich. ``grid`` draws a matrix, ``matrices`` its facts.
 
 Data go to stdout and all else to stderr. Off a terminal the same facts are plain text that is never
 cut or wrapped, and rich, which takes as long to import as a small image to filter, stays unloaded.

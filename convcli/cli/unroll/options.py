@@ -73,7 +73,7 @@ class Task:
         str | None,
         Option(
             "Borders and size",
-            "zero, constant, nearest, symmetric, mirror, wrap.  [default: zero]",
+            f"{', '.join(BORDERS)}.  [default: zero]",
             "NAME",
             words=BORDERS,
             not_with=("fold",),

@@ -1,7 +1,8 @@
 """Matrices in files: each file of this folder is one format.
 
-A new format is a new file here: it is found by its name, and defines the names of `Format`, from parts in
-``shared``. May import ``matrices``, ``show`` for pictures, and the rooms below; heavy imports in functions.
+A new format is a new file here: it is found by itself, its name is the format's, and it defines the names
+of `Format`, mostly with parts of ``shared``; ``tsv`` is a short example. May import ``matrices``, ``show``
+for pictures, and the rooms below; heavy imports in functions.
 """
 
 from __future__ import annotations
